@@ -1,0 +1,167 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <braid/device.hpp>
+#include <braid/dtype.hpp>
+#include <braid/shape.hpp>
+
+namespace braid {
+
+// An n-dimensional array, row-major, on a device. Copies share their storage; clone() does not. A ragged tensor holds
+// rows of different length one after another: values [total, ...] and row_splits [rows + 1], no padding.
+class Tensor {
+ public:
+  // No elements, float32, shape [0].
+  Tensor();
+
+  // Copies host data. float, double (becomes float32), int32, int64, uint8 and bool elements.
+  // Throws ShapeError if shape does not hold as many elements as there are values.
+  template <class T>
+  static Tensor from(std::span<const T> values, Shape shape);
+  template <class T>
+  static Tensor from(const std::vector<T>& values, Shape shape);
+  template <class T>
+  static Tensor from(std::initializer_list<T> values, Shape shape);
+
+  static Tensor zeros(Shape shape, DType dtype = DType::float32);
+  // Storage whose content is not yet defined; for readers that fill it at once.
+  static Tensor uninitialized(Shape shape, DType dtype);
+
+  // Rows of ids (a vector) or of feature vectors (values [total, features]); row r is values row_splits[r] ..
+  // row_splits[r + 1] - 1. Throws ShapeError unless the splits start at 0, never fall and end at the number of values.
+  template <class T>
+  static Tensor ragged(const std::vector<T>& values, std::vector<std::int64_t> row_splits);
+  static Tensor ragged(Tensor values, std::vector<std::int64_t> row_splits);
+
+  // Ragged: [rows, None, features...]. Else the full shape.
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+  Device device() const { return Device::cpu(); }
+  Tensor to(Device device) const;
+
+  bool is_ragged() const { return row_splits_ != nullptr; }
+  // Only of ragged tensors: rows + 1 ends, and the values without the row structure [total, features...].
+  std::span<const std::int64_t> row_splits() const;
+  Tensor values() const;
+
+  // Axis 0; 1 for a scalar.
+  std::int64_t rows() const;
+  // Elements in storage (all rows of a ragged tensor together).
+  std::int64_t elements() const { return elements_; }
+  std::size_t bytes() const { return static_cast<std::size_t>(elements_) * size_of(dtype_); }
+
+  // Copy of the elements; T must be the dtype (DTypeError), as nothing is converted.
+  template <class T>
+  std::vector<T> to_vector() const;
+  // The elements in place, host only; DTypeError if T is not the dtype. Writing to shared storage changes every copy.
+  template <class T>
+  const T* data() const;
+  template <class T>
+  T* data();
+  const std::byte* raw() const { return data_; }
+  std::byte* raw() { return data_; }
+
+  // Rows begin .. end - 1, sharing the storage. RangeError outside 0 .. rows().
+  Tensor slice(std::int64_t begin, std::int64_t end) const;
+  // Rows in the order of `indices`, copied.
+  Tensor gather(std::span<const std::int64_t> indices) const;
+  // The same elements under another shape (not of ragged tensors).
+  Tensor reshape(Shape shape) const;
+  Tensor clone() const;
+
+ private:
+  explicit Tensor(std::in_place_t) {}
+  void require_dtype(DType wanted, std::string_view call) const;
+
+  Shape shape_;
+  DType dtype_ = DType::float32;
+  std::int64_t elements_ = 0;
+  std::shared_ptr<std::byte[]> storage_;
+  std::byte* data_ = nullptr;
+  std::shared_ptr<const std::vector<std::int64_t>> row_splits_;
+};
+
+// "float32 [32, 100]".
+std::string describe(const Tensor& tensor);
+
+// Named tensors in insertion order.
+class TensorDict {
+ public:
+  using Item = std::pair<std::string, Tensor>;
+
+  TensorDict() = default;
+  // Throws NameError if a name is given twice.
+  TensorDict(std::initializer_list<Item> items);
+
+  // Adds the tensor, or replaces the one of that name in its place.
+  void set(std::string name, Tensor tensor);
+  // Throws NameError with the known names and the nearest one.
+  const Tensor& at(std::string_view name) const;
+  Tensor& at(std::string_view name);
+  const Tensor& operator[](std::string_view name) const { return at(name); }
+  Tensor& operator[](std::string_view name) { return at(name); }
+  bool contains(std::string_view name) const { return find(name) != nullptr; }
+  const Tensor* find(std::string_view name) const;
+  std::vector<std::string> names() const;
+
+  std::size_t size() const { return items_.size(); }
+  bool empty() const { return items_.empty(); }
+  auto begin() const { return items_.begin(); }
+  auto end() const { return items_.end(); }
+
+ private:
+  std::vector<Item> items_;
+};
+
+// Implementation of the templates: they are defined for the element types listed at Tensor::from.
+extern template Tensor Tensor::from(std::span<const float>, Shape);
+extern template Tensor Tensor::from(std::span<const double>, Shape);
+extern template Tensor Tensor::from(std::span<const std::int32_t>, Shape);
+extern template Tensor Tensor::from(std::span<const std::int64_t>, Shape);
+extern template Tensor Tensor::from(std::span<const std::uint8_t>, Shape);
+extern template Tensor Tensor::from(std::span<const bool>, Shape);
+
+template <class T>
+Tensor Tensor::from(const std::vector<T>& values, Shape shape) {
+  return from(std::span<const T>(values), std::move(shape));
+}
+template <>
+Tensor Tensor::from(const std::vector<bool>& values, Shape shape);
+
+template <class T>
+Tensor Tensor::from(std::initializer_list<T> values, Shape shape) {
+  return from(std::span<const T>(values.begin(), values.size()), std::move(shape));
+}
+
+template <class T>
+Tensor Tensor::ragged(const std::vector<T>& values, std::vector<std::int64_t> row_splits) {
+  return ragged(from(values, Shape{static_cast<Dim>(values.size())}), std::move(row_splits));
+}
+
+template <class T>
+const T* Tensor::data() const {
+  require_dtype(DTypeOf<T>::value, "data");
+  return reinterpret_cast<const T*>(data_);
+}
+template <class T>
+T* Tensor::data() {
+  require_dtype(DTypeOf<T>::value, "data");
+  return reinterpret_cast<T*>(data_);
+}
+
+template <class T>
+std::vector<T> Tensor::to_vector() const {
+  require_dtype(DTypeOf<T>::value, "to_vector");
+  const T* first = reinterpret_cast<const T*>(data_);
+  return std::vector<T>(first, first + elements_);
+}
+
+}  // namespace braid

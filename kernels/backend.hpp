@@ -1,0 +1,19 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/core/matrix.hpp"
+
+// A kernel is a struct of arguments; BRAID_KERNEL(Struct), after it, declares the function that runs it on each backend.
+// The sources of the CPU kernels (x_cpu.cpp) are compiled once for each instruction set, with BRAID_CPU naming the
+// namespace; kernels/launch.hpp picks one at run time. A backend without a kernel is a link error.
+#define BRAID_KERNEL(Arguments)    \
+  namespace avx512 {               \
+  void run(const Arguments&);      \
+  }                                \
+  namespace avx2 {                 \
+  void run(const Arguments&);      \
+  }                                \
+  namespace portable {             \
+  void run(const Arguments&);      \
+  }

@@ -1,0 +1,85 @@
+#pragma once
+#include "kernels/backend.hpp"
+
+namespace braid::kernels {
+
+// The gradient of n parameters: the sum of `slices` arrays, `slice_stride` floats apart, from first to last, times
+// *factor (a clip; absent: 1), then clipped to [-clip_value, clip_value] where clip_value > 0.
+struct GradientSource {
+  const float* data = nullptr;
+  std::int64_t slices = 1;
+  std::int64_t slice_stride = 0;
+  const float* factor = nullptr;
+  float clip_value = 0;
+};
+
+// Keras's decoupled decay, before the update: w -= w * decay with decay = weight_decay * learning rate (0: none).
+
+// m = momentum * m - rate * g; w += m, or with nesterov w += momentum * m - rate * g; without momentum w -= rate * g.
+struct SgdUpdate {
+  GradientSource gradient;
+  float* parameter = nullptr;  // [n]  updated
+  float* velocity = nullptr;   // [n]  updated; absent without momentum
+  std::int64_t count = 0;
+  float rate = 0;
+  float momentum = 0;
+  float decay = 0;
+  bool nesterov = false;
+};
+BRAID_KERNEL(SgdUpdate)
+
+// v = rho * v + (1 - rho) g^2; denominator sqrt(v + epsilon), centered: sqrt(v - a^2 + epsilon) with a = rho * a +
+// (1 - rho) g; step = rate * g / denominator; with momentum m = momentum * m + step, w -= m; else w -= step.
+struct RmspropUpdate {
+  GradientSource gradient;
+  float* parameter = nullptr;
+  float* velocity = nullptr;  // v [n]
+  float* momentum_slot = nullptr;  // m [n]; absent without momentum
+  float* average = nullptr;   // a [n]; absent unless centered
+  std::int64_t count = 0;
+  float rate = 0;
+  float rho = 0;
+  float one_minus_rho = 0;  // rounded from the double
+  float momentum = 0;
+  float epsilon = 0;
+  float decay = 0;
+};
+BRAID_KERNEL(RmspropUpdate)
+
+// m += (g - m) * (1 - beta_1); v += (g^2 - v) * (1 - beta_2); w -= alpha * m / (sqrt(v) + epsilon), where alpha = rate *
+// sqrt(1 - beta_2^t) / (1 - beta_1^t) comes from the caller; with amsgrad v_max = max(v_max, v) stands under the root.
+struct AdamUpdate {
+  GradientSource gradient;
+  float* parameter = nullptr;
+  float* momentum = nullptr;      // m [n]
+  float* velocity = nullptr;      // v [n]
+  float* velocity_max = nullptr;  // [n]; absent unless amsgrad
+  std::int64_t count = 0;
+  float alpha = 0;
+  float one_minus_beta_1 = 0;  // rounded from the double
+  float one_minus_beta_2 = 0;
+  float epsilon = 0;
+  float decay = 0;
+};
+BRAID_KERNEL(AdamUpdate)
+
+// out[i] = sum over the slices, from first to last.
+struct SumSlices {
+  const float* in = nullptr;  // [slices, slice_stride]  read
+  std::int64_t slices = 1;
+  std::int64_t slice_stride = 0;
+  float* out = nullptr;  // [n]  overwritten; may be `in`
+  std::int64_t count = 0;
+};
+BRAID_KERNEL(SumSlices)
+
+// *out (+)= sum of g^2 in double, in index order of fixed blocks.
+struct SquaredNorm {
+  GradientSource gradient;
+  std::int64_t count = 0;
+  double* out = nullptr;
+  bool accumulate = false;
+};
+BRAID_KERNEL(SquaredNorm)
+
+}  // namespace braid::kernels
