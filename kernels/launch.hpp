@@ -20,9 +20,9 @@ struct Stream {
 template <class Arguments>
 void launch(const Stream& stream, const Arguments& arguments) {
   switch (stream.backend) {
-    case Backend::avx512: return avx512::run(arguments);
-    case Backend::avx2: return avx2::run(arguments);
-    case Backend::portable: return portable::run(arguments);
+    case Backend::avx512: return kCpuVariants<Arguments>.avx512(arguments);
+    case Backend::avx2: return kCpuVariants<Arguments>.avx2(arguments);
+    case Backend::portable: return kCpuVariants<Arguments>.portable(arguments);
   }
 }
 

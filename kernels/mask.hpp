@@ -51,7 +51,7 @@ BRAID_KERNEL(MaskToWeight)
 
 // Sets mask[n, t] = t < ends[n]: rows of ragged data.
 struct RowEnds {
-  const std::int64_t* ends = nullptr;  // [N]  read
+  const std::int64_t* ends = nullptr;  // [N]  read; absent: every step is valid
   Matrix<std::uint8_t> mask;           // [N, T]  overwritten
 };
 BRAID_KERNEL(RowEnds)

@@ -1,0 +1,21 @@
+#!/bin/bash
+# Installs those of the named Debian packages that are missing; without the right to, prints the one command and fails.
+set -u
+missing=()
+for package in "$@"; do
+  dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+command=(apt-get install -y --no-install-recommends "${missing[@]}")
+if [ "$(id -u)" -eq 0 ]; then
+  as_root=()
+elif sudo -n true 2>/dev/null; then
+  as_root=(sudo -n)
+else
+  echo "Braid needs these packages: sudo ${command[*]}" >&2
+  exit 1
+fi
+echo "Installing ${missing[*]}"
+export DEBIAN_FRONTEND=noninteractive
+"${as_root[@]}" "${command[@]}" >/dev/null 2>&1 && exit 0
+"${as_root[@]}" apt-get update >/dev/null && "${as_root[@]}" "${command[@]}" >/dev/null

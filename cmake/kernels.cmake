@@ -1,0 +1,23 @@
+# The CPU kernels (kernels/*_cpu.cpp) are compiled once for each instruction set, each into a namespace of its own;
+# kernels/launch.hpp picks one at run time.
+file(GLOB BRAID_CPU_KERNELS CONFIGURE_DEPENDS kernels/*_cpu.cpp)
+set(BRAID_KERNEL_OBJECTS "")
+
+function(braid_add_kernels variant)
+  set(target braid_kernels_${variant})
+  add_library(${target} OBJECT ${BRAID_CPU_KERNELS})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_compile_definitions(${target} PRIVATE BRAID_CPU=${variant})
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-missing-field-initializers -Wno-psabi
+                         -fno-math-errno -fno-trapping-math -ffp-contract=fast ${ARGN})
+  set(BRAID_KERNEL_OBJECTS ${BRAID_KERNEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
+endfunction()
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  braid_add_kernels(avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+  braid_add_kernels(avx2 -march=x86-64-v3)
+else()
+  braid_add_kernels(avx512)
+  braid_add_kernels(avx2)
+endif()
+braid_add_kernels(portable)

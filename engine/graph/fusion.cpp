@@ -1,0 +1,90 @@
+#include "engine/graph/fusion.hpp"
+
+#include <algorithm>
+#include <cstdlib>
+#include <string_view>
+
+#include "engine/graph/ops/activation.hpp"
+#include "engine/graph/ops/dense.hpp"
+#include "engine/graph/ops/loss.hpp"
+
+namespace braid {
+namespace {
+
+// How often each value is used by ops.
+std::vector<int> count_uses(const Graph& graph) {
+  std::vector<int> uses(graph.values().size(), 0);
+  for (const GraphNode& node : graph.nodes()) {
+    for (Value input : node.inputs) {
+      if (input) ++uses[static_cast<std::size_t>(input.id)];
+    }
+  }
+  return uses;
+}
+
+// The activation turns logits into the probabilities that the loss computes anyway.
+bool gives_probabilities(const Op& op, const kernels::LossRule& rule, std::size_t rank) {
+  if (rule.kind == kernels::LossKind::binary_crossentropy) {
+    const auto* activation = dynamic_cast<const ops::Activation*>(&op);
+    return activation != nullptr && activation->function().kind == kernels::ActivationKind::sigmoid;
+  }
+  const auto* softmax = dynamic_cast<const ops::Softmax*>(&op);
+  return softmax != nullptr && !softmax->logarithm() && softmax->axis() == static_cast<std::int64_t>(rank) - 1;
+}
+
+}  // namespace
+
+int fuse_dense_activation(Graph& graph, const std::vector<Value>& kept) {
+  const std::vector<int> uses = count_uses(graph);
+  int fused = 0;
+  for (std::size_t number = 0; number < graph.nodes().size(); ++number) {
+    const GraphNode& node = graph.nodes()[number];
+    const auto* activation = dynamic_cast<const ops::Activation*>(node.op.get());
+    if (activation == nullptr || !gradient_from_output(activation->function())) continue;
+    const Value before = node.inputs[0];
+    const GraphNode* producer = graph.producer(before);
+    if (producer == nullptr || dynamic_cast<const ops::Dense*>(producer->op.get()) == nullptr) continue;
+    if (!producer->op->detail().empty() || uses[static_cast<std::size_t>(before.id)] != 1) continue;
+    if (std::find(kept.begin(), kept.end(), before) != kept.end()) continue;
+    std::vector<Value> inputs = producer->inputs;
+    graph.replace(static_cast<int>(number), std::make_shared<ops::Dense>(activation->function()), std::move(inputs));
+    ++fused;
+  }
+  return fused;
+}
+
+int fuse_probabilities_into_loss(Graph& graph) {
+  int fused = 0;
+  for (std::size_t number = 0; number < graph.nodes().size(); ++number) {
+    const GraphNode node = graph.nodes()[number];
+    const auto* loss = dynamic_cast<const ops::LossValues*>(node.op.get());
+    if (loss == nullptr || !loss->rule().from_logits || loss->with_probabilities()) continue;
+    const Value logits = node.inputs[1];
+    for (std::size_t other = 0; other < number; ++other) {
+      const GraphNode candidate = graph.nodes()[other];
+      if (candidate.inputs.size() != 1 || candidate.inputs[0] != logits) continue;
+      if (!gives_probabilities(*candidate.op, loss->rule(), graph.info(logits).shape.rank())) continue;
+      // The probabilities may be wanted before the loss is computed only by ops that stand behind it in the graph.
+      const bool used_before = std::any_of(
+          graph.nodes().begin() + static_cast<std::ptrdiff_t>(other) + 1,
+          graph.nodes().begin() + static_cast<std::ptrdiff_t>(number), [&](const GraphNode& between) {
+            return std::find(between.inputs.begin(), between.inputs.end(), candidate.outputs[0]) != between.inputs.end();
+          });
+      if (used_before) continue;
+      graph.share_output(static_cast<int>(number), candidate.outputs[0],
+                         std::make_shared<ops::LossValues>(loss->rule(), true));
+      ++fused;
+      break;
+    }
+  }
+  return fused;
+}
+
+void fuse(Graph& graph, std::vector<Value>& kept) {
+  const char* wish = std::getenv("BRAID_FUSION");
+  if (wish != nullptr && std::string_view(wish) == "off") return;
+  fuse_probabilities_into_loss(graph);
+  fuse_dense_activation(graph, kept);
+}
+
+}  // namespace braid

@@ -1,0 +1,160 @@
+#include "engine/graph/ops/loss.hpp"
+
+#include "engine/core/error.hpp"
+#include "engine/graph/autograd.hpp"
+#include "engine/graph/ops/elementwise.hpp"
+#include "engine/graph/ops/mask.hpp"
+
+namespace braid::ops {
+namespace {
+
+using kernels::LossKind;
+
+enum { kTruth, kPredicted, kProbabilities, kValueGrad };
+
+template <class T>
+Matrix<T> as_column(Matrix<T> matrix) {
+  return {matrix.data, matrix.rows * matrix.columns, 1, 1};
+}
+
+bool is_sparse(const kernels::LossRule& rule) { return rule.kind == LossKind::sparse_categorical_crossentropy; }
+
+Matrix<const std::int32_t> labels_of(const kernels::LossRule& rule, const Run& run) {
+  return is_sparse(rule) ? as_column(run.in<std::int32_t>(kTruth)) : Matrix<const std::int32_t>{};
+}
+
+Matrix<const float> truth_of(const kernels::LossRule& rule, const Run& run) {
+  return is_sparse(rule) ? Matrix<const float>{} : run.in<float>(kTruth);
+}
+
+class LossGradient final : public Op {
+ public:
+  explicit LossGradient(kernels::LossRule rule) : rule_(rule) {}
+  std::string_view kind() const override { return "loss_gradient"; }
+  std::vector<ValueInfo> infer(Infos in) const override { return {in[kPredicted]}; }
+  bool needs_packed() const override { return true; }
+  void run(const Run& run) const override {
+    run.launch(kernels::LossBackward{.rule = rule_,
+                                     .truth = truth_of(rule_, run),
+                                     .labels = labels_of(rule_, run),
+                                     .predicted = run.in<float>(kPredicted),
+                                     .probabilities = run.in<float>(kProbabilities),
+                                     .value_grad = as_column(run.in<float>(kValueGrad)),
+                                     .predicted_grad = run.out<float>(0)});
+  }
+
+ private:
+  kernels::LossRule rule_;
+};
+
+// What the summed losses are multiplied by: one over their number, or over the sum of their weights; with a mask one over
+// the number of valid entries. Nothing to divide by gives 0.
+class LossFactor final : public Op {
+ public:
+  explicit LossFactor(Reduction reduction) : reduction_(reduction) {}
+  std::string_view kind() const override { return "loss_factor"; }
+  bool tileable() const override { return false; }
+  bool reads(std::size_t input) const override { return input == kMaskSum || input == kWeightSum; }
+  std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
+  void run(const Run& run) const override {
+    const auto inverse = [](double number) { return number == 0 ? 0.0 : 1.0 / number; };
+    double factor = 1;
+    if (reduction_ == Reduction::sum_over_batch_size) {
+      factor = inverse(static_cast<double>(run.in_shape(kValues).elements()));
+      if (run.has_in(kMaskSum)) {
+        factor *= static_cast<double>(run.in_shape(kMask).elements()) * inverse(*run.in<float>(kMaskSum).data);
+      }
+    } else if (reduction_ == Reduction::mean_with_sample_weight) {
+      factor = run.has_in(kWeightSum) ? inverse(*run.in<float>(kWeightSum).data)
+                                      : inverse(static_cast<double>(run.in_shape(kValues).elements()));
+    }
+    *run.out<float>(0).data = static_cast<float>(factor);
+  }
+
+  enum { kValues, kMask, kMaskSum, kWeightSum };
+
+ private:
+  Reduction reduction_;
+};
+
+}  // namespace
+
+std::string LossValues::detail() const {
+  switch (rule_.kind) {
+    case LossKind::mean_squared_error: return "mean_squared_error";
+    case LossKind::mean_absolute_error: return "mean_absolute_error";
+    case LossKind::huber: return "huber";
+    case LossKind::mean_absolute_percentage_error: return "mean_absolute_percentage_error";
+    case LossKind::mean_squared_logarithmic_error: return "mean_squared_logarithmic_error";
+    case LossKind::log_cosh: return "log_cosh";
+    case LossKind::poisson: return "poisson";
+    case LossKind::kl_divergence: return "kl_divergence";
+    case LossKind::binary_crossentropy: return rule_.from_logits ? "binary, from logits" : "binary";
+    case LossKind::categorical_crossentropy: return rule_.from_logits ? "categorical, from logits" : "categorical";
+    case LossKind::sparse_categorical_crossentropy: return rule_.from_logits ? "sparse, from logits" : "sparse";
+  }
+  return "unknown";
+}
+
+std::vector<ValueInfo> LossValues::infer(Infos in) const {
+  const Shape& predicted = in[kPredicted].shape;
+  const Shape rows = predicted.slice(0, predicted.rank() - 1);
+  const Shape& truth = in[kTruth].shape;
+  const Shape& expected = is_sparse(rule_) ? rows : predicted;
+  bool fits = truth.rank() == expected.rank();
+  for (std::size_t axis = 0; fits && axis < expected.rank(); ++axis) {
+    fits = truth[axis] == expected[axis] || truth[axis] == None || expected[axis] == None;
+  }
+  if (!fits) {
+    throw ShapeError("the target " + to_string(truth) + " does not fit the prediction " + to_string(predicted) +
+                     ": " + to_string(expected) + " is expected");
+  }
+  std::vector<ValueInfo> outputs{{.shape = rows, .batched = in[kPredicted].batched}};
+  if (with_probabilities_) outputs.push_back(in[kPredicted]);
+  return outputs;
+}
+
+void LossValues::run(const Run& run) const {
+  run.launch(kernels::LossForward{.rule = rule_,
+                                  .truth = truth_of(rule_, run),
+                                  .labels = labels_of(rule_, run),
+                                  .predicted = run.in<float>(kPredicted),
+                                  .values = as_column(run.out<float>(0)),
+                                  .probabilities = with_probabilities_ ? run.out<float>(1) : Matrix<float>{}});
+}
+
+std::vector<Value> LossValues::gradients(GradientBuilder& build) const {
+  return {Value{}, build.graph.op<LossGradient>({build.input(kTruth), build.input(kPredicted),
+                                                 with_probabilities_ ? build.output(1) : Value{}, build.gradient()},
+                                                rule_)};
+}
+
+double LossValues::operations(Infos in, Infos) const {
+  return 30.0 * static_cast<double>(in[kPredicted].shape.elements());
+}
+
+Value loss_values(Graph& graph, const kernels::LossRule& rule, Value truth, Value predicted) {
+  return graph.op<LossValues>({truth, predicted}, rule, false);
+}
+
+Value reduce_loss(Graph& graph, Value values, Value mask, Value weight, Reduction reduction) {
+  Value combined = weight;
+  if (mask) {
+    const bool same = weight && graph.info(weight).shape == graph.info(mask).shape;
+    combined = mask_weights(graph, mask, same ? weight : Value{});
+    if (weight && !same) combined = binary(graph, kernels::BinaryKind::multiply, combined, weight);
+  }
+  Value total;
+  if (combined && graph.info(combined).shape != graph.info(values).shape) {
+    total = weighted_sum(graph, binary(graph, kernels::BinaryKind::multiply, values, combined), {});
+  } else {
+    total = weighted_sum(graph, values, combined);
+  }
+  if (reduction == Reduction::sum) return total;
+  const bool by_weight = reduction == Reduction::mean_with_sample_weight;
+  const Value mask_sum = mask && !by_weight ? sum_all(graph, mask_weights(graph, mask)) : Value{};
+  const Value weight_sum = combined && by_weight ? sum_all(graph, combined) : Value{};
+  return scale_by(graph, total, graph.op<LossFactor>({values, mask, mask_sum, weight_sum}, reduction));
+}
+
+}  // namespace braid::ops

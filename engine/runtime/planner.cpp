@@ -1,0 +1,432 @@
+#include "engine/runtime/planner.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "engine/core/error.hpp"
+#include "engine/runtime/memory_plan.hpp"
+
+namespace braid {
+namespace {
+
+std::size_t index(Value value) { return static_cast<std::size_t>(value.id); }
+
+// The rows and columns of a value: of one row of the batch where batched.
+struct Extent {
+  std::int64_t rows = 1;
+  std::int64_t columns = 1;
+};
+
+Extent extent_of(const ValueInfo& info) {
+  const Shape& shape = info.shape;
+  const std::size_t first = info.batched ? 1 : 0;
+  Extent extent;
+  if (shape.rank() <= first) return extent;
+  extent.columns = shape.back();
+  for (std::size_t axis = first; axis + 1 < shape.rank(); ++axis) extent.rows *= shape[axis];
+  return extent;
+}
+
+std::int64_t aligned(std::int64_t bytes) {
+  return (bytes + kMemoryAlignment - 1) / kMemoryAlignment * kMemoryAlignment;
+}
+
+}  // namespace
+
+// Builds one Program, step by step; thrown away afterwards.
+class Planner {
+ public:
+  Planner(Program& program, const Graph& graph, const std::vector<Value>& outputs) : program_(program), graph_(graph), outputs_(outputs) {}
+
+  void plan(const std::vector<ValueInfo>& inputs) {
+    infer(inputs);
+    stage_of_node_ = assign_stages(graph_, outputs_);
+    find_uses();
+    share_storage();
+    place_externals();
+    classify();
+    cut();
+    place();
+    bind();
+  }
+
+ private:
+  // Where a value lives: in the storage of `root`, some columns further.
+  struct Storage {
+    int root = -1;
+    std::int64_t first_column = 0;
+  };
+  enum class Class { none, external, tile, arena, slice_sum };
+
+  void infer(const std::vector<ValueInfo>& inputs) {
+    infos_.resize(graph_.values().size());
+    std::size_t next = 0;
+    for (std::size_t v = 0; v < infos_.size(); ++v) {
+      const GraphValue& value = graph_.values()[v];
+      infos_[v] = value.kind == ValueKind::input ? inputs[next++] : value.info;
+      if (value.kind == ValueKind::input && infos_[v].batched) program_.batch_ = infos_[v].shape[0];
+    }
+    // A fused result may belong to a later node than the one that made it first, so take the nodes in order.
+    for (const GraphNode& node : graph_.nodes()) {
+      std::vector<ValueInfo> in;
+      for (Value input : node.inputs) in.push_back(input ? infos_[index(input)] : kAbsent);
+      const std::vector<ValueInfo> out = node.op->infer(in);
+      for (std::size_t i = 0; i < node.outputs.size(); ++i) {
+        if (node.outputs[i]) infos_[index(node.outputs[i])] = out[i];
+      }
+    }
+  }
+
+  void find_uses() {
+    uses_.assign(infos_.size(), {});
+    for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
+      if (stage_of_node_[n] == kDeadStage) continue;
+      const GraphNode& node = graph_.nodes()[n];
+      for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+        if (node.inputs[i] && node.op->reads(i)) uses_[index(node.inputs[i])].push_back(static_cast<int>(n));
+      }
+    }
+    is_output_.assign(infos_.size(), false);
+    for (Value output : outputs_) {
+      if (output) is_output_[index(output)] = true;
+    }
+  }
+
+  bool alive(std::size_t value) const { return is_output_[value] || !uses_[value].empty(); }
+  int producer(std::size_t value) const { return graph_.values()[value].producer; }
+  bool touched_by_packed_op(std::size_t value) const {
+    const int made_by = producer(value);
+    if (made_by >= 0 && graph_.nodes()[static_cast<std::size_t>(made_by)].op->needs_packed()) return true;
+    return std::any_of(uses_[value].begin(), uses_[value].end(),
+                       [&](int n) { return graph_.nodes()[static_cast<std::size_t>(n)].op->needs_packed(); });
+  }
+  bool is_strided(std::size_t value) const {
+    const Storage& storage = storage_[value];
+    return extent_of(infos_[value]).columns != extent_of(infos_[static_cast<std::size_t>(storage.root)]).columns;
+  }
+
+  // Reshapes, column slices and concatenations that need no copy.
+  void share_storage() {
+    storage_.resize(infos_.size());
+    for (std::size_t v = 0; v < infos_.size(); ++v) storage_[v] = {static_cast<int>(v), 0};
+    shared_.assign(infos_.size(), false);
+    for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
+      if (stage_of_node_[n] == kDeadStage) continue;
+      const GraphNode& node = graph_.nodes()[n];
+      if (node.op->joins_columns()) join(node);
+    }
+    for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
+      if (stage_of_node_[n] == kDeadStage) continue;
+      const GraphNode& node = graph_.nodes()[n];
+      const Alias alias = node.op->alias();
+      if (alias.kind == Alias::Kind::none) continue;
+      const auto out = index(node.outputs[0]);
+      const auto in = index(node.inputs[static_cast<std::size_t>(alias.input)]);
+      if (shared_[out] || is_output_[out] || infos_[out].dtype != infos_[in].dtype) continue;
+      if (alias.kind == Alias::Kind::reshape) {
+        if (is_strided(in)) continue;
+        reshaped_from(out, in);
+      } else {
+        if (touched_by_packed_op(out)) continue;
+        storage_[out] = {storage_[in].root, storage_[in].first_column + alias.first_column};
+      }
+      shared_[out] = true;
+    }
+  }
+
+  // A reshaped value has its own rows and columns, but the memory of its root.
+  void reshaped_from(std::size_t out, std::size_t in) {
+    storage_[out] = storage_[in];
+    reshaped_.resize(infos_.size(), false);
+    reshaped_[out] = true;
+  }
+
+  void join(const GraphNode& node) {
+    const auto out = index(node.outputs[0]);
+    std::int64_t column = 0;
+    for (Value input : node.inputs) {
+      const auto in = index(input);
+      const std::int64_t width = extent_of(infos_[in]).columns;
+      const bool made_here = producer(in) >= 0 && infos_[in].batched && !shared_[in] && !is_output_[in];
+      const bool own_storage = made_here && graph_.nodes()[static_cast<std::size_t>(producer(in))].op->alias().kind == Alias::Kind::none &&
+                               !graph_.nodes()[static_cast<std::size_t>(producer(in))].op->joins_columns();
+      if (own_storage && !touched_by_packed_op(in)) {
+        storage_[in] = {storage_[out].root, storage_[out].first_column + column};
+        shared_[in] = true;
+      }
+      column += width;
+    }
+  }
+
+  void place_externals() {
+    external_of_.assign(infos_.size(), -1);
+    for (std::size_t v = 0; v < infos_.size(); ++v) {
+      const GraphValue& value = graph_.values()[v];
+      if (value.kind == ValueKind::result) continue;
+      const bool used = alive(v);
+      if (value.kind == ValueKind::input) program_.input_externals_.push_back(used ? static_cast<int>(program_.externals_.size()) : -1);
+      if (!used) continue;
+      external_of_[v] = static_cast<int>(program_.externals_.size());
+      Program::External external{.value = Value{static_cast<int>(v)}, .name = value.name};
+      if (value.kind == ValueKind::weight) external.fixed = value.variable->value.raw();
+      if (value.kind == ValueKind::constant) external.fixed = value.constant.raw();
+      program_.externals_.push_back(std::move(external));
+    }
+  }
+
+  // Life and class of every root.
+  void classify() {
+    class_.assign(infos_.size(), Class::none);
+    first_.assign(infos_.size(), INT32_MAX);
+    last_.assign(infos_.size(), INT32_MIN);
+    std::vector<bool> local(infos_.size(), true);
+    for (std::size_t v = 0; v < infos_.size(); ++v) {
+      if (!alive(v) && producer(v) < 0) continue;
+      const auto root = static_cast<std::size_t>(storage_[v].root);
+      const int made_by = producer(v);
+      if (made_by < 0) {
+        class_[root] = Class::external;
+        continue;
+      }
+      const int made = stage_of_node_[static_cast<std::size_t>(made_by)];
+      if (made == kDeadStage || !alive(v)) continue;
+      const bool by_rows = made % 2 == 0;
+      if (class_[root] != Class::external) class_[root] = !infos_[v].batched && by_rows ? Class::slice_sum : Class::arena;
+      const auto touch = [&](int node) {
+        const int stage = stage_of_node_[static_cast<std::size_t>(node)];
+        first_[root] = std::min(first_[root], node);
+        last_[root] = std::max(last_[root], node);
+        first_stage(root) = std::min(first_stage(root), stage);
+        last_stage(root) = std::max(last_stage(root), stage);
+      };
+      touch(made_by);
+      for (int use : uses_[v]) touch(use);
+      if (is_output_[v] || !infos_[v].batched || !by_rows) local[root] = false;
+      if (is_output_[v]) last_stage(root) = INT32_MAX;
+    }
+    for (std::size_t v = 0; v < infos_.size(); ++v) {
+      if (class_[v] == Class::arena && local[v] && first_stage(v) == last_stage(v)) class_[v] = Class::tile;
+    }
+  }
+
+  int& first_stage(std::size_t root) {
+    if (stage_first_.empty()) stage_first_.assign(infos_.size(), INT32_MAX);
+    return stage_first_[root];
+  }
+  int& last_stage(std::size_t root) {
+    if (stage_last_.empty()) stage_last_.assign(infos_.size(), INT32_MIN);
+    return stage_last_[root];
+  }
+
+  std::int64_t row_bytes(std::size_t value) const {
+    const Extent extent = extent_of(infos_[value]);
+    return extent.rows * extent.columns * static_cast<std::int64_t>(size_of(infos_[value].dtype));
+  }
+
+  void cut() {
+    double operations = 0;
+    std::int64_t bytes_per_row = 0;
+    std::int64_t summed = 0;
+    for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
+      const int stage = stage_of_node_[n];
+      if (stage == kDeadStage || stage % 2 != 0) continue;
+      const GraphNode& node = graph_.nodes()[n];
+      operations += node.op->operations(infos_of(node.inputs), infos_of(node.outputs));
+    }
+    for (std::size_t v = 0; v < infos_.size(); ++v) {
+      if (class_[v] == Class::tile) bytes_per_row += row_bytes(v);
+      if (class_[v] == Class::slice_sum) summed += infos_[v].shape.elements();
+    }
+    const RowCut cut = cut_rows(program_.batch_, operations, bytes_per_row, summed);
+    program_.slices_ = cut.slices;
+    program_.tile_rows_ = cut.tile_rows;
+  }
+
+  std::vector<ValueInfo> infos_of(const std::vector<Value>& values) const {
+    std::vector<ValueInfo> infos;
+    for (Value value : values) infos.push_back(value ? infos_[index(value)] : kAbsent);
+    return infos;
+  }
+
+  void place() {
+    offset_.assign(infos_.size(), 0);
+    std::vector<MemoryRequest> tile;
+    std::vector<std::size_t> tile_values;
+    std::vector<MemoryRequest> arena;
+    std::vector<std::size_t> arena_values;
+    for (std::size_t v = 0; v < infos_.size(); ++v) {
+      switch (class_[v]) {
+        case Class::tile:
+          // Stages run one after another and reuse the tile: node numbers order its life within a stage.
+          tile.push_back({row_bytes(v) * program_.tile_rows_, order_of(first_[v]), order_of(last_[v])});
+          tile_values.push_back(v);
+          break;
+        case Class::arena:
+          arena.push_back({row_bytes(v) * (infos_[v].batched ? program_.batch_ : 1), first_stage(v), last_stage(v)});
+          arena_values.push_back(v);
+          break;
+        case Class::slice_sum:
+          arena.push_back({aligned(row_bytes(v)) * program_.slices_, first_stage(v), last_stage(v)});
+          arena_values.push_back(v);
+          break;
+        case Class::none:
+        case Class::external: break;
+      }
+    }
+    const MemoryPlan tile_plan = plan_memory(tile);
+    for (std::size_t i = 0; i < tile.size(); ++i) offset_[tile_values[i]] = tile_plan.offsets[i];
+    program_.tile_bytes_ = tile_plan.bytes;
+    const MemoryPlan arena_plan = plan_memory(arena);
+    for (std::size_t i = 0; i < arena.size(); ++i) offset_[arena_values[i]] = arena_plan.offsets[i];
+    program_.arena_bytes_ = arena_plan.bytes;
+  }
+
+  // Nodes in the order in which they run: by stage, then as in the graph.
+  int order_of(int node) const {
+    const auto nodes = static_cast<int>(graph_.nodes().size());
+    return (stage_of_node_[static_cast<std::size_t>(node)] + 2) * nodes + node;
+  }
+
+  Operand operand(Value value) const {
+    Operand result;
+    if (!value) return result;
+    const auto v = index(value);
+    const auto root = static_cast<std::size_t>(storage_[v].root);
+    const Extent extent = extent_of(infos_[v]);
+    const auto element = static_cast<std::int64_t>(size_of(infos_[v].dtype));
+    result.shape = infos_[v].shape;
+    result.batched = infos_[v].batched;
+    result.rows = extent.rows;
+    result.columns = extent.columns;
+    const bool reshaped = v < reshaped_.size() && reshaped_[v];
+    result.stride = reshaped ? extent.columns : extent_of(infos_[root]).columns;
+    result.offset = offset_[root] + storage_[v].first_column * element;
+    result.batch_row_bytes = result.batched ? row_bytes(root) : 0;
+    switch (class_[root]) {
+      case Class::none: break;
+      case Class::external: result.base = Program::kFirstExternal + external_of_[root]; break;
+      case Class::tile:
+        result.base = Program::kTile;
+        result.tile_local = true;
+        break;
+      case Class::arena: result.base = Program::kArena; break;
+      case Class::slice_sum: result.base = Program::kArena; break;
+    }
+    return result;
+  }
+
+  void bind() {
+    int first = INT32_MAX;
+    int last = INT32_MIN;
+    for (int stage : stage_of_node_) {
+      if (stage == kDeadStage) continue;
+      first = std::min(first, stage);
+      last = std::max(last, stage);
+    }
+    for (int number = first; number <= last; ++number) {
+      Program::Stage stage{.rows = number % 2 == 0};
+      for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
+        if (stage_of_node_[n] == number) bind_node(graph_.nodes()[n], stage);
+      }
+      if (!stage.ops.empty()) program_.stages_.push_back(std::move(stage));
+    }
+    for (Value output : outputs_) {
+      program_.outputs_.push_back(operand(output));
+      program_.output_infos_.push_back(output ? infos_[index(output)] : kAbsent);
+    }
+  }
+
+  void bind_node(const GraphNode& node, Program::Stage& stage) {
+    // A value that merely shares its input's storage costs nothing.
+    if (node.op->alias().kind != Alias::Kind::none && shared_[index(node.outputs[0])]) return;
+    Program::BoundOp bound{.op = node.op};
+    for (std::size_t i = 0; i < node.inputs.size(); ++i) bound.inputs.push_back(operand(node.inputs[i]));
+    for (Value output : node.outputs) {
+      Operand result = output && alive(index(output)) ? operand(output) : Operand{};
+      if (output) result.shape = infos_[index(output)].shape;
+      if (stage.rows && result.base >= 0 && !result.batched) {
+        const auto v = index(output);
+        const std::int64_t bytes = aligned(row_bytes(v));
+        result.slice_bytes = bytes;
+        stage.sums.push_back({.offset = result.offset, .stride = bytes, .count = infos_[v].shape.elements()});
+      }
+      bound.outputs.push_back(std::move(result));
+    }
+    const std::vector<ValueInfo> inputs = infos_of(node.inputs);
+    if (!stage.rows) bound.parts = node.op->parts(inputs);
+    const std::int64_t rows = stage.rows ? program_.tile_rows_ : program_.batch_;
+    program_.scratch_bytes_ = std::max(program_.scratch_bytes_, node.op->scratch_bytes(inputs, rows));
+    stage.ops.push_back(std::move(bound));
+  }
+
+  Program& program_;
+  const Graph& graph_;
+  const std::vector<Value>& outputs_;
+  std::vector<ValueInfo> infos_;
+  std::vector<int> stage_of_node_;
+  std::vector<std::vector<int>> uses_;
+  std::vector<bool> is_output_;
+  std::vector<Storage> storage_;
+  std::vector<bool> shared_;
+  std::vector<bool> reshaped_;
+  std::vector<int> external_of_;
+  std::vector<Class> class_;
+  std::vector<int> first_;
+  std::vector<int> last_;
+  std::vector<int> stage_first_;
+  std::vector<int> stage_last_;
+  std::vector<std::int64_t> offset_;
+};
+
+Program::Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
+                 const std::vector<ValueInfo>& inputs)
+    : graph_(std::move(graph)) {
+  Planner(*this, *graph_, outputs).plan(inputs);
+}
+
+std::int64_t Program::slice_begin(std::int64_t slice) const { return batch_ * slice / slices_; }
+
+std::int64_t Program::op_calls() const {
+  std::int64_t calls = 0;
+  for (const Stage& stage : stages_) {
+    for (const BoundOp& op : stage.ops) {
+      if (!stage.rows) {
+        calls += op.parts;
+        continue;
+      }
+      for (std::int64_t slice = 0; slice < slices_; ++slice) {
+        calls += (slice_begin(slice + 1) - slice_begin(slice) + tile_rows_ - 1) / tile_rows_;
+      }
+    }
+  }
+  return calls;
+}
+
+std::string describe(const Program& program) {
+  std::string text = "batch " + std::to_string(program.batch()) + ": " + std::to_string(program.slices()) +
+                     " slices, tiles of " + std::to_string(program.tile_rows()) + " rows, arena " +
+                     std::to_string(program.arena_bytes()) + " bytes, tile " + std::to_string(program.tile_bytes()) +
+                     " bytes\n";
+  for (const Program::Stage& stage : program.stages()) {
+    text += stage.rows ? "  row by row\n" : "  whole batch\n";
+    for (const Program::BoundOp& op : stage.ops) {
+      text += "    " + std::string(op.op->kind());
+      if (!op.op->detail().empty()) text += " (" + op.op->detail() + ")";
+      if (op.parts > 1) text += " in " + std::to_string(op.parts) + " parts";
+      for (const Operand& out : op.outputs) {
+        if (out.base < 0) continue;
+        const char* where = out.base == Program::kTile ? "tile" : out.slice_bytes > 0 ? "slice sum" : "arena";
+        text += " -> " + to_string(out.shape) + " " + where + " at " + std::to_string(out.offset);
+        if (out.stride != out.columns) text += ", every " + std::to_string(out.stride) + " elements";
+      }
+      text += "\n";
+    }
+    for (const Program::SliceSum& sum : stage.sums) {
+      text += "    sum of " + std::to_string(program.slices()) + " slices at " + std::to_string(sum.offset) + ", " +
+              std::to_string(sum.count) + " elements\n";
+    }
+  }
+  return text;
+}
+
+}  // namespace braid

@@ -1,0 +1,86 @@
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/graph/graph.hpp"
+
+namespace braid {
+
+// A graph planned for one set of concrete input shapes: what runs in which order on which pieces of memory. Immutable; any
+// number of workspaces may run it at once.
+//
+// Ops are grouped into stages. A row stage takes a tile of rows through all of its ops while everything sits in cache;
+// tiles belong to slices, slices run on different cores, and sums over rows are kept a slice and added up, slice by slice,
+// when all are done. How rows are cut depends on the shapes alone, never on the number of cores: the same bits everywhere.
+// A whole stage runs its ops one after another, each in independent parts.
+class Program {
+ public:
+  // Fixed base pointers of every frame; inputs, weights and constants follow.
+  enum Base { kArena, kTile, kFirstExternal };
+
+  struct BoundOp {
+    std::shared_ptr<const Op> op;
+    std::vector<Operand> inputs;
+    std::vector<Operand> outputs;
+    std::int64_t parts = 1;
+  };
+  // A sum over rows: one block a slice, added up into the first (count floats each, `stride` bytes apart).
+  struct SliceSum {
+    std::int64_t offset = 0;
+    std::int64_t stride = 0;
+    std::int64_t count = 0;
+  };
+  struct Stage {
+    bool rows = false;
+    std::vector<BoundOp> ops;
+    std::vector<SliceSum> sums;
+  };
+  struct External {
+    Value value;
+    std::string name;
+    const std::byte* fixed = nullptr;  // weights and constants; null for inputs
+  };
+
+  // `shapes` are those of graph inputs, in the order of the graph's inputs; axis 0 of batched inputs must agree. Throws
+  // ShapeError where an op finds that they do not fit.
+  Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs, const std::vector<ValueInfo>& inputs);
+
+  std::int64_t batch() const { return batch_; }
+  const std::vector<Stage>& stages() const { return stages_; }
+  const std::vector<External>& externals() const { return externals_; }
+  // Index into externals() of the n-th graph input; -1 for one that nothing reads.
+  const std::vector<int>& input_externals() const { return input_externals_; }
+  // Where the outputs lie (absent ones have base -1) and what they are.
+  const std::vector<Operand>& outputs() const { return outputs_; }
+  const std::vector<ValueInfo>& output_infos() const { return output_infos_; }
+
+  std::int64_t arena_bytes() const { return arena_bytes_; }
+  std::int64_t tile_bytes() const { return tile_bytes_; }        // of one slice's tile
+  std::int64_t scratch_bytes() const { return scratch_bytes_; }  // of one slice or part
+  std::int64_t slices() const { return slices_; }
+  std::int64_t tile_rows() const { return tile_rows_; }
+  std::int64_t slice_begin(std::int64_t slice) const;
+  // Calls of ops in one run, tiles and parts counted.
+  std::int64_t op_calls() const;
+
+ private:
+  friend class Planner;
+  std::shared_ptr<const Graph> graph_;  // keeps the weights and constants alive
+  std::int64_t batch_ = 0;
+  std::vector<Stage> stages_;
+  std::vector<External> externals_;
+  std::vector<int> input_externals_;
+  std::vector<Operand> outputs_;
+  std::vector<ValueInfo> output_infos_;
+  std::int64_t arena_bytes_ = 0;
+  std::int64_t tile_bytes_ = 0;
+  std::int64_t scratch_bytes_ = 0;
+  std::int64_t slices_ = 1;
+  std::int64_t tile_rows_ = 1;
+};
+
+// The program in words: stages, the ops of each, where their results lie.
+std::string describe(const Program& program);
+
+}  // namespace braid

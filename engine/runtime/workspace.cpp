@@ -1,0 +1,145 @@
+#include "engine/runtime/workspace.hpp"
+
+#include <algorithm>
+#include <new>
+
+#include "engine/core/error.hpp"
+#include "engine/runtime/memory_plan.hpp"
+#include "engine/runtime/parallel.hpp"
+#include "kernels/optimizer.hpp"
+
+namespace braid {
+
+std::byte* Workspace::Buffer::reserve(std::int64_t bytes) {
+  if (bytes > capacity || data == nullptr) {
+    const auto wanted = static_cast<std::size_t>(bytes + kMemoryAlignment);
+    storage.reset();
+    capacity = 0;
+    try {
+      storage = std::make_unique_for_overwrite<std::byte[]>(wanted);
+    } catch (const std::bad_alloc&) {
+      data = nullptr;
+      throw OutOfMemory("a plan needs " + std::to_string(bytes) + " bytes of memory, which could not be had");
+    }
+    void* start = storage.get();
+    std::size_t space = wanted;
+    data = static_cast<std::byte*>(
+        std::align(static_cast<std::size_t>(kMemoryAlignment), static_cast<std::size_t>(bytes), start, space));
+    capacity = bytes;
+  }
+  return data;
+}
+
+std::int64_t Workspace::bytes() const {
+  std::int64_t total = arena_.capacity;
+  for (const Buffer& buffer : tiles_) total += buffer.capacity;
+  for (const Buffer& buffer : scratches_) total += buffer.capacity;
+  return total;
+}
+
+void Workspace::bind(const Program& program, const std::vector<const std::byte*>& inputs) {
+  if (bound_ != &program) {
+    const auto workers = static_cast<std::size_t>(thread_count());
+    std::byte* arena = arena_.reserve(program.arena_bytes());
+    tiles_.resize(workers);
+    scratches_.resize(workers);
+    bases_.resize(workers);
+    for (std::size_t worker = 0; worker < workers; ++worker) {
+      std::vector<std::byte*>& bases = bases_[worker];
+      bases.assign(Program::kFirstExternal + program.externals().size(), nullptr);
+      bases[Program::kArena] = arena;
+      bases[Program::kTile] = tiles_[worker].reserve(program.tile_bytes());
+      scratches_[worker].reserve(program.scratch_bytes());
+      for (std::size_t i = 0; i < program.externals().size(); ++i) {
+        // Ops only read externals; the table is shared with what they write.
+        bases[Program::kFirstExternal + i] = const_cast<std::byte*>(program.externals()[i].fixed);
+      }
+    }
+    bound_ = &program;
+  }
+  for (std::size_t i = 0; i < program.input_externals().size(); ++i) {
+    const int external = program.input_externals()[i];
+    if (external < 0) continue;
+    for (auto& bases : bases_) {
+      bases[static_cast<std::size_t>(Program::kFirstExternal + external)] = const_cast<std::byte*>(inputs[i]);
+    }
+  }
+}
+
+void Workspace::run(const Program& program, const std::vector<const std::byte*>& inputs, const RunState& state) {
+  bind(program, inputs);
+  for (const Program::Stage& stage : program.stages()) {
+    if (stage.rows) {
+      run_rows(program, stage, state);
+      add_slices(program, stage);
+    } else {
+      run_whole(program, stage, state);
+    }
+  }
+}
+
+void Workspace::run_rows(const Program& program, const Program::Stage& stage, const RunState& state) {
+  parallel_for(program.slices(), [&](std::int64_t slice, int worker) {
+    const auto w = static_cast<std::size_t>(worker);
+    const std::int64_t begin = program.slice_begin(slice);
+    const std::int64_t end = program.slice_begin(slice + 1);
+    Frame frame{.bases = bases_[w].data(),
+                .batch = program.batch(),
+                .slice = slice,
+                .scratch = scratches_[w].data,
+                .seed = state.seed,
+                .step = state.step,
+                .stream = stream_};
+    // An empty batch still runs once, so that sums over no rows become 0.
+    std::int64_t row = begin;
+    do {
+      frame.first_row = row;
+      frame.rows = std::min(program.tile_rows(), end - row);
+      frame.accumulate = row != begin;
+      for (const Program::BoundOp& bound : stage.ops) bound.op->run(Run(frame, bound.inputs, bound.outputs));
+      row += program.tile_rows();
+    } while (row < end);
+  });
+}
+
+void Workspace::run_whole(const Program& program, const Program::Stage& stage, const RunState& state) {
+  for (const Program::BoundOp& bound : stage.ops) {
+    parallel_for(bound.parts, [&](std::int64_t part, int worker) {
+      const auto w = static_cast<std::size_t>(worker);
+      const Frame frame{.bases = bases_[w].data(),
+                        .rows = program.batch(),
+                        .batch = program.batch(),
+                        .part = part,
+                        .parts = bound.parts,
+                        .scratch = scratches_[w].data,
+                        .seed = state.seed,
+                        .step = state.step,
+                        .stream = stream_};
+      bound.op->run(Run(frame, bound.inputs, bound.outputs));
+    });
+  }
+}
+
+void Workspace::add_slices(const Program& program, const Program::Stage& stage) {
+  if (program.slices() == 1 || stage.sums.empty()) return;
+  const auto add = [&](std::int64_t number, int) {
+    const Program::SliceSum& sum = stage.sums[static_cast<std::size_t>(number)];
+    auto* first = reinterpret_cast<float*>(arena_.data + sum.offset);
+    kernels::launch(stream_, kernels::SumSlices{.in = first,
+                                                .slices = program.slices(),
+                                                .slice_stride = sum.stride / static_cast<std::int64_t>(sizeof(float)),
+                                                .out = first,
+                                                .count = sum.count});
+  };
+  constexpr std::int64_t kWorthAnotherCore = 65536;
+  std::int64_t floats = 0;
+  for (const Program::SliceSum& sum : stage.sums) floats += sum.count * program.slices();
+  const auto count = static_cast<std::int64_t>(stage.sums.size());
+  if (floats < kWorthAnotherCore) {
+    for (std::int64_t number = 0; number < count; ++number) add(number, 0);
+  } else {
+    parallel_for(count, add);
+  }
+}
+
+}  // namespace braid
