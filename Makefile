@@ -1,11 +1,18 @@
 # Braid: two commands do everything, `make demo` and `make test`; `make help` lists the rest.
 SHELL := /bin/bash
-BUILD ?= build/release
-JOBS ?= $(shell nproc)
+BUILD := build/release
+# All cores, but no more jobs than there is memory for: about 1.5 GB each.
+JOBS ?= $(shell awk -v cores=$$(nproc) '/^MemAvailable/ { jobs = int($$2 / 1500000); print jobs < 1 ? 1 : jobs < cores ? jobs : cores }' /proc/meminfo)
 PREFIX ?= $(CURDIR)/dist
 GOLDEN ?= tests/golden
-PACKAGES := g++ cmake ninja-build pkg-config libtbb-dev zlib1g-dev libzip-dev nlohmann-json3-dev libcli11-dev catch2
-CONFIGURE = cmake --preset release $(shell command -v ccache >/dev/null && echo -DCMAKE_CXX_COMPILER_LAUNCHER=ccache) >/dev/null
+PACKAGES := g++ cmake ninja-build ccache pkg-config libtbb-dev zlib1g-dev libzip-dev nlohmann-json3-dev libcli11-dev catch2
+# $(call CONFIGURE,preset,options). The shell looks for ccache, once the packages are installed.
+CONFIGURE = cmake --preset $(1) $$(command -v ccache >/dev/null && echo -DCMAKE_CXX_COMPILER_LAUNCHER=ccache) $(2) >/dev/null
+# What a sanitizer reports ends the run with a failure.
+SANITIZERS = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+# What ccache asks for before it caches sources that use a precompiled header.
+export CCACHE_SLOPPINESS := pch_defines,time_macros
+SOURCES = find engine kernels layers python_free_examples tests bench -name '*.hpp' -o -name '*.cpp' | sort
 
 .PHONY: help demo test test-golden bench sanitize format lint install clean packages
 help:
@@ -23,34 +30,37 @@ packages:
 	@cmake/install_packages.sh $(PACKAGES)
 
 demo: packages
-	@$(CONFIGURE) && cmake --build $(BUILD) --target 04_reviews -j $(JOBS)
+	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target 04_reviews -j $(JOBS)
 	@$(BUILD)/python_free_examples/04_reviews
 
 test: packages
-	@$(CONFIGURE) && cmake --build $(BUILD) -j $(JOBS)
-	@tests/run_all.sh $(BUILD) $(GOLDEN)
+	@$(call CONFIGURE,release) && cmake --build $(BUILD) -j $(JOBS)
+	@tests/run_all.sh $(BUILD) $(GOLDEN) install
 
 test-golden: packages
-	@$(CONFIGURE) && cmake --build $(BUILD) --target braid_golden -j $(JOBS)
+	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_golden -j $(JOBS)
 	@$(BUILD)/tests/braid_golden $(GOLDEN)
 
 bench: packages
-	@cmake --preset release -DBRAID_BENCHMARKS=ON >/dev/null && cmake --build $(BUILD) --target braid_step_bench -j $(JOBS)
+	@cmake/install_packages.sh python3
+	@$(call CONFIGURE,release,-DBRAID_BENCHMARKS=ON) && cmake --build $(BUILD) --target braid_step_bench -j $(JOBS)
 	@python3 bench/run.py --braid $(BUILD)/bench/braid_step_bench
 
 sanitize: packages
-	@cmake --preset sanitize >/dev/null && cmake --build build/sanitize -j $(JOBS)
-	@tests/run_all.sh build/sanitize $(GOLDEN)
+	@$(call CONFIGURE,sanitize) && cmake --build build/sanitize -j $(JOBS)
+	@$(SANITIZERS) tests/run_all.sh build/sanitize $(GOLDEN)
 
 format:
-	@git ls-files '*.hpp' '*.cpp' | xargs clang-format -i
+	@cmake/install_packages.sh clang-format
+	@$(SOURCES) | xargs clang-format -i
 
-lint:
-	@git ls-files '*.hpp' '*.cpp' | xargs clang-format --dry-run -Werror
-	@$(CONFIGURE) && git ls-files 'engine/*.cpp' 'layers/*.cpp' | xargs clang-tidy -p $(BUILD) --quiet
+lint: packages
+	@cmake/install_packages.sh clang-format clang-tidy
+	@$(SOURCES) | xargs clang-format --dry-run -Werror
+	@$(call CONFIGURE,release) && $(SOURCES) | grep -E '^(engine|layers)/.*\.cpp$$' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet
 
 install: packages
-	@$(CONFIGURE) && cmake --build $(BUILD) --target braid -j $(JOBS) && cmake --install $(BUILD) --prefix $(PREFIX)
+	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid -j $(JOBS) && cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean:
 	@rm -rf build dist

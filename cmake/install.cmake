@@ -16,5 +16,12 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/braidConfigVersion.cmake 
 install(FILES ${PROJECT_BINARY_DIR}/braidConfig.cmake ${PROJECT_BINARY_DIR}/braidConfigVersion.cmake
         DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/braid)
 
+# The pkg-config file finds the other folders from its own place.
+file(RELATIVE_PATH BRAID_PREFIX_FROM_PKGCONFIG /${CMAKE_INSTALL_LIBDIR}/pkgconfig /)
+string(REGEX REPLACE "/$" "" BRAID_PREFIX_FROM_PKGCONFIG "${BRAID_PREFIX_FROM_PKGCONFIG}")
+set(BRAID_REQUIRES Requires)  # a static library leaves its dependencies to whoever links it
+if(BUILD_SHARED_LIBS)
+  set(BRAID_REQUIRES Requires.private)
+endif()
 configure_file(cmake/braid.pc.in ${PROJECT_BINARY_DIR}/braid.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/braid.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

@@ -4,9 +4,12 @@ file(GLOB BRAID_CPU_KERNELS CONFIGURE_DEPENDS kernels/*_cpu.cpp)
 set(BRAID_KERNEL_OBJECTS "")
 
 function(braid_add_kernels variant)
+  if(NOT BRAID_CPU_KERNELS)
+    return()
+  endif()
   set(target braid_kernels_${variant})
   add_library(${target} OBJECT ${BRAID_CPU_KERNELS})
-  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR} ${BRAID_FORWARDING_DIR})
   target_compile_definitions(${target} PRIVATE BRAID_CPU=${variant})
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-missing-field-initializers -Wno-psabi
                          -fno-math-errno -fno-trapping-math -ffp-contract=fast ${ARGN})

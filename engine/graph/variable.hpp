@@ -1,6 +1,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <utility>
 
 #include <braid/tensor.hpp>
 
@@ -16,6 +17,7 @@ struct Variable {
   std::string path;   // within the model: "lstm/recurrent_kernel"; set when the model names its layers
   Shape shape;
   Initializer initializer;
+  std::pair<Dim, Dim> ones{0, 0};  // elements first .. last - 1 start at 1 whatever the initializer says (a forget gate's bias)
   Regularizer regularizer;
   bool trainable = true;   // false: a statistic, never touched by an optimizer
   bool frozen = false;     // its layer's `trainable` flag was off at compile time

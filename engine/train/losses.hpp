@@ -1,0 +1,225 @@
+#pragma once
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace braid {
+
+// A loss of one output: a Keras name ("binary_crossentropy", "mse", ...) or an object of namespace losses. NameError for an
+// unknown name.
+class Loss {
+ public:
+  Loss(const char* name) : Loss(std::string_view(name)) {}
+  Loss(const std::string& name) : Loss(std::string_view(name)) {}
+  Loss(std::string_view name);
+
+  enum class Kind {
+    none,
+    mean_squared_error,
+    mean_absolute_error,
+    huber,
+    mean_absolute_percentage_error,
+    mean_squared_logarithmic_error,
+    log_cosh,
+    poisson,
+    kl_divergence,
+    binary_crossentropy,
+    categorical_crossentropy,
+    sparse_categorical_crossentropy,
+  };
+  explicit Loss(Kind loss_kind) : kind(loss_kind) {}
+
+  Kind kind = Kind::none;
+  std::string reduction = "sum_over_batch_size";
+  bool from_logits = false;
+  double label_smoothing = 0;
+  double delta = 1;
+  std::optional<int> ignore_class;
+};
+
+namespace losses {
+
+struct Options {
+  std::string reduction = "sum_over_batch_size";  // or "mean", "sum", "mean_with_sample_weight"
+};
+struct HuberOptions {
+  double delta = 1;
+  std::string reduction = "sum_over_batch_size";
+};
+struct CrossentropyOptions {
+  bool from_logits = false;
+  double label_smoothing = 0;
+  std::string reduction = "sum_over_batch_size";
+};
+struct SparseCrossentropyOptions {
+  bool from_logits = false;
+  std::optional<int> ignore_class = {};
+  std::string reduction = "sum_over_batch_size";
+};
+
+// As keras.losses. Each gives one number a row (a step), reduced over the batch as `reduction` says.
+Loss MeanSquaredError(Options options = {});
+Loss MeanAbsoluteError(Options options = {});
+Loss MeanAbsolutePercentageError(Options options = {});
+Loss MeanSquaredLogarithmicError(Options options = {});
+Loss LogCosh(Options options = {});
+Loss Poisson(Options options = {});
+Loss KLDivergence(Options options = {});
+Loss Huber(HuberOptions options = {});
+Loss BinaryCrossentropy(CrossentropyOptions options = {});
+// Targets: one distribution over the classes a row.
+Loss CategoricalCrossentropy(CrossentropyOptions options = {});
+// Targets: one class number a row, 0 .. C - 1.
+Loss SparseCategoricalCrossentropy(SparseCrossentropyOptions options = {});
+
+}  // namespace losses
+
+// The losses of a model: one for every output, a list by output, or by name; an output may have none.
+class Losses {
+ public:
+  struct Named {
+    std::string name;
+    Loss loss;
+  };
+
+  Losses() = default;
+  Losses(const char* name) : shared_(Loss(name)) {}
+  Losses(Loss loss) : shared_(std::move(loss)) {}
+  Losses(std::initializer_list<Loss> by_output) : by_output_(by_output) {}
+  Losses(std::initializer_list<Named> by_name) : by_name_(by_name) {}
+  Losses(std::vector<Loss> by_output) : by_output_(std::move(by_output)) {}
+  Losses(std::vector<Named> by_name) : by_name_(std::move(by_name)) {}
+
+  bool empty() const { return !shared_ && by_output_.empty() && by_name_.empty(); }
+  // One entry an output. Throws NameError for an unknown output, ShapeError where the number of losses does not fit.
+  std::vector<std::optional<Loss>> resolve(const std::vector<std::string>& outputs) const;
+
+ private:
+  std::optional<Loss> shared_;
+  std::vector<Loss> by_output_;
+  std::vector<Named> by_name_;
+};
+
+// Factors of the losses: by output or by name; 1 if not given.
+class LossWeights {
+ public:
+  struct Named {
+    std::string name;
+    double weight;
+  };
+
+  LossWeights() = default;
+  LossWeights(double weight) : by_output_{weight} {}
+  LossWeights(std::initializer_list<double> by_output) : by_output_(by_output) {}
+  LossWeights(std::initializer_list<Named> by_name) : by_name_(by_name) {}
+  LossWeights(std::vector<double> by_output) : by_output_(std::move(by_output)) {}
+  LossWeights(std::vector<Named> by_name) : by_name_(std::move(by_name)) {}
+
+  std::vector<double> resolve(const std::vector<std::string>& outputs) const;
+
+ private:
+  std::vector<double> by_output_;
+  std::vector<Named> by_name_;
+};
+
+// The metrics of one output or of all.
+class Metric {
+ public:
+  Metric(const char* name) : Metric(std::string_view(name)) {}
+  Metric(const std::string& name) : Metric(std::string_view(name)) {}
+  Metric(std::string_view name);
+
+  enum class Kind {
+    accuracy,  // whichever of the next three the output's shapes ask for
+    binary_accuracy,
+    categorical_accuracy,
+    sparse_categorical_accuracy,
+    exact_accuracy,
+    loss,  // the mean of a loss's values: "mse", "mae", ...
+    precision,
+    recall,
+    auc,
+  };
+  explicit Metric(Kind metric_kind, std::string metric_name) : kind(metric_kind), name(std::move(metric_name)) {}
+
+  Kind kind = Kind::accuracy;
+  std::string name;
+  double threshold = 0.5;
+  Loss loss = Loss(Loss::Kind::none);
+  std::vector<double> thresholds;  // precision, recall: {0.5}; auc: its buckets
+  bool precision_recall_curve = false;
+  std::string summation = "interpolation";  // or "minoring", "majoring"
+};
+
+namespace metrics {
+
+struct Options {
+  std::string name = {};
+};
+struct ThresholdOptions {
+  double threshold = 0.5;
+  std::string name = {};
+};
+struct PointOptions {
+  double thresholds = 0.5;
+  std::string name = {};
+};
+struct AUCOptions {
+  int num_thresholds = 200;
+  std::string curve = "ROC";                         // or "PR"
+  std::string summation_method = "interpolation";    // or "minoring", "majoring"
+  std::string name = {};
+  std::vector<double> thresholds = {};               // inner thresholds in (0, 1), instead of equal steps
+};
+
+// As keras.metrics; means weighted by the number of rows.
+Metric Accuracy(Options options = {});
+Metric BinaryAccuracy(ThresholdOptions options = {});
+Metric CategoricalAccuracy(Options options = {});
+Metric SparseCategoricalAccuracy(Options options = {});
+Metric MeanSquaredError(Options options = {});
+Metric MeanAbsoluteError(Options options = {});
+Metric BinaryCrossentropy(losses::CrossentropyOptions options = {}, std::string name = "binary_crossentropy");
+Metric CategoricalCrossentropy(losses::CrossentropyOptions options = {}, std::string name = "categorical_crossentropy");
+Metric SparseCategoricalCrossentropy(losses::SparseCrossentropyOptions options = {},
+                                     std::string name = "sparse_categorical_crossentropy");
+// These three ignore masks, as in Keras.
+Metric Precision(PointOptions options = {});
+Metric Recall(PointOptions options = {});
+Metric AUC(AUCOptions options = {});
+
+}  // namespace metrics
+
+using MetricList = std::vector<Metric>;
+
+// The metrics of a model: a flat list for every output, or by name.
+class Metrics {
+ public:
+  struct Named {
+    std::string name;
+    MetricList metrics;
+    Named(std::string output, std::initializer_list<Metric> list) : name(std::move(output)), metrics(list) {}
+    Named(std::string output, MetricList list) : name(std::move(output)), metrics(std::move(list)) {}
+    Named(std::string output, Metric metric) : name(std::move(output)), metrics{std::move(metric)} {}
+    Named(std::string output, const char* metric) : name(std::move(output)), metrics{Metric(metric)} {}
+  };
+
+  Metrics() = default;
+  Metrics(std::initializer_list<Metric> every_output) : shared_(every_output) {}
+  Metrics(std::initializer_list<Named> by_name) : by_name_(by_name) {}
+  Metrics(std::vector<Named> by_name) : by_name_(std::move(by_name)) {}
+  static Metrics by_output(std::vector<MetricList> lists);
+
+  // One list an output. Throws NameError for an unknown output, ShapeError where the number of lists does not fit.
+  std::vector<MetricList> resolve(const std::vector<std::string>& outputs) const;
+
+ private:
+  MetricList shared_;
+  std::vector<Named> by_name_;
+  std::vector<MetricList> by_output_;
+};
+
+}  // namespace braid

@@ -1,0 +1,42 @@
+#include "layers/masking.hpp"
+
+#include "engine/graph/ops/elementwise.hpp"
+#include "engine/graph/ops/mask.hpp"
+#include "layers/make.hpp"
+
+namespace braid::layers {
+
+template <class Fields>
+void describe(Fields& fields, MaskingOptions& options) {
+  fields("mask_value", options.mask_value);
+}
+
+namespace {
+
+class MaskingLayer final : public LayerOf<MaskingOptions> {
+ public:
+  explicit MaskingLayer(MaskingOptions options) : LayerOf("Masking", std::move(options)) {}
+  nlohmann::json config() const override { return written(options_); }
+
+  std::vector<Lowered> call(LayerCall& call) override {
+    Graph& graph = call.graph;
+    const Lowered& input = call.input();
+    const GraphNode* producer = graph.producer(input.value);
+    if (producer != nullptr && producer->op->kind() == "embedding") {
+      warn_once(described() + " stands behind an Embedding: only steps whose whole vector is " +
+                std::to_string(options_.mask_value) +
+                " are masked, not padding id 0. Did you mean mask_zero = true on the Embedding?");
+    }
+    const auto masked = ops::masking(graph, ops::to_float(graph, input.value), static_cast<float>(options_.mask_value),
+                                     input.ragged ? input.mask : Value{});
+    return {{.value = masked.value, .mask = masked.mask, .ragged = input.ragged}};
+  }
+};
+
+const LayerRegistration registration("Masking", from_options<MaskingLayer, MaskingOptions>("Masking"));
+
+}  // namespace
+
+Masking::Masking(MaskingOptions options) : Layer(std::make_shared<MaskingLayer>(std::move(options))) {}
+
+}  // namespace braid::layers
