@@ -1,0 +1,175 @@
+#include "engine/train/optimizer_state.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "engine/core/error.hpp"
+
+namespace braid {
+namespace {
+
+constexpr std::int64_t kChunk = 16384;
+
+std::vector<std::string> slot_names(const Optimizer& rule) {
+  switch (rule.kind) {
+    case Optimizer::Kind::sgd: return rule.momentum != 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
+    case Optimizer::Kind::rmsprop: {
+      std::vector<std::string> names{"velocity"};
+      if (rule.momentum > 0) names.push_back("momentum");
+      if (rule.centered) names.push_back("average_gradient");
+      return names;
+    }
+    case Optimizer::Kind::adam: {
+      std::vector<std::string> names{"momentum", "velocity"};
+      if (rule.amsgrad) names.push_back("velocity_hat");
+      return names;
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate>& parameters)
+    : rule_(std::move(rule)), rate_(static_cast<float>(rule_.learning_rate.at(0))) {
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    Slots slots{parameters[p].name, {}};
+    for (const std::string& name : slot_names(rule_)) slots.tensors.emplace_back(name, Tensor::zeros({parameters[p].count}));
+    slots_.push_back(std::move(slots));
+    for (std::int64_t begin = 0; begin < parameters[p].count; begin += kChunk) {
+      chunks_.push_back({p, begin, std::min(kChunk, parameters[p].count - begin)});
+    }
+  }
+  clip_factors_.assign(parameters.size(), 1.0F);
+}
+
+double OptimizerState::learning_rate() const {
+  return rule_.learning_rate.is_schedule() ? rule_.learning_rate.at(iterations_) : static_cast<double>(rate_);
+}
+
+void OptimizerState::set_learning_rate(double rate) {
+  if (rule_.learning_rate.is_schedule()) {
+    throw NameError("optimizer \"" + rule_.name + "\": the learning rate follows a schedule and cannot be set");
+  }
+  rate_ = static_cast<float>(rate);
+}
+
+void OptimizerState::begin_step(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters) {
+  step_rate_ = static_cast<float>(learning_rate());
+  if (rule_.kind == Optimizer::Kind::adam) {
+    // Keras takes powers of the betas as float32; exact ones differ by 1e-5 in the first steps.
+    const auto step = static_cast<float>(iterations_ + 1);
+    const float power_1 = std::pow(static_cast<float>(rule_.beta_1), step);
+    const float power_2 = std::pow(static_cast<float>(rule_.beta_2), step);
+    step_alpha_ = step_rate_ * std::sqrt(1.0F - power_2) / (1.0F - power_1);
+  }
+  if (!rule_.clipnorm && !rule_.global_clipnorm) return;
+  double all = 0;
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    double squares = 0;
+    kernels::launch(stream, kernels::SquaredNorm{.gradient = {.data = parameters[p].gradient},
+                                                 .count = parameters[p].count,
+                                                 .out = &squares});
+    all += squares;
+    if (rule_.clipnorm) {
+      const auto limit = static_cast<float>(*rule_.clipnorm);
+      clip_factors_[p] = limit / std::max(static_cast<float>(std::sqrt(squares)), limit);
+    }
+  }
+  if (rule_.global_clipnorm) {
+    const auto limit = static_cast<float>(*rule_.global_clipnorm);
+    const auto norm = static_cast<float>(std::sqrt(all));
+    const float factor = limit * std::min(1.0F / norm, 1.0F / limit);
+    std::fill(clip_factors_.begin(), clip_factors_.end(), std::isnan(norm) ? norm : factor);
+  }
+}
+
+void OptimizerState::run_chunk(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
+                               std::int64_t number) const {
+  const Chunk& chunk = chunks_[static_cast<std::size_t>(number)];
+  const ParameterUpdate& parameter = parameters[chunk.parameter];
+  const bool clipped = rule_.clipnorm || rule_.global_clipnorm;
+  const kernels::GradientSource gradient{.data = parameter.gradient + chunk.begin,
+                                         .factor = clipped ? &clip_factors_[chunk.parameter] : nullptr,
+                                         .clip_value = static_cast<float>(rule_.clipvalue.value_or(0))};
+  float* const value = parameter.value + chunk.begin;
+  const auto slot = [&](std::size_t index) -> float* {
+    const auto& tensors = slots_[chunk.parameter].tensors;
+    return index < tensors.size() ? const_cast<float*>(tensors[index].second.data<float>()) + chunk.begin : nullptr;
+  };
+  const auto decay = static_cast<float>(rule_.weight_decay.value_or(0)) * step_rate_;
+  switch (rule_.kind) {
+    case Optimizer::Kind::sgd:
+      kernels::launch(stream, kernels::SgdUpdate{.gradient = gradient,
+                                                 .parameter = value,
+                                                 .velocity = slot(0),
+                                                 .count = chunk.count,
+                                                 .rate = step_rate_,
+                                                 .momentum = static_cast<float>(rule_.momentum),
+                                                 .decay = decay,
+                                                 .nesterov = rule_.nesterov});
+      break;
+    case Optimizer::Kind::rmsprop: {
+      const bool has_momentum = rule_.momentum > 0;
+      kernels::launch(stream, kernels::RmspropUpdate{.gradient = gradient,
+                                                     .parameter = value,
+                                                     .velocity = slot(0),
+                                                     .momentum_slot = has_momentum ? slot(1) : nullptr,
+                                                     .average = rule_.centered ? slot(has_momentum ? 2 : 1) : nullptr,
+                                                     .count = chunk.count,
+                                                     .rate = step_rate_,
+                                                     .rho = static_cast<float>(rule_.rho),
+                                                     .one_minus_rho = static_cast<float>(1 - rule_.rho),
+                                                     .momentum = static_cast<float>(rule_.momentum),
+                                                     .epsilon = static_cast<float>(rule_.epsilon),
+                                                     .decay = decay});
+      break;
+    }
+    case Optimizer::Kind::adam:
+      kernels::launch(stream, kernels::AdamUpdate{.gradient = gradient,
+                                                  .parameter = value,
+                                                  .momentum = slot(0),
+                                                  .velocity = slot(1),
+                                                  .velocity_max = slot(2),
+                                                  .count = chunk.count,
+                                                  .alpha = step_alpha_,
+                                                  .one_minus_beta_1 = static_cast<float>(1 - rule_.beta_1),
+                                                  .one_minus_beta_2 = static_cast<float>(1 - rule_.beta_2),
+                                                  .epsilon = static_cast<float>(rule_.epsilon),
+                                                  .decay = decay});
+      break;
+  }
+}
+
+TensorDict OptimizerState::save() const {
+  TensorDict state;
+  state.set("iteration", Tensor::from(std::vector<std::int64_t>{iterations_}, Shape{}));
+  if (!rule_.learning_rate.is_schedule()) state.set("learning_rate", Tensor::from(std::vector<float>{rate_}, Shape{}));
+  for (const Slots& slots : slots_) {
+    for (const auto& [name, tensor] : slots.tensors) state.set(slots.name + "/" + name, tensor.clone());
+  }
+  return state;
+}
+
+void OptimizerState::load(const TensorDict& state) {
+  const Tensor& iteration = state.at("iteration");
+  for (const Slots& slots : slots_) {
+    for (const auto& [name, tensor] : slots.tensors) {
+      const Tensor& stored = state.at(slots.name + "/" + name);
+      if (stored.elements() != tensor.elements() || stored.dtype() != DType::float32) {
+        throw ShapeError("optimizer state \"" + slots.name + "/" + name + "\" is " + braid::describe(stored) + "; " +
+                         std::to_string(tensor.elements()) + " float32 values are expected");
+      }
+    }
+  }
+  iterations_ = iteration.data<std::int64_t>()[0];
+  if (const Tensor* rate = state.find("learning_rate")) rate_ = rate->data<float>()[0];
+  for (Slots& slots : slots_) {
+    for (auto& [name, tensor] : slots.tensors) {
+      std::memcpy(tensor.raw(), state.at(slots.name + "/" + name).raw(), tensor.bytes());
+    }
+  }
+}
+
+}  // namespace braid
