@@ -1,14 +1,19 @@
 #pragma once
 // Everything a program needs.
 #include <braid/activation_function.hpp>
+#include <braid/callbacks.hpp>
 #include <braid/count.hpp>
 #include <braid/device.hpp>
 #include <braid/error.hpp>
+#include <braid/history.hpp>
 #include <braid/initializer.hpp>
 #include <braid/layers.hpp>
 #include <braid/losses.hpp>
+#include <braid/model.hpp>
+#include <braid/optimizer.hpp>
 #include <braid/random.hpp>
 #include <braid/regularizer.hpp>
+#include <braid/schedule.hpp>
 #include <braid/shape.hpp>
 #include <braid/symbolic.hpp>
 #include <braid/tensor.hpp>

@@ -23,7 +23,9 @@ template <ActivationKind kind>
 inline float function_of(float x, const Activation& f) {
   if constexpr (kind == ActivationKind::linear) return x;
   if constexpr (kind == ActivationKind::relu) {
-    const float y = x > f.c ? x : f.a * (x - f.c);
+    // Without a slope nothing is multiplied: 0 * -infinity would be NaN. NaN itself stays.
+    const float below = f.a == 0.0F && x == x ? 0.0F : f.a * (x - f.c);
+    const float y = x > f.c ? x : below;
     const bool limited = f.b > 0.0F && f.b < INFINITY;
     return limited && x >= f.b ? f.b : y;
   }

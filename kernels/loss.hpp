@@ -21,7 +21,7 @@ enum class LossKind : std::uint8_t {
 struct LossRule {
   LossKind kind = LossKind::mean_squared_error;
   bool from_logits = false;    // the three crossentropies: p holds logits; stable forms, gradient p - y, no clipping
-  float label_smoothing = 0;
+  float label_smoothing = 0;   // not of the sparse kind
   float delta = 1;             // huber
   bool has_ignore_class = false;
   std::int32_t ignore_class = 0;  // sparse: rows with this label have loss and gradient 0

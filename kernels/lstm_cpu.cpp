@@ -2,103 +2,24 @@
 
 #include <cstring>
 
-#include "kernels/functions.hpp"
+#include "kernels/lstm_cell.hpp"
 #include "kernels/lstm_layout.hpp"
-#include "kernels/product.hpp"
+#include "kernels/panels.hpp"
 
 namespace braid::kernels {
 namespace {
 
-bool is_default(const Activation& activation, const Activation& recurrent) {
-  return activation.kind == ActivationKind::tanh && recurrent.kind == ActivationKind::sigmoid;
-}
-
-// What the forward pass keeps of a token, one block of H floats each.
+// What the forward pass keeps of a token, by blocks of all tokens.
 struct Saved {
-  float* gates;       // [tokens, 4H]: i, f, g, o after their activations
-  float* c;           // [tokens, H]
-  float* activated;   // [tokens, H]: activation(c)
-  float* h;           // [tokens, H]
+  float* gates = nullptr;  // [tokens, 4H]: i, f, g, o, or their pre-activations (see CellForward)
+  float* c = nullptr;      // [tokens, H]
+  float* activated = nullptr;  // [tokens, H]: activation(c)
 };
 
 Saved saved_blocks(float* saved, const LstmShape& shape) {
+  if (saved == nullptr) return {};
   const std::int64_t block = shape.rows * shape.steps * shape.units;
-  return {saved, saved + 4 * block, saved + 5 * block, saved + 6 * block};
-}
-
-// Gates of `count` tokens side by side: z in place becomes i, f, g, o; c and h are updated.
-template <class Gate, class Body>
-inline void cell(float* z, float* c, float* h, float* activated, std::int64_t count, std::int64_t units, const Gate& gate,
-                 const Body& body) {
-  for (std::int64_t n = 0; n < count; ++n) {
-    float* i = z + n * 4 * units;
-    float* f = i + units;
-    float* g = f + units;
-    float* o = g + units;
-    float* cell_state = c + n * units;
-    float* hidden = h + n * units;
-    float* squashed = activated + n * units;
-#pragma GCC ivdep
-    for (std::int64_t u = 0; u < units; ++u) {
-      i[u] = gate(i[u]);
-      f[u] = gate(f[u]);
-      g[u] = body(g[u]);
-      o[u] = gate(o[u]);
-      cell_state[u] = f[u] * cell_state[u] + i[u] * g[u];
-      const float output = body(cell_state[u]);
-      squashed[u] = output;
-      hidden[u] = o[u] * output;
-    }
-  }
-}
-
-template <class Call>
-inline void with_functions(const Activation& activation, const Activation& recurrent, const Call& call) {
-  if (is_default(activation, recurrent)) {
-    call([](float x) { return vector_sigmoid(x); }, [](float x) { return vector_tanh(x); });
-    return;
-  }
-  const auto any = [](const Activation& f) {
-    return [f](float x) {
-      float y = 0;
-      with_kind(f.kind, [&]<ActivationKind kind>() { y = function_of<kind>(x, f); });
-      return y;
-    };
-  };
-  call(any(recurrent), any(activation));
-}
-
-// d f / d x from the output where the function allows it. Others would need the input, which is not kept: it is found again
-// only for the functions that Keras users put into an LSTM.
-float derivative_from_output(const Activation& f, float y) {
-  float slope = 0;
-  with_kind(f.kind, [&]<ActivationKind kind>() {
-    switch (kind) {
-      case ActivationKind::hard_sigmoid: slope = y > 0 && y < 1 ? 1.0F / 6.0F : 0.0F; break;
-      case ActivationKind::softplus: slope = 1.0F - vector_exp(-y); break;
-      case ActivationKind::elu: slope = y > 0 ? 1.0F : y + f.a; break;
-      case ActivationKind::selu: slope = y > 0 ? kSeluScale : y + kSeluScale * kSeluAlpha; break;
-      case ActivationKind::celu: slope = y > 0 ? 1.0F : y / f.a + 1.0F; break;
-      case ActivationKind::leaky_relu: slope = y >= 0 ? 1.0F : f.a; break;
-      case ActivationKind::softsign: {
-        const float d = 1.0F - std::fabs(y);
-        slope = d * d;
-        break;
-      }
-      default: slope = derivative_of<kind>(y, y, f);
-    }
-  });
-  return slope;
-}
-
-// Packed inputs of all tokens.
-Matrix<const float> gather_inputs(const LstmShape& shape, const LstmPacking& packing, Matrix<const float> in,
-                                  Matrix<const std::int32_t> ids, Matrix<const float> table, float* out) {
-  for_tokens(shape, packing, [&](std::int64_t token, std::int64_t, std::int64_t b, std::int64_t t) {
-    const float* source = in ? in.row(b * shape.steps + t) : table.row(ids.row(b)[t]);
-    std::memcpy(out + token * shape.features, source, static_cast<std::size_t>(shape.features) * sizeof(float));
-  });
-  return {out, packing.tokens(), shape.features, shape.features};
+  return {saved, saved + 4 * block, saved + 5 * block};
 }
 
 void copy_row(float* to, const float* from, std::int64_t count) {
@@ -109,6 +30,133 @@ void copy_row(float* to, const float* from, std::int64_t count) {
   }
 }
 
+void add_row(float* to, const float* from, std::int64_t count) {
+#pragma GCC ivdep
+  for (std::int64_t u = 0; u < count; ++u) to[u] += from[u];
+}
+
+// The row of a state that may be absent.
+const float* row_or_null(Matrix<const float> states, std::int64_t b) {
+  return states ? states.row(b) : nullptr;
+}
+
+// Packed inputs of the tokens of steps `first` to `last`.
+template <class Arguments>
+Matrix<const float> gather_inputs(const Arguments& args, const LstmPacking& packing,
+                                  std::int64_t first, std::int64_t last, float* out) {
+  const LstmShape& shape = args.shape;
+  const std::int64_t start = packing.starts[first];
+  for_tokens(shape, packing, first, last,
+             [&](std::int64_t token, std::int64_t, std::int64_t b, std::int64_t t) {
+               const float* source =
+                   args.in ? args.in.row(b * shape.steps + t) : args.table.row(args.ids.row(b)[t]);
+               copy_row(out + (token - start) * shape.features, source, shape.features);
+             });
+  return {out, packing.starts[last] - start, shape.features, shape.features};
+}
+
+// Outputs of a row hold from the step that made them until the next valid one.
+class RepeatedOutputs {
+ public:
+  RepeatedOutputs(const LstmForward& args, const LstmPacking& packing)
+      : args_(args), packing_(packing) {}
+
+  // Before the first valid step.
+  void write_start(std::int64_t i) const {
+    const std::int64_t until = packing_.counts[i] == 0 ? args_.shape.steps : processed(i, 0);
+    write(i, 0, until, row_or_null(args_.initial_h, packing_.order[i]));
+  }
+  void write_step(std::int64_t i, std::int64_t s, const float* h) const {
+    write(i, processed(i, s), s + 1 < packing_.counts[i] ? processed(i, s + 1) : args_.shape.steps,
+          h);
+  }
+
+ private:
+  // The place among all steps, in the order of work.
+  std::int64_t processed(std::int64_t i, std::int64_t s) const {
+    const std::int64_t t = packing_.positions[i * args_.shape.steps + s];
+    return args_.go_backwards ? args_.shape.steps - 1 - t : t;
+  }
+  void write(std::int64_t i, std::int64_t from, std::int64_t until, const float* h) const {
+    const std::int64_t first = packing_.order[i] * args_.shape.steps;
+    for (std::int64_t k = from; k < until; ++k)
+      copy_row(args_.sequence.row(first + k), h, args_.shape.units);
+  }
+
+  const LstmForward& args_;
+  const LstmPacking& packing_;
+};
+
+// Gradients of the outputs, each gathered at the token (or the initial state) whose output was
+// repeated.
+void gather_output_grads(const LstmBackward& args, const LstmPacking& packing, float* tokens) {
+  const LstmShape& shape = args.shape;
+  std::memset(tokens, 0, static_cast<std::size_t>(packing.tokens() * shape.units) * sizeof(float));
+  for (std::int64_t i = 0; i < shape.rows; ++i) {
+    const std::int64_t b = packing.order[i];
+    std::int64_t s = -1;
+    for (std::int64_t k = 0; k < shape.steps; ++k) {
+      const std::int64_t t = args.go_backwards ? shape.steps - 1 - k : k;
+      if (s + 1 < packing.counts[i] && packing.positions[i * shape.steps + s + 1] == t) ++s;
+      const float* from = args.sequence_grad.row(b * shape.steps + k);
+      if (s >= 0) {
+        add_row(tokens + (packing.starts[s] + i) * shape.units, from, shape.units);
+      } else if (args.initial_h_grad) {
+        add_row(args.initial_h_grad.row(b), from, shape.units);
+      }
+    }
+  }
+}
+
+void clear_masked_rows(const LstmBackward& args) {
+  const LstmShape& shape = args.shape;
+  for (std::int64_t b = 0; args.mask && b < shape.rows; ++b) {
+    for (std::int64_t t = 0; t < shape.steps; ++t) {
+      if (args.mask.row(b)[t] == 0)
+        copy_row(args.in_grad.row(b * shape.steps + t), nullptr, shape.features);
+    }
+  }
+}
+
+// Gradients of the weights and inputs, a block of tokens at a time.
+struct WeightGradients {
+  const LstmBackward& args;
+  const LstmPacking& packing;
+  Panels kernel;  // of the transposed kernel
+  float* block;   // scratch
+  bool accumulate;
+
+  // From the gradients of the pre-activations of steps `first` to `last` and from h before each of
+  // their tokens.
+  void add(std::int64_t first, std::int64_t last, const float* z_grad, const float* previous) {
+    const LstmShape& shape = args.shape;
+    const std::int64_t wide = 4 * shape.units;
+    const std::int64_t start = packing.starts[first];
+    const std::int64_t count = packing.starts[last] - start;
+    const Matrix<const float> z{z_grad, count, wide, wide};
+    if (args.recurrent_grad) {
+      const Matrix<const float> h{previous, count, shape.units, shape.units};
+      product_transposed_a(h, z, args.recurrent_grad, accumulate);
+    }
+    if (args.kernel_grad) {
+      product_transposed_a(gather_inputs(args, packing, first, last, block), z, args.kernel_grad,
+                           accumulate);
+    }
+    if (args.bias_grad != nullptr) {
+      const float one = 1;
+      product_transposed_a({&one, count, 1, 0}, z, {args.bias_grad, 1, wide, wide}, accumulate);
+    }
+    accumulate = true;
+    if (!args.in_grad) return;
+    product(z, kernel, nullptr, {block, count, shape.features, shape.features}, false);
+    for_tokens(shape, packing, first, last,
+               [&](std::int64_t token, std::int64_t, std::int64_t b, std::int64_t t) {
+                 copy_row(args.in_grad.row(b * shape.steps + t),
+                          block + (token - start) * shape.features, shape.features);
+               });
+  }
+};
+
 }  // namespace
 
 namespace BRAID_CPU {
@@ -118,57 +166,54 @@ void run(const LstmForward& args) {
   const std::int64_t units = shape.units;
   const LstmScratch layout = lstm_scratch_layout(shape, false);
   auto* scratch = static_cast<std::byte*>(args.scratch);
-  const auto floats = [&](std::int64_t offset) { return reinterpret_cast<float*>(scratch + offset); };
+  const auto floats = [&](std::int64_t offset) {
+    return reinterpret_cast<float*>(scratch + offset);
+  };
   const LstmPacking packing = pack_lstm(shape, args.mask, args.go_backwards, scratch, layout);
+  const Panels kernel = make_panels(args.kernel, floats(layout.kernel));
+  const Panels recurrent = make_panels(args.recurrent, floats(layout.recurrent));
+  const bool is_plain = is_default(args.activation, args.recurrent_activation);
+  const RepeatedOutputs outputs(args, packing);
+  const Saved saved = saved_blocks(args.saved, shape);
   float* h = floats(layout.h);
   float* c = floats(layout.c);
   for (std::int64_t i = 0; i < shape.rows; ++i) {
     const std::int64_t b = packing.order[i];
-    copy_row(h + i * units, args.initial_h ? args.initial_h.row(b) : nullptr, units);
-    copy_row(c + i * units, args.initial_c ? args.initial_c.row(b) : nullptr, units);
+    copy_row(h + i * units, row_or_null(args.initial_h, b), units);
+    copy_row(c + i * units, row_or_null(args.initial_c, b), units);
+    if (args.sequence) outputs.write_start(i);
   }
-  float* gates = args.saved != nullptr ? saved_blocks(args.saved, shape).gates : floats(layout.gates);
-  const auto in = gather_inputs(shape, packing, args.in, args.ids, args.table, floats(layout.tokens_in));
-  product(in, args.kernel, args.bias, {gates, packing.tokens(), 4 * units, 4 * units}, false);
 
-  // Rows without a valid step repeat the start.
-  if (args.sequence) {
-    for (std::int64_t i = 0; i < shape.rows; ++i) {
-      const std::int64_t b = packing.order[i];
-      for (std::int64_t k = 0; packing.counts[i] == 0 && k < shape.steps; ++k) {
-        copy_row(args.sequence.row(b * shape.steps + k), args.initial_h ? args.initial_h.row(b) : nullptr, units);
-      }
+  // Kept for all tokens or for the last block of them.
+  const auto gates_of = [&](std::int64_t token) {
+    return args.saved != nullptr ? saved.gates + token * 4 * units : floats(layout.gates);
+  };
+  std::int64_t projected = 0;  // steps whose inputs have been multiplied
+  std::int64_t block = 0;      // the first token of the last ones
+  for (std::int64_t s = 0; s < packing.steps; ++s) {
+    if (s == projected) {
+      block = packing.starts[s];
+      while (projected < packing.steps && packing.starts[projected] - block < kTokenBlock)
+        ++projected;
+      const auto in = gather_inputs(args, packing, s, projected, floats(layout.block));
+      product(in, kernel, args.bias, {gates_of(block), in.rows, 4 * units, 4 * units}, false);
     }
+    const std::int64_t active = packing.active(s);
+    const std::int64_t first = packing.starts[s];
+    float* z = gates_of(block) + (first - block) * 4 * units;
+    product({h, active, units, units}, recurrent, nullptr, {z, active, 4 * units, 4 * units}, true);
+    for (std::int64_t i = 0; i < active; ++i) {
+      float* activated = (args.saved != nullptr ? saved.activated + first * units : h) + i * units;
+      const CellForward cell{z + i * 4 * units, c + i * units, activated, h + i * units, units};
+      if (is_plain) {
+        default_cell(cell);
+      } else {
+        any_cell(cell, args.activation, args.recurrent_activation);
+      }
+      if (args.sequence) outputs.write_step(i, s, cell.h);
+    }
+    if (args.saved != nullptr) copy_row(saved.c + first * units, c, active * units);
   }
-  Saved saved{};
-  if (args.saved != nullptr) saved = saved_blocks(args.saved, shape);
-  with_functions(args.activation, args.recurrent_activation, [&](const auto& gate, const auto& body) {
-    for (std::int64_t s = 0; s < packing.steps; ++s) {
-      const std::int64_t active = packing.active(s);
-      const std::int64_t first = packing.starts[s];
-      float* z = gates + first * 4 * units;
-      product({h, active, units, units}, args.recurrent, nullptr, {z, active, 4 * units, 4 * units}, true);
-      float* activated = args.saved != nullptr ? saved.activated + first * units : h;
-      cell(z, c, h, activated, active, units, gate, body);
-      if (args.saved != nullptr) {
-        std::memcpy(saved.c + first * units, c, static_cast<std::size_t>(active * units) * sizeof(float));
-        std::memcpy(saved.h + first * units, h, static_cast<std::size_t>(active * units) * sizeof(float));
-      }
-      if (!args.sequence) continue;
-      for (std::int64_t i = 0; i < active; ++i) {
-        const std::int64_t b = packing.order[i];
-        const std::int32_t* positions = packing.positions + i * shape.steps;
-        const auto processed = [&](std::int64_t t) { return args.go_backwards ? shape.steps - 1 - t : t; };
-        // This output holds until the next valid step; masked leading steps hold the start.
-        const std::int64_t from = processed(positions[s]);
-        const std::int64_t until = s + 1 < packing.counts[i] ? processed(positions[s + 1]) : shape.steps;
-        for (std::int64_t k = from; k < until; ++k) copy_row(args.sequence.row(b * shape.steps + k), h + i * units, units);
-        for (std::int64_t k = 0; s == 0 && k < from; ++k) {
-          copy_row(args.sequence.row(b * shape.steps + k), args.initial_h ? args.initial_h.row(b) : nullptr, units);
-        }
-      }
-    }
-  });
   for (std::int64_t i = 0; i < shape.rows; ++i) {
     const std::int64_t b = packing.order[i];
     if (args.last_output) copy_row(args.last_output.row(b), h + i * units, units);
@@ -182,131 +227,90 @@ void run(const LstmBackward& args) {
   const std::int64_t units = shape.units;
   const LstmScratch layout = lstm_scratch_layout(shape, true);
   auto* scratch = static_cast<std::byte*>(args.scratch);
-  const auto floats = [&](std::int64_t offset) { return reinterpret_cast<float*>(scratch + offset); };
-  const LstmPacking packing = pack_lstm(shape, args.mask, args.go_backwards, scratch, layout);
-  const std::int64_t tokens = packing.tokens();
-  const Saved saved = saved_blocks(const_cast<float*>(args.saved), shape);
-  float* dz = floats(layout.gates);
-  float* dh = floats(layout.h);
-  float* dc = floats(layout.c);
-  float* previous = floats(layout.previous);
-  float* out_grad = floats(layout.sequence);
-  const auto add = [](float* to, const float* from, std::int64_t count) {
-#pragma GCC ivdep
-    for (std::int64_t u = 0; u < count; ++u) to[u] += from[u];
+  const auto floats = [&](std::int64_t offset) {
+    return reinterpret_cast<float*>(scratch + offset);
   };
-
-  // Gradients of the repeated outputs gather at the token (or the initial state) whose output was repeated.
-  for (std::int64_t n = 0; n < tokens * units; ++n) out_grad[n] = 0;
-  for (std::int64_t i = 0; i < shape.rows; ++i) {
-    const std::int64_t b = packing.order[i];
-    float* h_grad = dh + i * units;
-    copy_row(h_grad, args.last_output_grad ? args.last_output_grad.row(b) : nullptr, units);
-    if (args.last_h_grad) add(h_grad, args.last_h_grad.row(b), units);
-    copy_row(dc + i * units, args.last_c_grad ? args.last_c_grad.row(b) : nullptr, units);
-    if (args.initial_h_grad) copy_row(args.initial_h_grad.row(b), nullptr, units);
-    if (!args.sequence_grad) continue;
-    std::int64_t s = -1;
-    for (std::int64_t k = 0; k < shape.steps; ++k) {
-      const std::int64_t t = args.go_backwards ? shape.steps - 1 - k : k;
-      if (s + 1 < packing.counts[i] && packing.positions[i * shape.steps + s + 1] == t) ++s;
-      const float* from = args.sequence_grad.row(b * shape.steps + k);
-      if (s >= 0) {
-        add(out_grad + (packing.starts[s] + i) * units, from, units);
-      } else if (args.initial_h_grad) {
-        add(args.initial_h_grad.row(b), from, units);
-      }
-    }
+  const LstmPacking packing = pack_lstm(shape, args.mask, args.go_backwards, scratch, layout);
+  const bool is_plain = is_default(args.activation, args.recurrent_activation);
+  const Saved saved = saved_blocks(const_cast<float*>(args.saved), shape);
+  const Panels recurrent = make_transposed_panels(args.recurrent, floats(layout.recurrent));
+  float* h_grad = floats(layout.h);
+  float* c_grad = floats(layout.c);
+  float* arriving = floats(layout.sequence);
+  WeightGradients weights{.args = args,
+                          .packing = packing,
+                          .kernel = {},
+                          .block = floats(layout.block),
+                          .accumulate = args.accumulate};
+  if (args.in_grad) {
+    weights.kernel = make_transposed_panels(args.kernel, floats(layout.kernel));
+    clear_masked_rows(args);
   }
 
-  const bool plain = is_default(args.activation, args.recurrent_activation);
+  for (std::int64_t i = 0; i < shape.rows; ++i) {
+    const std::int64_t b = packing.order[i];
+    copy_row(h_grad + i * units, row_or_null(args.last_output_grad, b), units);
+    if (args.last_h_grad) add_row(h_grad + i * units, args.last_h_grad.row(b), units);
+    copy_row(c_grad + i * units, row_or_null(args.last_c_grad, b), units);
+    if (args.initial_h_grad) copy_row(args.initial_h_grad.row(b), nullptr, units);
+  }
+  if (args.sequence_grad) gather_output_grads(args, packing, arriving);
+
+  std::int64_t added = packing.steps;  // steps from here on are in the weight gradients
+  // Numbers of the tokens before that fill a block from its end.
+  const std::int64_t room = lstm_block_tokens(shape);
+  const auto place_of = [&](std::int64_t token) { return room - (packing.starts[added] - token); };
+  const auto z_grad_of = [&](std::int64_t token) {
+    return floats(layout.gates) + place_of(token) * 4 * units;
+  };
+  const auto previous_of = [&](std::int64_t token) {
+    return floats(layout.previous) + place_of(token) * units;
+  };
   for (std::int64_t s = packing.steps; s-- > 0;) {
     const std::int64_t active = packing.active(s);
+    const std::int64_t first = packing.starts[s];
     for (std::int64_t i = 0; i < active; ++i) {
-      const std::int64_t token = packing.starts[s] + i;
+      const std::int64_t token = first + i;
       const std::int64_t b = packing.order[i];
-      const float* gate_i = saved.gates + token * 4 * units;
-      const float* gate_f = gate_i + units;
-      const float* gate_g = gate_f + units;
-      const float* gate_o = gate_g + units;
-      const float* squashed = saved.activated + token * units;
-      const float* h_before = nullptr;
-      const float* c_before = nullptr;
-      if (s > 0) {
+      const float* c_before = row_or_null(args.initial_c, b);
+      if (s == 0) {
+        copy_row(previous_of(token), row_or_null(args.initial_h, b), units);
+      } else {
         const std::int64_t before = packing.starts[s - 1] + i;
-        h_before = saved.h + before * units;
         c_before = saved.c + before * units;
-      } else {
-        h_before = args.initial_h ? args.initial_h.row(b) : nullptr;
-        c_before = args.initial_c ? args.initial_c.row(b) : nullptr;
+        cell_output(saved.gates + before * 4 * units, saved.activated + before * units,
+                    previous_of(token), units, is_plain, args.recurrent_activation);
       }
-      float* before = previous + token * units;
-      copy_row(before, h_before, units);
-      float* z_i = dz + token * 4 * units;
-      float* z_f = z_i + units;
-      float* z_g = z_f + units;
-      float* z_o = z_g + units;
-      float* h_grad = dh + i * units;
-      float* c_grad = dc + i * units;
-      const float* arriving = out_grad + token * units;
-      if (plain) {
-#pragma GCC ivdep
-        for (std::int64_t u = 0; u < units; ++u) {
-          const float h_total = h_grad[u] + arriving[u];
-          const float c_old = c_before != nullptr ? c_before[u] : 0.0F;
-          const float c_total = c_grad[u] + h_total * gate_o[u] * (1.0F - squashed[u] * squashed[u]);
-          z_o[u] = h_total * squashed[u] * gate_o[u] * (1.0F - gate_o[u]);
-          z_i[u] = c_total * gate_g[u] * gate_i[u] * (1.0F - gate_i[u]);
-          z_f[u] = c_total * c_old * gate_f[u] * (1.0F - gate_f[u]);
-          z_g[u] = c_total * gate_i[u] * (1.0F - gate_g[u] * gate_g[u]);
-          c_grad[u] = c_total * gate_f[u];
-        }
+      const CellBackward cell{.gates = saved.gates + token * 4 * units,
+                              .c = saved.c + token * units,
+                              .activated = saved.activated + token * units,
+                              .c_before = c_before,
+                              .h_grad = h_grad + i * units,
+                              .arriving = args.sequence_grad ? arriving + token * units : nullptr,
+                              .c_grad = c_grad + i * units,
+                              .z_grad = z_grad_of(token),
+                              .units = units};
+      if (is_plain) {
+        default_cell_backward(cell);
       } else {
-        for (std::int64_t u = 0; u < units; ++u) {
-          const auto recurrent = [&](float y) { return derivative_from_output(args.recurrent_activation, y); };
-          const auto body = [&](float y) { return derivative_from_output(args.activation, y); };
-          const float h_total = h_grad[u] + arriving[u];
-          const float c_old = c_before != nullptr ? c_before[u] : 0.0F;
-          const float c_total = c_grad[u] + h_total * gate_o[u] * body(squashed[u]);
-          z_o[u] = h_total * squashed[u] * recurrent(gate_o[u]);
-          z_i[u] = c_total * gate_g[u] * recurrent(gate_i[u]);
-          z_f[u] = c_total * c_old * recurrent(gate_f[u]);
-          z_g[u] = c_total * gate_i[u] * body(gate_g[u]);
-          c_grad[u] = c_total * gate_f[u];
-        }
+        any_cell_backward(cell, args.activation, args.recurrent_activation);
       }
     }
-    product_transposed_b({dz + packing.starts[s] * 4 * units, active, 4 * units, 4 * units}, args.recurrent,
-                         {dh, active, units, units}, false);
+    product({z_grad_of(first), active, 4 * units, 4 * units}, recurrent, nullptr,
+            {h_grad, active, units, units}, false);
+    if (packing.starts[added] - first >= kTokenBlock) {
+      weights.add(s, added, z_grad_of(first), previous_of(first));
+      added = s;
+    }
   }
+  // The rest; also nothing at all, where gradients are to be 0.
+  if (added > 0 || packing.steps == 0) weights.add(0, added, z_grad_of(0), previous_of(0));
 
   for (std::int64_t i = 0; i < shape.rows; ++i) {
     const std::int64_t b = packing.order[i];
-    if (args.initial_h_grad) add(args.initial_h_grad.row(b), dh + i * units, units);
-    if (args.initial_c_grad) copy_row(args.initial_c_grad.row(b), dc + i * units, units);
+    if (args.initial_h_grad) add_row(args.initial_h_grad.row(b), h_grad + i * units, units);
+    if (args.initial_c_grad) copy_row(args.initial_c_grad.row(b), c_grad + i * units, units);
   }
-
-  const Matrix<const float> z{dz, tokens, 4 * units, 4 * units};
-  if (args.recurrent_grad) {
-    product_transposed_a({previous, tokens, units, units}, z, args.recurrent_grad, args.accumulate);
-  }
-  if (args.kernel_grad) {
-    const auto in = gather_inputs(shape, packing, args.in, args.ids, args.table, floats(layout.tokens_in));
-    product_transposed_a(in, z, args.kernel_grad, args.accumulate);
-  }
-  if (args.bias_grad != nullptr) {
-    for (std::int64_t u = 0; !args.accumulate && u < 4 * units; ++u) args.bias_grad[u] = 0;
-    for (std::int64_t n = 0; n < tokens; ++n) add(args.bias_grad, z.row(n), 4 * units);
-  }
-  if (!args.in_grad) return;
-  float* packed = floats(layout.in_grad);
-  product_transposed_b(z, args.kernel, {packed, tokens, shape.features, shape.features}, false);
-  if (tokens < shape.rows * shape.steps) {
-    for (std::int64_t n = 0; n < args.in_grad.rows; ++n) copy_row(args.in_grad.row(n), nullptr, shape.features);
-  }
-  for_tokens(shape, packing, [&](std::int64_t token, std::int64_t, std::int64_t b, std::int64_t t) {
-    copy_row(args.in_grad.row(b * shape.steps + t), packed + token * shape.features, shape.features);
-  });
 }
 
 }  // namespace BRAID_CPU

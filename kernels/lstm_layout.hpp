@@ -1,53 +1,72 @@
 #pragma once
 #include "kernels/lstm.hpp"
 
-// Where the LSTM kernels keep what they need. Steps are packed: step s of a call holds the s-th valid position of every row
-// that has so many, rows with more valid steps first, so that the rows of a step are a prefix of the tile and tokens of a
-// step lie side by side. A token is one (row, valid step).
+// Where the LSTM kernels keep what they need. Steps are packed: step s of a call holds the s-th
+// valid position of every row that has so many, rows with more valid steps first, so that the rows
+// of a step are a prefix of the tile and tokens of a step lie side by side. A token is one (row,
+// valid step).
 namespace braid::kernels {
 namespace {
 
-// Per row and step of the tile: the four gates, c, tanh c (activation of c) and h, whatever the mask; tokens fill the space
-// of a call from its front.
-constexpr std::int64_t kSavedPerUnit = 7;
+// Per row and step of the tile: the four gates, c and tanh c (activation of c), whatever the mask;
+// tokens fill the space of a call from its front.
+constexpr std::int64_t kSavedPerUnit = 6;
 
-inline std::int64_t lstm_saved_floats(const LstmShape& shape) { return shape.steps * shape.units * kSavedPerUnit; }
+// Whole steps are multiplied with the kernel at once until they have this many tokens: their
+// numbers stay in the second-level cache.
+constexpr std::int64_t kTokenBlock = 128;
+inline std::int64_t lstm_block_tokens(const LstmShape& shape) { return kTokenBlock + shape.rows; }
+
+inline std::int64_t lstm_saved_floats(const LstmShape& shape) {
+  return shape.steps * shape.units * kSavedPerUnit;
+}
+
+// Panels (kernels/panels.hpp) of a kernel [inputs, 4H] or of its transpose: each side filled up to
+// the widest panel.
+inline std::int64_t lstm_panel_floats(std::int64_t inputs, std::int64_t units) {
+  const auto filled = [](std::int64_t columns) { return (columns + 63) / 64 * 64; };
+  return filled(inputs) * filled(4 * units);
+}
 
 struct LstmScratch {
-  std::int64_t order = 0;      // [B] int32: rows by falling number of valid steps
-  std::int64_t counts = 0;     // [B] int32: valid steps of each, in that order
-  std::int64_t positions = 0;  // [B * T] int32: t of the s-th valid step of the i-th row, [i * T + s]
-  std::int64_t starts = 0;     // [T + 1] int32: first token of each packed step
-  std::int64_t tokens_in = 0;  // [B * T, E] packed inputs
-  std::int64_t gates = 0;      // [B * T, 4H] pre-activations going forward, their gradients going back
-  std::int64_t h = 0;          // [B, H]
-  std::int64_t c = 0;          // [B, H]
-  std::int64_t previous = 0;   // [B * T, H] h before each token (backward)
-  std::int64_t in_grad = 0;    // [B * T, E] (backward)
-  std::int64_t sequence = 0;   // [B * T, H] packed gradients of the outputs (backward)
+  std::int64_t order = 0;   // [B] int32: rows by falling number of valid steps
+  std::int64_t counts = 0;  // [B] int32: valid steps of each, in that order
+  std::int64_t positions =
+      0;                    // [B * T] int32: t of the s-th valid step of the i-th row, [i * T + s]
+  std::int64_t starts = 0;  // [T + 1] int32: first token of each packed step
+  std::int64_t block = 0;   // [block, E] inputs, or their gradients, of a block of tokens
+  std::int64_t kernel = 0;  // panels of the kernel, going back of its transpose
+  std::int64_t recurrent = 0;  // panels of the recurrent kernel, likewise
+  std::int64_t gates = 0;  // [block, 4H] pre-activations going forward, their gradients going back
+  std::int64_t h = 0;      // [B, H]
+  std::int64_t c = 0;      // [B, H]
+  std::int64_t previous = 0;  // [block, H] h before each token (backward)
+  std::int64_t sequence = 0;  // [B * T, H] packed gradients of the outputs (backward)
   std::int64_t bytes = 0;
 };
 
 inline LstmScratch lstm_scratch_layout(const LstmShape& shape, bool backward) {
   LstmScratch layout;
-  const auto take = [&](std::int64_t bytes) {
+  const auto take = [&](std::int64_t elements) {
     const std::int64_t offset = layout.bytes;
-    layout.bytes += (bytes + 63) / 64 * 64;
+    layout.bytes += (4 * elements + 63) / 64 * 64;
     return offset;
   };
   const std::int64_t tokens = shape.rows * shape.steps;
-  layout.order = take(4 * shape.rows);
-  layout.counts = take(4 * shape.rows);
-  layout.positions = take(4 * tokens);
-  layout.starts = take(4 * (shape.steps + 2));
-  layout.tokens_in = take(4 * tokens * shape.features);
-  layout.gates = take(4 * tokens * 4 * shape.units);
-  layout.h = take(4 * shape.rows * shape.units);
-  layout.c = take(4 * shape.rows * shape.units);
+  const std::int64_t block = lstm_block_tokens(shape);
+  layout.order = take(shape.rows);
+  layout.counts = take(shape.rows);
+  layout.positions = take(tokens);
+  layout.starts = take(shape.steps + 2);
+  layout.block = take(block * shape.features);
+  layout.kernel = take(lstm_panel_floats(shape.features, shape.units));
+  layout.recurrent = take(lstm_panel_floats(shape.units, shape.units));
+  layout.gates = take(block * 4 * shape.units);
+  layout.h = take(shape.rows * shape.units);
+  layout.c = take(shape.rows * shape.units);
   if (backward) {
-    layout.previous = take(4 * tokens * shape.units);
-    layout.in_grad = take(4 * tokens * shape.features);
-    layout.sequence = take(4 * tokens * shape.units);
+    layout.previous = take(block * shape.units);
+    layout.sequence = take(tokens * shape.units);
   }
   return layout;
 }
@@ -63,14 +82,15 @@ struct LstmPacking {
   std::int64_t tokens() const { return starts[steps]; }
 };
 
-inline LstmPacking pack_lstm(const LstmShape& shape, Matrix<const std::uint8_t> mask, bool go_backwards, std::byte* scratch,
-                             const LstmScratch& layout) {
+inline LstmPacking pack_lstm(const LstmShape& shape, Matrix<const std::uint8_t> mask,
+                             bool go_backwards, std::byte* scratch, const LstmScratch& layout) {
   LstmPacking packing{reinterpret_cast<std::int32_t*>(scratch + layout.order),
                       reinterpret_cast<std::int32_t*>(scratch + layout.counts),
                       reinterpret_cast<std::int32_t*>(scratch + layout.positions),
                       reinterpret_cast<std::int32_t*>(scratch + layout.starts), 0};
   const auto valid = [&](std::int64_t b, std::int64_t t) { return !mask || mask.row(b)[t] != 0; };
-  // Counting sort by the number of valid steps, most first, stable. starts serves as the table of counts.
+  // Counting sort by the number of valid steps, most first, stable. starts serves as the table of
+  // counts.
   const std::int64_t kinds = shape.steps + 1;
   for (std::int64_t i = 0; i <= kinds; ++i) packing.starts[i] = 0;
   const auto count_of = [&](std::int64_t b) {
@@ -105,10 +125,11 @@ inline LstmPacking pack_lstm(const LstmShape& shape, Matrix<const std::uint8_t> 
   return packing;
 }
 
-// Calls body(token, i, b, t) for every token, step by step.
+// Calls body(token, i, b, t) for every token of the steps `first` to `last`, step by step.
 template <class Body>
-inline void for_tokens(const LstmShape& shape, const LstmPacking& packing, const Body& body) {
-  for (std::int64_t s = 0; s < packing.steps; ++s) {
+inline void for_tokens(const LstmShape& shape, const LstmPacking& packing, std::int64_t first,
+                       std::int64_t last, const Body& body) {
+  for (std::int64_t s = first; s < last; ++s) {
     for (std::int64_t i = 0; i < packing.active(s); ++i) {
       body(packing.starts[s] + i, i, static_cast<std::int64_t>(packing.order[i]),
            static_cast<std::int64_t>(packing.positions[i * shape.steps + s]));

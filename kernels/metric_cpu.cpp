@@ -22,12 +22,14 @@ void run(const AccuracyValues& args) {
     float value = 0;
     switch (args.kind) {
       case AccuracyKind::exact:
-        for (std::int64_t c = 0; c < columns; ++c) value += args.truth.row(n)[c] == predicted[c] ? 1.0F : 0.0F;
+        for (std::int64_t c = 0; c < columns; ++c)
+          value += args.truth.row(n)[c] == predicted[c] ? 1.0F : 0.0F;
         value /= static_cast<float>(columns);
         break;
       case AccuracyKind::binary:
         for (std::int64_t c = 0; c < columns; ++c) {
-          value += args.truth.row(n)[c] == (predicted[c] > args.threshold ? 1.0F : 0.0F) ? 1.0F : 0.0F;
+          value +=
+              args.truth.row(n)[c] == (predicted[c] > args.threshold ? 1.0F : 0.0F) ? 1.0F : 0.0F;
         }
         value /= static_cast<float>(columns);
         break;
@@ -55,7 +57,13 @@ void run(const ConfusionCounts& args) {
       const float p = args.predicted.row(n)[c];
       float* when_predicted = args.counts + (positive ? 0 : 1) * count;
       float* when_not = args.counts + (positive ? 3 : 2) * count;
-      for (std::int64_t k = 0; k < count; ++k) (p > args.thresholds[k] ? when_predicted : when_not)[k] += weight;
+      const float* thresholds = args.thresholds;
+#pragma GCC ivdep
+      for (std::int64_t k = 0; k < count; ++k) {
+        const bool exceeds = p > thresholds[k];
+        when_predicted[k] += exceeds ? weight : 0.0F;
+        when_not[k] += exceeds ? 0.0F : weight;
+      }
     }
   }
 }

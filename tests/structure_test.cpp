@@ -145,16 +145,6 @@ std::string joined(const std::vector<std::string>& lines) {
   return text;
 }
 
-std::vector<std::string> lines_of(const std::string& command) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
-  REQUIRE(pipe != nullptr);
-  std::vector<std::string> lines;
-  std::array<char, 4096> buffer{};
-  while (std::fgets(buffer.data(), buffer.size(), pipe.get()) != nullptr)
-    lines.emplace_back(buffer.data());
-  return lines;
-}
-
 }  // namespace
 
 TEST_CASE("structure: every include goes from a place to one that it may know") {
@@ -219,6 +209,20 @@ TEST_CASE("structure: a public header that needs more than the standard library 
 }
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
+namespace {
+
+std::vector<std::string> lines_of(const std::string& command) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
+  REQUIRE(pipe != nullptr);
+  std::vector<std::string> lines;
+  std::array<char, 4096> buffer{};
+  while (std::fgets(buffer.data(), buffer.size(), pipe.get()) != nullptr)
+    lines.emplace_back(buffer.data());
+  return lines;
+}
+
+}  // namespace
+
 // The linker keeps one of several weak definitions. Had it the choice, it might keep one with
 // instructions that the processor at hand does not have, for callers that have nothing to do with
 // kernels.

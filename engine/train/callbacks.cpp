@@ -84,51 +84,6 @@ void EarlyStopping::on_train_end() {
   if (options_.restore_best_weights && best_weights_) control->set_weights(*best_weights_);
 }
 
-ModelCheckpoint::ModelCheckpoint(ModelCheckpointOptions options) : options_(std::move(options)) {
-  larger_is_better_ = grows("ModelCheckpoint", options_.monitor, options_.mode);
-}
-
-void ModelCheckpoint::on_train_begin() { best_.reset(); }
-
-void ModelCheckpoint::on_epoch_end(int epoch, Logs& logs) {
-  if (options_.save_best_only) {
-    const double current = monitored("ModelCheckpoint", options_.monitor, logs);
-    const bool better = !best_ || (larger_is_better_ ? current > *best_ : current < *best_);
-    if (!better) return;
-    best_ = current;
-  }
-  // {name} and {name:format} become the epoch (from 1) and logs.
-  std::string path;
-  for (std::size_t i = 0; i < options_.filepath.size(); ++i) {
-    const std::size_t close = options_.filepath[i] == '{' ? options_.filepath.find('}', i) : std::string::npos;
-    if (close == std::string::npos) {
-      path += options_.filepath[i];
-      continue;
-    }
-    const std::string field = options_.filepath.substr(i + 1, close - i - 1);
-    const std::size_t colon = field.find(':');
-    const std::string name = field.substr(0, colon);
-    const std::string format = colon == std::string::npos ? "" : field.substr(colon + 1);
-    char text[64];
-    if (name == "epoch") {
-      const int width = format.size() > 1 ? std::atoi(format.c_str()) : 1;
-      std::snprintf(text, sizeof(text), "%0*d", width, epoch + 1);
-    } else {
-      const std::size_t dot = format.find('.');
-      const int digits = dot == std::string::npos ? 6 : std::atoi(format.c_str() + dot + 1);
-      std::snprintf(text, sizeof(text), "%.*f", digits, monitored("ModelCheckpoint", name, logs));
-    }
-    path += text;
-    i = close;
-  }
-  if (options_.save_weights_only) {
-    control->save_weights(path);
-  } else {
-    control->save(path);
-  }
-  if (options_.verbose > 0) std::printf("Epoch %d: saved %s\n", epoch + 1, path.c_str());
-}
-
 ReduceLROnPlateau::ReduceLROnPlateau(ReduceLROnPlateauOptions options) : options_(std::move(options)) {
   larger_is_better_ = grows("ReduceLROnPlateau", options_.monitor, options_.mode);
   if (options_.factor >= 1) {
@@ -216,6 +171,7 @@ void StopOnInterrupt::on_train_batch_end(std::int64_t, const Logs&) {
 }
 
 void StopOnInterrupt::on_train_end() { restore(); }
+void StopOnInterrupt::on_train_failed() { restore(); }
 
 void StopOnInterrupt::restore() {
   if (installed_) std::signal(SIGINT, previous_handler);

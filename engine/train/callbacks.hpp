@@ -25,8 +25,6 @@ class TrainingControl {
   virtual void set_learning_rate(double rate) = 0;
   virtual TensorDict get_weights() const = 0;
   virtual void set_weights(const TensorDict& weights) = 0;
-  virtual void save(const std::string& path) const = 0;
-  virtual void save_weights(const std::string& path) const = 0;
 };
 
 namespace callbacks {
@@ -37,6 +35,8 @@ class Callback {
   virtual ~Callback() = default;
   virtual void on_train_begin() {}
   virtual void on_train_end() {}
+  // The fit ends by an exception; the last whole step stands.
+  virtual void on_train_failed() {}
   virtual void on_epoch_begin(int /*epoch*/) {}
   // May add to the logs: what it sets goes into the history.
   virtual void on_epoch_end(int /*epoch*/, Logs& /*logs*/) {}
@@ -78,28 +78,6 @@ class EarlyStopping : public Callback {
   bool larger_is_better_ = false;
   std::int64_t wait_ = 0;
   std::optional<TensorDict> best_weights_;
-};
-
-struct ModelCheckpointOptions {
-  std::string filepath;  // may hold {epoch:02d}, {val_loss:.2f}, ...
-  std::string monitor = "val_loss";
-  int verbose = 0;
-  bool save_best_only = false;
-  bool save_weights_only = false;
-  std::string mode = "auto";
-};
-
-// Saves the model (or its weights) after every epoch. As keras.callbacks.ModelCheckpoint.
-class ModelCheckpoint : public Callback {
- public:
-  explicit ModelCheckpoint(ModelCheckpointOptions options);
-  void on_train_begin() override;
-  void on_epoch_end(int epoch, Logs& logs) override;
-
- private:
-  ModelCheckpointOptions options_;
-  bool larger_is_better_ = false;
-  std::optional<double> best_;
 };
 
 struct ReduceLROnPlateauOptions {
@@ -173,6 +151,7 @@ class StopOnInterrupt : public Callback {
   void on_train_begin() override;
   void on_train_batch_end(std::int64_t batch, const Logs& logs) override;
   void on_train_end() override;
+  void on_train_failed() override;
 
  private:
   void restore();

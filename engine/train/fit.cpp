@@ -1,0 +1,193 @@
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "engine/core/error.hpp"
+#include "engine/core/random.hpp"
+#include "engine/train/data_checks.hpp"
+#include "engine/train/lease.hpp"
+#include "engine/train/progress.hpp"
+#include "engine/train/weights.hpp"
+
+namespace braid {
+namespace {
+
+const std::string kCall = "model.fit";
+
+void check_options(const FitOptions& options) {
+  const auto at_least = [](const char* name, std::int64_t value, std::int64_t least) {
+    if (value >= least) return;
+    throw RangeError(kCall + ": " + name + " is " + std::to_string(value) + "; at least " + std::to_string(least) + " is needed");
+  };
+  at_least("batch_size", options.batch_size, 1);
+  at_least("epochs", options.epochs, 0);
+  at_least("initial_epoch", options.initial_epoch, 0);
+  if (!(options.validation_split >= 0 && options.validation_split < 1)) {
+    throw RangeError(kCall + ": validation_split is " + std::to_string(options.validation_split) + "; 0 <= split < 1 is needed");
+  }
+}
+
+TensorDict sliced(const TensorDict& data, std::int64_t begin, std::int64_t end) {
+  TensorDict rows;
+  for (const auto& [name, tensor] : data) rows.set(name, tensor.slice(begin, end));
+  return rows;
+}
+
+SampleWeight sliced(const SampleWeight& weight, std::int64_t begin, std::int64_t end) {
+  if (weight.shared) return weight.shared->slice(begin, end);
+  return sliced(weight.by_name, begin, end);
+}
+
+}  // namespace
+
+// One fit: what its callbacks may see and do.
+class Trainer::FitRun final : public TrainingControl {
+ public:
+  FitRun(Trainer& trainer, const FitOptions& options) : trainer_(trainer), options_(options) {}
+
+  // Keeps what the bound pointers point at.
+  struct Rows {
+    TensorDict x;
+    TensorDict y;
+    SampleWeight weight;
+    Bound bound;
+  };
+
+  History run(const TensorDict& x, const TensorDict& y);
+
+  void stop_training() override { stopped_ = true; }
+  double learning_rate() const override { return trainer_.optimizer_->learning_rate(); }
+  void set_learning_rate(double rate) override { trainer_.optimizer_->set_learning_rate(rate); }
+  TensorDict get_weights() const override { return braid::get_weights(trainer_.model_); }
+  void set_weights(const TensorDict& weights) override { braid::set_weights(trainer_.model_, weights); }
+
+ private:
+  void split(const TensorDict& x, const TensorDict& y);
+  void train_epochs(History& history);
+  void train_epoch(int epoch, Lease& lease, RunningLogs& logs, Progress& progress);
+  template <class Call>
+  void tell(const Call& call) {
+    for (const auto& item : options_.callbacks) call(*item.pointer);
+  }
+
+  Trainer& trainer_;
+  const FitOptions& options_;
+  Rows training_;
+  std::optional<Rows> validation_;
+  std::vector<std::int64_t> order_;
+  bool stopped_ = false;
+};
+
+void Trainer::FitRun::split(const TensorDict& x, const TensorDict& y) {
+  training_ = {x, y, options_.sample_weight, {}};
+  if (!options_.validation_data.x.empty()) {
+    validation_ = Rows{options_.validation_data.x, options_.validation_data.y, options_.validation_data.sample_weight, {}};
+    return;
+  }
+  if (options_.validation_split == 0) return;
+  // The whole must bind before it can be cut.
+  Bound whole;
+  trainer_.bind_judged(kCall, x, y, options_.sample_weight, {}, whole);
+  const auto cut = static_cast<std::int64_t>(std::floor(static_cast<double>(whole.rows) * (1 - options_.validation_split)));
+  if (cut == 0 || cut == whole.rows) {
+    throw RangeError(kCall + ": validation_split " + std::to_string(options_.validation_split) + " of " +
+                     std::to_string(whole.rows) + " rows leaves one side empty");
+  }
+  validation_ = Rows{sliced(x, cut, whole.rows), sliced(y, cut, whole.rows), sliced(options_.sample_weight, cut, whole.rows), {}};
+  training_ = {sliced(x, 0, cut), sliced(y, 0, cut), sliced(options_.sample_weight, 0, cut), {}};
+}
+
+History Trainer::FitRun::run(const TensorDict& x, const TensorDict& y) {
+  check_options(options_);
+  split(x, y);
+  const auto bind = [&](Rows& rows, const ClassWeight& class_weight, Pass pass) {
+    trainer_.bind_judged(kCall, rows.x, rows.y, rows.weight, class_weight, rows.bound);
+    Lease lease = trainer_.lease(pass, rows.bound);
+    check_values(kCall, lease.step(), trainer_.objective_.get(), trainer_.model_, rows.bound);
+    check_finite(kCall, trainer_.model_, rows.bound);
+    lease.session().prepare(rows.bound, {0, std::min<std::int64_t>(rows.bound.rows, options_.batch_size)});
+  };
+  bind(training_, options_.class_weight, Pass::train);
+  if (validation_) bind(*validation_, {}, Pass::evaluate);
+
+  History history;
+  if (options_.seed) {
+    trainer_.seed_ = options_.seed;
+  } else if (options_.initial_epoch == 0 || !trainer_.seed_) {
+    trainer_.seed_ = next_seed();
+  }
+  const std::int64_t rows = training_.bound.rows;
+  tell([&](callbacks::Callback& callback) {
+    callback.control = this;
+    callback.epochs = static_cast<int>(options_.epochs);
+    callback.batches = (rows + options_.batch_size - 1) / options_.batch_size;
+  });
+  try {
+    tell([](callbacks::Callback& callback) { callback.on_train_begin(); });
+    train_epochs(history);
+    tell([](callbacks::Callback& callback) { callback.on_train_end(); });
+  } catch (...) {
+    tell([](callbacks::Callback& callback) {
+      callback.on_train_failed();
+      callback.control = nullptr;
+    });
+    throw;
+  }
+  tell([](callbacks::Callback& callback) { callback.control = nullptr; });
+  return history;
+}
+
+void Trainer::FitRun::train_epochs(History& history) {
+  const std::int64_t batch = options_.batch_size;
+  const std::int64_t rows = training_.bound.rows;
+  Lease lease = trainer_.lease(Pass::train, training_.bound);
+  RunningLogs running(*trainer_.objective_);
+  Progress progress(options_.verbose, static_cast<int>(options_.epochs), (rows + batch - 1) / batch);
+  order_.resize(static_cast<std::size_t>(options_.shuffle ? rows : 0));
+  for (int epoch = static_cast<int>(options_.initial_epoch); epoch < options_.epochs && !stopped_; ++epoch) {
+    tell([&](callbacks::Callback& callback) { callback.on_epoch_begin(epoch); });
+    progress.begin_epoch(epoch);
+    train_epoch(epoch, lease, running, progress);
+    Logs logs = running.logs();
+    if (validation_) {
+      Lease judge = trainer_.lease(Pass::evaluate, validation_->bound);
+      RunningLogs validation(*trainer_.objective_);
+      trainer_.evaluate_rows(judge, validation_->bound, batch, validation);
+      for (const auto& [name, value] : validation.logs("val_")) logs.set(name, value);
+    }
+    tell([&](callbacks::Callback& callback) { callback.on_epoch_end(epoch, logs); });
+    progress.end_epoch(logs);
+    history.add(epoch, logs);
+  }
+}
+
+void Trainer::FitRun::train_epoch(int epoch, Lease& lease, RunningLogs& logs, Progress& progress) {
+  const std::int64_t batch = options_.batch_size;
+  const std::int64_t rows = training_.bound.rows;
+  if (options_.shuffle) {
+    // Depends on the seed and the epoch alone, so that a fit which goes on elsewhere meets the same order.
+    std::iota(order_.begin(), order_.end(), std::int64_t{0});
+    Random random(*trainer_.seed_, static_cast<std::uint64_t>(epoch) + 1);
+    for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.below(i)]);
+  }
+  logs.reset();
+  std::int64_t number = 0;
+  const bool watched = options_.callbacks.begin() != options_.callbacks.end();
+  for (std::int64_t begin = 0; begin < rows && !stopped_; begin += batch, ++number) {
+    tell([&](callbacks::Callback& callback) { callback.on_train_batch_begin(number); });
+    lease.session().prepare(training_.bound, {begin, std::min(rows, begin + batch), order_});
+    trainer_.train_step(kCall, lease, training_.bound, logs, true);
+    if (watched) {
+      const Logs seen = logs.logs();
+      tell([&](callbacks::Callback& callback) { callback.on_train_batch_end(number, seen); });
+    }
+    if (progress.due(number + 1)) progress.show(number + 1, logs.logs());
+  }
+}
+
+History Trainer::fit(const TensorDict& x, const TensorDict& y, const FitOptions& options) {
+  require_loss(kCall);
+  return FitRun(*this, options).run(x, y);
+}
+
+}  // namespace braid

@@ -1,0 +1,384 @@
+#include "engine/train/functional.hpp"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "engine/core/error.hpp"
+#include "engine/core/random.hpp"
+#include "engine/graph/ops/elementwise.hpp"
+#include "engine/train/trainer.hpp"
+
+namespace braid {
+namespace {
+
+// "GlobalAveragePooling1D" -> "global_average_pooling1d", as Keras names layers.
+std::string snake_case(const std::string& name) {
+  std::string snake;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const bool upper = name[i] >= 'A' && name[i] <= 'Z';
+    const bool after_lower = i > 0 && ((name[i - 1] >= 'a' && name[i - 1] <= 'z'));
+    const bool before_lower = i > 0 && i + 1 < name.size() && name[i + 1] >= 'a' && name[i + 1] <= 'z';
+    if (upper && (after_lower || (before_lower && !(name[i - 1] >= '0' && name[i - 1] <= '9')))) snake += '_';
+    snake += upper ? static_cast<char>(name[i] - 'A' + 'a') : name[i];
+  }
+  return snake;
+}
+
+std::string automatic_name(const LayerBase& layer) {
+  return layer.is_input() ? "input" : snake_case(layer.class_name());
+}
+
+void name_layers(const std::vector<std::shared_ptr<LayerBase>>& layers, const std::string& model) {
+  std::set<std::string> taken;
+  for (const auto& layer : layers) {
+    if (layer->name.empty()) continue;
+    if (layer->name.find('/') != std::string::npos) {
+      throw NameError("the layer name \"" + layer->name + "\" must not hold a \"/\"");
+    }
+    if (!taken.insert(layer->name).second) {
+      throw NameError("model \"" + model + "\" has two layers named \"" + layer->name + "\"");
+    }
+  }
+  std::map<std::string, int> counters;
+  for (const auto& layer : layers) {
+    if (!layer->name.empty()) continue;
+    const std::string base = automatic_name(*layer);
+    std::string candidate = base;
+    for (int& number = counters[base]; candidate = number == 0 ? base : base + "_" + std::to_string(number), taken.contains(candidate);) {
+      ++number;
+    }
+    ++counters[base];
+    taken.insert(candidate);
+    layer->name = candidate;
+  }
+}
+
+std::vector<SymbolicTensor> arguments_of(const SymbolicNode& node) {
+  std::vector<SymbolicTensor> all = node.inputs;
+  all.insert(all.end(), node.initial_state.begin(), node.initial_state.end());
+  if (node.mask) all.push_back(*node.mask);
+  return all;
+}
+
+// The order of Keras: nodes and layers by falling distance from the outputs, then in the order in which a walk from the
+// outputs meets them.
+class Walk {
+ public:
+  explicit Walk(const std::set<const SymbolicNode*>& stops) : stops_(stops) {}
+
+  void visit(const std::shared_ptr<const SymbolicNode>& node) {
+    if (done_.contains(node.get())) return;
+    layer_order_.emplace(node->layer.get(), layer_order_.size());
+    if (!stops_.contains(node.get())) {
+      for (const SymbolicTensor& argument : arguments_of(*node)) visit(argument.node());
+    }
+    done_.insert(node.get());
+    nodes.push_back(node);
+  }
+
+  void sort() {
+    std::map<const SymbolicNode*, int> depth;
+    std::map<const LayerBase*, int> layer_depth;
+    for (auto node = nodes.rbegin(); node != nodes.rend(); ++node) {
+      int& own = depth[node->get()];
+      int& of_layer = layer_depth[(*node)->layer.get()];
+      own = of_layer = std::max(own, of_layer);
+      if (stops_.contains(node->get())) continue;
+      for (const SymbolicTensor& argument : arguments_of(**node)) {
+        int& below = depth[argument.node().get()];
+        below = std::max(below, own + 1);
+      }
+    }
+    for (const auto& node : nodes) {
+      if (node->is_mask_of_input) continue;
+      if (std::find(layers.begin(), layers.end(), node->layer) == layers.end()) layers.push_back(node->layer);
+    }
+    std::stable_sort(layers.begin(), layers.end(), [&](const auto& a, const auto& b) {
+      const int depth_a = layer_depth[a.get()];
+      const int depth_b = layer_depth[b.get()];
+      return depth_a != depth_b ? depth_a > depth_b : layer_order_[a.get()] < layer_order_[b.get()];
+    });
+  }
+
+  std::vector<std::shared_ptr<const SymbolicNode>> nodes;  // arguments first
+  std::vector<std::shared_ptr<LayerBase>> layers;
+
+ private:
+  const std::set<const SymbolicNode*>& stops_;
+  std::set<const SymbolicNode*> done_;
+  std::map<const LayerBase*, std::size_t> layer_order_;
+};
+
+std::vector<std::string> names_of(const NamedTensors& tensors) {
+  std::vector<std::string> names;
+  for (const auto& [key, tensor] : tensors) {
+    std::string name = key.empty() ? tensor.name() : key;
+    for (int number = 1; std::find(names.begin(), names.end(), name) != names.end(); ++number) {
+      name = (key.empty() ? tensor.name() : key) + "_" + std::to_string(number);
+    }
+    names.push_back(name);
+  }
+  return names;
+}
+
+void collect(const LayerBase& layer, const std::string& prefix, NamedVariables& variables) {
+  for (const auto& variable : layer.variables()) {
+    const bool known = std::any_of(variables.begin(), variables.end(),
+                                   [&](const auto& entry) { return entry.second == variable; });
+    if (!known) variables.emplace_back(prefix + variable->name, variable);
+  }
+  for (const auto& inner : layer.sublayers()) collect(*inner, prefix + inner->name + "/", variables);
+}
+
+}  // namespace
+
+Functional::Functional(NamedTensors inputs, NamedTensors outputs, std::string model_name) {
+  name = std::move(model_name);
+  connect(std::move(inputs), std::move(outputs));
+  ensure_built({});
+}
+
+Functional::~Functional() = default;
+
+Trainer& Functional::trainer() {
+  if (!trainer_) trainer_ = std::make_unique<Trainer>(*this);
+  return *trainer_;
+}
+
+void Functional::connect(NamedTensors inputs, NamedTensors outputs) {
+  inputs_ = std::move(inputs);
+  outputs_ = std::move(outputs);
+  const std::string called = name.empty() ? "model" : name;
+  if (inputs_.empty() || outputs_.empty()) throw ShapeError("model \"" + called + "\" needs an input and an output");
+  std::set<const SymbolicNode*> stops;
+  for (const auto& [key, tensor] : inputs_) stops.insert(tensor.node().get());
+  Walk walk(stops);
+  for (const auto& [key, tensor] : outputs_) walk.visit(tensor.node());
+  for (const auto& [key, tensor] : inputs_) walk.visit(tensor.node());
+  walk.sort();
+  nodes_ = std::move(walk.nodes);
+  layers_ = std::move(walk.layers);
+  for (const auto& node : nodes_) {
+    if (node->inputs.empty() && !stops.contains(node.get())) {
+      throw ShapeError("model \"" + called + "\": an output depends on the input \"" + node->layer->name +
+                       "\", which is not among the model's inputs");
+    }
+  }
+  name_layers(layers_, called);
+  std::set<std::string> keys;
+  for (const std::string& key : input_names()) {
+    if (!keys.insert(key).second) throw NameError("model \"" + called + "\" has two inputs named \"" + key + "\"");
+  }
+}
+
+std::vector<std::string> Functional::input_names() const { return names_of(inputs_); }
+std::vector<std::string> Functional::output_names() const { return names_of(outputs_); }
+
+std::vector<Lowered> Functional::call(LayerCall& call) {
+  if (call.inputs.size() != inputs_.size()) {
+    throw ShapeError(described() + " takes " + std::to_string(inputs_.size()) + " inputs (" +
+                     quoted_list(input_names()) + "); " + std::to_string(call.inputs.size()) + " came");
+  }
+  std::map<const SymbolicNode*, std::vector<Lowered>> results;
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    const SymbolicTensor& tensor = inputs_[i].second;
+    Lowered lowered = call.inputs[i];
+    const ValueInfo& expected = tensor.node()->outputs[static_cast<std::size_t>(tensor.index())].info;
+    const ValueInfo& came = call.graph.info(lowered.value);
+    if (expected.shape.rank() != came.shape.rank()) {
+      throw ShapeError(described() + ": the input \"" + input_names()[i] + "\" is " + to_string(expected.shape) + "; " +
+                       to_string(came.shape) + " came");
+    }
+    if (expected.dtype == DType::float32) lowered.value = ops::to_float(call.graph, lowered.value);
+    if (expected.dtype == DType::int32) lowered.value = ops::to_ids(call.graph, lowered.value);
+    auto& outputs = results[tensor.node().get()];
+    outputs.resize(std::max(outputs.size(), static_cast<std::size_t>(tensor.index()) + 1));
+    outputs[static_cast<std::size_t>(tensor.index())] = lowered;
+  }
+  const auto find = [&](const SymbolicTensor& tensor) {
+    return results.at(tensor.node().get()).at(static_cast<std::size_t>(tensor.index()));
+  };
+  for (const auto& node : nodes_) {
+    if (results.contains(node.get())) continue;
+    if (node->is_mask_of_input) {
+      results[node.get()] = {{.value = find(node->inputs.front()).mask}};
+      continue;
+    }
+    LayerCall inner{.graph = call.graph, .training = call.training, .added_losses = call.added_losses};
+    for (const SymbolicTensor& input : node->inputs) inner.inputs.push_back(find(input));
+    for (const SymbolicTensor& state : node->initial_state) inner.initial_state.push_back(find(state));
+    if (node->mask) {
+      inner.explicit_mask = find(*node->mask).value;
+      inner.has_explicit_mask = true;
+    }
+    results[node.get()] = node->layer->call(inner);
+  }
+  std::vector<Lowered> outputs;
+  for (const auto& [key, tensor] : outputs_) outputs.push_back(find(tensor));
+  return outputs;
+}
+
+NamedVariables Functional::named_variables() const {
+  NamedVariables variables;
+  for (const auto& layer : sublayers()) collect(*layer, layer->name + "/", variables);
+  return variables;
+}
+
+void Functional::initialize_weights() {
+  const NamedVariables variables = named_variables();
+  const bool all_done = std::all_of(variables.begin(), variables.end(),
+                                    [](const auto& entry) { return entry.second->initialized; });
+  if (all_done) return;
+  const std::uint64_t seed = next_seed();
+  for (std::size_t i = 0; i < variables.size(); ++i) {
+    Variable& variable = *variables[i].second;
+    if (variable.path.empty() || !variable.initialized) variable.path = variables[i].first;
+    if (variable.initialized) continue;
+    variable.value = initial_value(variable.initializer, variable.shape, seed, i);
+    for (Dim element = variable.ones.first; element < variable.ones.second; ++element) {
+      variable.value.data<float>()[element] = 1;
+    }
+    variable.initialized = true;
+  }
+}
+
+nlohmann::json Functional::config() const {
+  using nlohmann::json;
+  std::map<const SymbolicNode*, int> numbers;
+  json nodes = json::array();
+  const auto reference = [&](const SymbolicTensor& tensor) {
+    return json::array({numbers.at(tensor.node().get()), tensor.index()});
+  };
+  const auto list = [&](const std::vector<SymbolicTensor>& tensors) {
+    json entries = json::array();
+    for (const SymbolicTensor& tensor : tensors) entries.push_back(reference(tensor));
+    return entries;
+  };
+  json layers = json::array();
+  for (const auto& layer : layers_) {
+    layers.push_back({{"class_name", layer->class_name()},
+                      {"name", layer->name},
+                      {"trainable", layer->trainable},
+                      {"config", layer->config()}});
+  }
+  for (const auto& node : nodes_) {
+    const auto place = std::find(layers_.begin(), layers_.end(), node->layer);
+    json entry{{"layer", node->is_mask_of_input ? json("mask") : json(place - layers_.begin())},
+               {"inputs", list(node->inputs)},
+               {"initial_state", list(node->initial_state)}};
+    if (node->mask) entry["mask"] = reference(*node->mask);
+    numbers.emplace(node.get(), static_cast<int>(nodes.size()));
+    nodes.push_back(std::move(entry));
+  }
+  const auto ends = [&](const NamedTensors& tensors) {
+    json entries = json::array();
+    for (const auto& [key, tensor] : tensors) entries.push_back({{"key", key}, {"tensor", reference(tensor)}});
+    return entries;
+  };
+  return {{"name", name}, {"layers", layers}, {"nodes", nodes}, {"inputs", ends(inputs_)}, {"outputs", ends(outputs_)}};
+}
+
+SequentialLayer::SequentialLayer(std::vector<std::shared_ptr<LayerBase>> chain, std::optional<SymbolicTensor> input,
+                                 std::string model_name)
+    : chain_(std::move(chain)), input_(std::move(input)) {
+  name = std::move(model_name);
+  if (chain_.empty()) throw ShapeError("a Sequential needs a layer");
+  name_layers(chain_, name.empty() ? "sequential" : name);
+  if (input_) ensure_built({});
+}
+
+void SequentialLayer::build(const std::vector<ValueInfo>& inputs) {
+  if (!input_) {
+    const Shape& shape = inputs.front().shape;
+    input_ = Input({.shape = shape.slice(1, shape.rank()), .name = "input", .dtype = inputs.front().dtype});
+  }
+  SymbolicTensor tensor = *input_;
+  for (const auto& layer : chain_) tensor = call_layer(layer, {.inputs = {tensor}}).front();
+  connect({{"", *input_}}, {{"", tensor}});
+}
+
+nlohmann::json SequentialLayer::config() const {
+  using nlohmann::json;
+  json layers = json::array();
+  for (const auto& layer : chain_) {
+    layers.push_back({{"class_name", layer->class_name()},
+                      {"name", layer->name},
+                      {"trainable", layer->trainable},
+                      {"config", layer->config()}});
+  }
+  json config{{"name", name}, {"layers", layers}};
+  if (input_) {
+    config["input"] = input_->node()->layer->config();
+    config["input"]["name"] = input_->name();
+  }
+  return config;
+}
+
+namespace {
+
+std::shared_ptr<LayerBase> layer_from(const nlohmann::json& entry) {
+  const std::string class_name = entry.at("class_name").get<std::string>();
+  std::shared_ptr<LayerBase> layer = class_name == "Functional" || class_name == "Sequential"
+                                         ? model_from_config(class_name, entry.at("config"))
+                                         : make_layer(class_name, entry.at("config"));
+  layer->name = entry.at("name").get<std::string>();
+  layer->trainable = entry.at("trainable").get<bool>();
+  return layer;
+}
+
+SymbolicTensor input_from(const nlohmann::json& config, const std::string& name) {
+  std::vector<Dim> dims;
+  for (const auto& dim : config.at("shape")) dims.push_back(dim.is_null() ? None : dim.get<Dim>());
+  return Input({.shape = Shape(std::move(dims)), .name = name, .dtype = dtype_named(config.at("dtype").get<std::string>())});
+}
+
+}  // namespace
+
+std::shared_ptr<Functional> model_from_config(const std::string& class_name, const nlohmann::json& config) {
+  const std::string model_name = config.at("name").get<std::string>();
+  if (class_name == "Sequential") {
+    std::vector<std::shared_ptr<LayerBase>> chain;
+    for (const auto& entry : config.at("layers")) chain.push_back(layer_from(entry));
+    std::optional<SymbolicTensor> input;
+    if (config.contains("input")) input = input_from(config.at("input"), config.at("input").at("name").get<std::string>());
+    return std::make_shared<SequentialLayer>(std::move(chain), std::move(input), model_name);
+  }
+  std::vector<std::shared_ptr<LayerBase>> layers;
+  std::vector<const nlohmann::json*> entries;
+  for (const auto& entry : config.at("layers")) {
+    entries.push_back(&entry);
+    layers.push_back(entry.at("class_name") == "InputLayer" ? nullptr : layer_from(entry));
+  }
+  std::vector<std::vector<SymbolicTensor>> results;
+  const auto find = [&](const nlohmann::json& reference) {
+    return results.at(reference.at(0).get<std::size_t>()).at(reference.at(1).get<std::size_t>());
+  };
+  const auto list = [&](const nlohmann::json& references) {
+    std::vector<SymbolicTensor> tensors;
+    for (const auto& reference : references) tensors.push_back(find(reference));
+    return tensors;
+  };
+  for (const auto& node : config.at("nodes")) {
+    if (node.at("layer") == "mask") {
+      results.push_back({find(node.at("inputs").at(0)).mask()});
+      continue;
+    }
+    const auto number = node.at("layer").get<std::size_t>();
+    if (layers.at(number) == nullptr) {
+      results.push_back({input_from(entries[number]->at("config"), entries[number]->at("name").get<std::string>())});
+      continue;
+    }
+    SymbolicCall call{.inputs = list(node.at("inputs")), .initial_state = list(node.at("initial_state"))};
+    if (node.contains("mask")) call.mask = find(node.at("mask"));
+    results.push_back(call_layer(layers[number], std::move(call)));
+  }
+  const auto ends = [&](const nlohmann::json& described) {
+    NamedTensors tensors;
+    for (const auto& end : described) tensors.emplace_back(end.at("key").get<std::string>(), find(end.at("tensor")));
+    return tensors;
+  };
+  return std::make_shared<Functional>(ends(config.at("inputs")), ends(config.at("outputs")), model_name);
+}
+
+}  // namespace braid

@@ -1,0 +1,174 @@
+#pragma once
+#include <initializer_list>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <braid/callbacks.hpp>
+#include <braid/count.hpp>
+#include <braid/history.hpp>
+#include <braid/losses.hpp>
+#include <braid/optimizer.hpp>
+#include <braid/symbolic.hpp>
+#include <braid/tensor.hpp>
+
+namespace braid {
+
+class Functional;
+
+enum class Precision { float32 };
+
+struct CompileOptions {
+  Optimizer optimizer = "rmsprop";
+  Losses loss = {};
+  LossWeights loss_weights = {};
+  Metrics metrics = {};           // never see sample or class weights
+  Metrics weighted_metrics = {};  // do
+  Count steps_per_execution = 1;
+  Precision precision = Precision::float32;
+};
+
+// Weights of rows (or steps): one tensor for every output, or by output.
+class SampleWeight {
+ public:
+  SampleWeight() = default;
+  SampleWeight(Tensor every_output) : shared(std::move(every_output)) {}
+  SampleWeight(TensorDict by_output) : by_name(std::move(by_output)) {}
+  bool empty() const { return !shared && by_name.empty(); }
+
+  std::optional<Tensor> shared;
+  TensorDict by_name;
+};
+
+// Weights of classes: one table for every output, or by output; a class that is not named weighs 1.
+class ClassWeight {
+ public:
+  using Table = std::map<int, double>;
+  ClassWeight() = default;
+  ClassWeight(std::initializer_list<Table::value_type> table) : shared(table) {}
+  ClassWeight(Table table) : shared(std::move(table)) {}
+  ClassWeight(std::initializer_list<std::pair<const std::string, Table>> tables) : by_name(tables) {}
+  ClassWeight(std::map<std::string, Table> tables) : by_name(std::move(tables)) {}
+  bool empty() const { return shared.empty() && by_name.empty(); }
+
+  Table shared;
+  std::map<std::string, Table> by_name;
+};
+
+struct ValidationData {
+  TensorDict x = {};
+  TensorDict y = {};
+  SampleWeight sample_weight = {};
+};
+
+struct FitOptions {
+  Count batch_size = 32;
+  Count epochs = 1;
+  int verbose = 1;  // 0: silent, 1: a progress bar (plain lines when piped), 2: one line an epoch
+  Callbacks callbacks = {};
+  double validation_split = 0;  // the last share of the rows, set apart before any shuffling
+  ValidationData validation_data = {};
+  bool shuffle = true;
+  ClassWeight class_weight = {};
+  SampleWeight sample_weight = {};
+  Count initial_epoch = 0;
+  std::optional<std::uint64_t> seed = {};
+};
+struct BatchOptions {
+  SampleWeight sample_weight = {};
+  ClassWeight class_weight = {};
+};
+struct EvaluateOptions {
+  Count batch_size = 32;
+  int verbose = 0;
+  SampleWeight sample_weight = {};
+};
+struct PredictOptions {
+  Count batch_size = 32;
+  int verbose = 0;
+};
+
+// The inputs or outputs of a model: a list (named by Input, or by the layer that makes the output), or with keys.
+class ModelEnds {
+ public:
+  ModelEnds(const SymbolicTensor& tensor) : ends{{"", tensor}} {}
+  ModelEnds(std::initializer_list<SymbolicTensor> tensors);
+  ModelEnds(std::initializer_list<std::pair<std::string, SymbolicTensor>> tensors) : ends(tensors) {}
+  ModelEnds(const std::vector<SymbolicTensor>& tensors);
+  ModelEnds(std::vector<std::pair<std::string, SymbolicTensor>> tensors) : ends(std::move(tensors)) {}
+
+  std::vector<std::pair<std::string, SymbolicTensor>> ends;
+};
+
+// Layers between named inputs and outputs, trained, evaluated and used as one. A cheap handle: copies are the same model.
+// Also a layer. Keras's Model.
+class Model : public Layer {
+ public:
+  Model(ModelEnds inputs, ModelEnds outputs, std::string name = {});
+
+  // Sets optimizer, losses and metrics, and reads the trainable flags; training starts anew.
+  void compile(CompileOptions options);
+
+  // Trains on named rows. Everything that can be checked is checked before the first step: NameError, ShapeError,
+  // DTypeError, RangeError (ids, labels), NumericError (NaN, infinity), each with names and places.
+  History fit(const TensorDict& x, const TensorDict& y, FitOptions options = {});
+  Logs evaluate(const TensorDict& x, const TensorDict& y, EvaluateOptions options = {});
+  // Safe from several threads at once.
+  TensorDict predict(const TensorDict& x, PredictOptions options = {}) const;
+  Logs train_on_batch(const TensorDict& x, const TensorDict& y, BatchOptions options = {});
+  Logs test_on_batch(const TensorDict& x, const TensorDict& y, BatchOptions options = {});
+  TensorDict predict_on_batch(const TensorDict& x) const;
+
+  // A table of the layers: name, class, output shape, parameters, what feeds them; then the totals.
+  std::string summary() const;
+
+  std::vector<std::string> input_names() const;
+  std::vector<std::string> output_names() const;
+  std::vector<Layer> layers() const;
+  Layer get_layer(const std::string& name) const;
+
+  // "dense/kernel", "lstm/recurrent_kernel", nested "image_class/dense/bias"; in Keras's order.
+  TensorDict get_weights() const;
+  // By name; a missing, unknown or misshapen one is an error, and then nothing has changed.
+  void set_weights(const TensorDict& weights);
+  // Moments, step counter and rate ("iteration", "<weight>/momentum", ...). Empty before compile.
+  TensorDict optimizer_state() const;
+
+  // A model with several outputs, called: results by name and by position.
+  SymbolicDict outputs(const SymbolicTensor& input) const;
+  SymbolicDict outputs(const std::vector<SymbolicTensor>& inputs) const;
+
+  // Facts for benchmarks: what the last training step planned and ran.
+  struct StepFacts {
+    std::int64_t op_calls = 0;
+    std::int64_t arena_bytes = 0;
+  };
+  StepFacts step_facts() const;
+
+  explicit Model(std::shared_ptr<Functional> functional);
+
+ protected:
+  Functional& functional() const;
+};
+
+// A chain of layers, each fed by the one before; an Input may stand first, else the first call or the first data decide.
+class Sequential : public Model {
+ public:
+  class Item {
+   public:
+    Item(const Layer& layer) : item_(layer) {}
+    Item(const SymbolicTensor& input) : item_(input) {}
+    const std::variant<Layer, SymbolicTensor>& get() const { return item_; }
+
+   private:
+    std::variant<Layer, SymbolicTensor> item_;
+  };
+
+  explicit Sequential(std::initializer_list<Item> items, std::string name = {});
+  explicit Sequential(const std::vector<Item>& items, std::string name = {});
+};
+
+}  // namespace braid

@@ -1,0 +1,31 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "engine/train/session.hpp"
+
+namespace braid {
+
+// Sums over the batches of an epoch or an evaluation, from which the logs follow: losses weighted by rows, metrics by what
+// they count.
+class RunningLogs {
+ public:
+  explicit RunningLogs(const Objective& objective);
+
+  void reset();
+  // Takes up the batch that the session ran last.
+  void add(const StepGraph& step, const Session& session);
+  Logs logs(const std::string& prefix = {}) const;
+  // Loss of the batch taken up last; 0 where the model has none.
+  double last_loss() const { return last_loss_; }
+
+ private:
+  const Objective& objective_;
+  double rows_ = 0;
+  double last_loss_ = 0;
+  double total_loss_ = 0;
+  std::vector<double> output_losses_;
+  std::vector<std::vector<double>> metrics_;
+};
+
+}  // namespace braid

@@ -1,0 +1,58 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/train/step_graph.hpp"
+
+namespace braid {
+
+// Rows of bound data that make one batch: `order[begin .. end - 1]`, or rows begin .. end - 1 themselves without an order.
+struct BatchRows {
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  std::span<const std::int64_t> order = {};
+
+  std::int64_t count() const { return end - begin; }
+  std::int64_t row(std::int64_t i) const {
+    return order.empty() ? begin + i : order[static_cast<std::size_t>(begin + i)];
+  }
+};
+
+// One runner of a step graph: brings rows of the user's tensors into the form the graph wants (in place where they have it
+// already), runs, and keeps its memory for the next batch. One at a time per thread.
+class Session {
+ public:
+  explicit Session(StepGraph& step);
+
+  // Stages and plans a batch without running it: throws what the shapes are wrong about.
+  void prepare(const Bound& bound, const BatchRows& rows);
+  void run(const RunState& state);
+
+  const Program& program() const { return *program_; }
+  // Element 0 onwards of the n-th output: valid until the next run.
+  template <class T>
+  Matrix<const T> output(int number) const {
+    return workspace_.output<T>(*program_, static_cast<std::size_t>(number));
+  }
+  // Copies rows of a predicted output behind each other to `out`; returns where they end. Ragged: steps of each row only.
+  std::byte* copy_prediction(std::size_t output, std::byte* out) const;
+  // Bytes of one predicted row (ragged: of one step).
+  std::int64_t prediction_row_bytes(std::size_t output) const;
+
+ private:
+  void stage(const Feed& feed, const Tensor* tensor, const BatchRows& rows);
+  std::byte* buffer(int value, std::int64_t bytes);
+
+  StepGraph& step_;
+  std::vector<ValueInfo> infos_;
+  std::vector<const std::byte*> pointers_;
+  std::vector<std::vector<std::byte>> buffers_;
+  std::vector<std::vector<std::int64_t>> lengths_;  // of the ragged rows of this batch, by graph input
+  const Program* program_ = nullptr;
+  Workspace workspace_;
+};
+
+}  // namespace braid

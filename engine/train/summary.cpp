@@ -1,0 +1,72 @@
+#include <algorithm>
+#include <array>
+
+#include "engine/train/functional.hpp"
+#include "engine/train/model.hpp"
+
+namespace braid {
+namespace {
+
+using Row = std::array<std::string, 4>;
+
+std::string with_commas(std::int64_t number) {
+  std::string text = std::to_string(number);
+  for (auto place = static_cast<std::int64_t>(text.size()) - 3; place > 0; place -= 3) {
+    text.insert(static_cast<std::size_t>(place), ",");
+  }
+  return text;
+}
+
+Row row_of(const Functional& model, const std::shared_ptr<LayerBase>& layer) {
+  std::string shape;
+  std::string sources;
+  for (const auto& node : model.nodes()) {
+    if (node->layer != layer) continue;
+    if (shape.empty()) shape = to_string(node->outputs.front().info.shape);
+    for (const SymbolicTensor& input : node->inputs) sources += (sources.empty() ? "" : ", ") + input.name();
+  }
+  return {layer->name + " (" + layer->class_name() + ")", shape, with_commas(Layer(layer).count_params()),
+          sources.empty() ? "-" : sources};
+}
+
+void count(const LayerBase& layer, bool trainable, std::int64_t& trained, std::int64_t& frozen) {
+  trainable = trainable && layer.trainable;
+  for (const auto& variable : layer.variables()) {
+    (trainable && variable->trainable ? trained : frozen) += variable->shape.elements();
+  }
+  for (const auto& inner : layer.sublayers()) count(*inner, trainable, trained, frozen);
+}
+
+}  // namespace
+
+std::string Model::summary() const {
+  const Functional& model = functional();
+  std::vector<Row> rows{{"Layer (type)", "Output shape", "Param #", "Connected to"}};
+  for (const auto& layer : model.sublayers()) rows.push_back(row_of(model, layer));
+  std::array<std::size_t, 4> widths{};
+  for (const Row& row : rows) {
+    for (std::size_t column = 0; column < row.size(); ++column) widths[column] = std::max(widths[column], row[column].size());
+  }
+  const std::size_t width = widths[0] + widths[1] + widths[2] + widths[3] + 6;
+  std::string text = "Model: \"" + (model.name.empty() ? std::string("model") : model.name) + "\"\n";
+  for (std::size_t number = 0; number < rows.size(); ++number) {
+    std::string line;
+    for (std::size_t column = 0; column < 4; ++column) {
+      const std::string padding(widths[column] - rows[number][column].size(), ' ');
+      line += column == 2 ? padding + rows[number][column] : rows[number][column] + padding;
+      if (column < 3) line += "  ";
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += line + "\n";
+    if (number == 0) text += std::string(width, '-') + "\n";
+  }
+  std::int64_t trained = 0;
+  std::int64_t frozen = 0;
+  count(model, true, trained, frozen);
+  text += std::string(width, '-') + "\n";
+  text += "Total params: " + with_commas(trained + frozen) + "\nTrainable params: " + with_commas(trained) +
+          "\nNon-trainable params: " + with_commas(frozen) + "\n";
+  return text;
+}
+
+}  // namespace braid

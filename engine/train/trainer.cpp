@@ -1,0 +1,203 @@
+#include "engine/train/trainer.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "engine/core/error.hpp"
+#include "engine/core/random.hpp"
+#include "engine/runtime/parallel.hpp"
+#include "engine/train/data_checks.hpp"
+#include "engine/train/lease.hpp"
+
+namespace braid {
+
+Trainer::Trainer(Functional& model) : model_(model), binder_(model) { model_.initialize_weights(); }
+
+void Trainer::compile(CompileOptions options) {
+  options.optimizer.check();
+  auto objective = std::make_unique<Objective>(model_, options);
+  std::vector<ParameterUpdate> parameters;
+  for (const auto& [path, variable] : objective->trainable) {
+    parameters.push_back({path, variable->value.data<float>(), variable->value.elements(), nullptr});
+  }
+  auto optimizer = std::make_unique<OptimizerState>(options.optimizer, parameters);
+  auto logs = std::make_unique<RunningLogs>(*objective);
+  // Nothing can fail from here on.
+  last_session_ = nullptr;
+  last_graph_ = nullptr;
+  variants_.clear();
+  objective_ = std::move(objective);
+  optimizer_ = std::move(optimizer);
+  parameters_ = std::move(parameters);
+  batch_logs_ = std::move(logs);
+  seed_.reset();
+}
+
+Trainer::Lease Trainer::lease(Pass pass, const Bound& bound) {
+  std::string key;
+  StepGraph::append_key(pass, bound, key);
+  const std::lock_guard lock(mutex_);
+  auto found = variants_.find(key);
+  if (found == variants_.end()) {
+    auto step = std::make_unique<StepGraph>(model_, pass == Pass::predict ? nullptr : objective_.get(), pass, bound);
+    found = variants_.try_emplace(std::move(key)).first;
+    found->second.step = std::move(step);
+  }
+  Variant& variant = found->second;
+  if (variant.idle.empty()) return {*this, variant, std::make_unique<Session>(*variant.step)};
+  auto session = std::move(variant.idle.back());
+  variant.idle.pop_back();
+  return {*this, variant, std::move(session)};
+}
+
+void Trainer::require_loss(const std::string& call) const {
+  if (!compiled()) throw NameError(call + ": the model is not compiled; call compile() with a loss first");
+  if (!objective_->has_loss()) throw NameError(call + ": the model was compiled without a loss");
+}
+
+void Trainer::bind_judged(const std::string& call, const TensorDict& x, const TensorDict& y,
+                          const SampleWeight& sample_weight, const ClassWeight& class_weight, Bound& bound) const {
+  if (!compiled()) throw NameError(call + ": the model is not compiled; call compile() first");
+  binder_.bind_inputs(call, x, bound);
+  binder_.bind_targets(call, *objective_, y, bound);
+  binder_.bind_weights(call, *objective_, sample_weight, class_weight, bound);
+  if (bound.rows == 0) throw ShapeError(call + ": the data have no rows");
+}
+
+void Trainer::update(const StepGraph& step, const Session& session) {
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const auto number = static_cast<std::size_t>(step.gradient(i));
+    if (session.program().outputs()[number].base >= 0) {
+      parameters_[i].gradient = session.output<float>(step.gradient(i)).data;
+      continue;
+    }
+    // No loss depends on this weight.
+    const auto count = static_cast<std::size_t>(parameters_[i].count);
+    if (no_gradient_.size() < count) no_gradient_.assign(count, 0.0F);
+  }
+  for (std::size_t i = 0; i < parameters_.size(); ++i) {
+    const auto number = static_cast<std::size_t>(step.gradient(i));
+    if (session.program().outputs()[number].base < 0) parameters_[i].gradient = no_gradient_.data();
+  }
+  const kernels::Stream stream;
+  optimizer_->begin_step(stream, parameters_);
+  parallel_for(optimizer_->chunks(),
+               [&](std::int64_t chunk, int) { optimizer_->run_chunk(stream, parameters_, chunk); });
+  optimizer_->end_step();
+}
+
+void Trainer::train_step(const std::string& call, Lease& lease, const Bound& bound, RunningLogs& logs,
+                         bool data_checked) {
+  Session& session = lease.session();
+  if (!seed_) seed_ = next_seed();
+  session.run({.seed = *seed_, .step = static_cast<std::uint64_t>(optimizer_->iterations())});
+  const double loss = static_cast<double>(*session.output<float>(lease.step().total_loss()).data);
+  if (!data_checked && !std::isfinite(loss)) check_finite(call, model_, bound);
+  logs.add(lease.step(), session);
+  update(lease.step(), session);
+  last_session_ = &session;
+  last_graph_ = &lease.step();
+}
+
+Logs Trainer::train_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options) {
+  const std::string call = "model.train_on_batch";
+  require_loss(call);
+  Bound bound;
+  bind_judged(call, x, y, options.sample_weight, options.class_weight, bound);
+  Lease run = lease(Pass::train, bound);
+  check_values(call, run.step(), objective_.get(), model_, bound);
+  run.session().prepare(bound, {0, bound.rows});
+  batch_logs_->reset();
+  train_step(call, run, bound, *batch_logs_, false);
+  return batch_logs_->logs();
+}
+
+Logs Trainer::test_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options) {
+  const std::string call = "model.test_on_batch";
+  Bound bound;
+  bind_judged(call, x, y, options.sample_weight, options.class_weight, bound);
+  Lease run = lease(Pass::evaluate, bound);
+  check_values(call, run.step(), objective_.get(), model_, bound);
+  RunningLogs logs(*objective_);
+  evaluate_rows(run, bound, bound.rows, logs);
+  if (!std::isfinite(logs.last_loss())) check_finite(call, model_, bound);
+  return logs.logs();
+}
+
+void Trainer::evaluate_rows(Lease& run, const Bound& bound, std::int64_t batch_size, RunningLogs& logs) {
+  for (std::int64_t begin = 0; begin < bound.rows; begin += batch_size) {
+    run.session().prepare(bound, {begin, std::min(bound.rows, begin + batch_size)});
+    run.session().run({});
+    logs.add(run.step(), run.session());
+  }
+}
+
+Logs Trainer::evaluate(const TensorDict& x, const TensorDict& y, const EvaluateOptions& options) {
+  const std::string call = "model.evaluate";
+  if (options.batch_size < 1) {
+    throw RangeError(call + ": batch_size is " + std::to_string(static_cast<std::int64_t>(options.batch_size)) +
+                     "; at least 1 is needed");
+  }
+  Bound bound;
+  bind_judged(call, x, y, options.sample_weight, {}, bound);
+  Lease run = lease(Pass::evaluate, bound);
+  check_values(call, run.step(), objective_.get(), model_, bound);
+  check_finite(call, model_, bound);
+  RunningLogs logs(*objective_);
+  evaluate_rows(run, bound, options.batch_size, logs);
+  return logs.logs();
+}
+
+TensorDict Trainer::predict(const std::string& call, const TensorDict& x, std::int64_t batch_size) {
+  Bound bound;
+  binder_.bind_inputs(call, x, bound);
+  Lease run = lease(Pass::predict, bound);
+  check_values(call, run.step(), nullptr, model_, bound);
+  Session& session = run.session();
+  const std::int64_t batch = batch_size > 0 ? batch_size : std::max<std::int64_t>(bound.rows, 1);
+  const std::vector<std::string> names = model_.output_names();
+  std::vector<Tensor> results(names.size());
+  std::vector<std::byte*> ends(names.size());
+  std::int64_t begin = 0;
+  do {
+    const std::int64_t end = std::min(bound.rows, begin + batch);
+    session.prepare(bound, {begin, end});
+    if (begin == 0) {
+      for (std::size_t i = 0; i < names.size(); ++i) {
+        const ValueInfo& info = session.program().output_infos()[static_cast<std::size_t>(run.step().prediction(i))];
+        const auto& source = run.step().ragged_source(i);
+        Shape shape = source ? info.shape.slice(1, info.shape.rank()) : info.shape;
+        shape[0] = source ? bound.x[*source]->row_splits().back() : bound.rows;
+        results[i] = Tensor::uninitialized(std::move(shape), info.dtype);
+        ends[i] = results[i].raw();
+      }
+    }
+    session.run({});
+    for (std::size_t i = 0; i < names.size(); ++i) ends[i] = session.copy_prediction(i, ends[i]);
+    begin = end;
+  } while (begin < bound.rows);
+  TensorDict predictions;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto& source = run.step().ragged_source(i);
+    if (source) {
+      const auto splits = bound.x[*source]->row_splits();
+      results[i] = Tensor::ragged(std::move(results[i]), {splits.begin(), splits.end()});
+    }
+    predictions.set(names[i], std::move(results[i]));
+  }
+  return predictions;
+}
+
+TensorDict Trainer::last_gradients() const {
+  TensorDict gradients;
+  if (last_session_ == nullptr) return gradients;
+  for (std::size_t i = 0; i < objective_->trainable.size(); ++i) {
+    const auto& [path, variable] = objective_->trainable[i];
+    const Matrix<const float> matrix = last_session_->output<float>(last_graph_->gradient(i));
+    gradients.set(path, Tensor::from(std::span<const float>(matrix.data, static_cast<std::size_t>(variable->shape.elements())),
+                                     variable->shape));
+  }
+  return gradients;
+}
+
+}  // namespace braid

@@ -1,0 +1,71 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/train/binding.hpp"
+#include "engine/train/functional.hpp"
+#include "engine/train/model.hpp"
+#include "engine/train/optimizer_state.hpp"
+#include "engine/train/running_logs.hpp"
+#include "engine/train/session.hpp"
+#include "engine/train/step_graph.hpp"
+
+namespace braid {
+
+// What makes a graph of layers a model in use: its step graphs, the objective and the optimizer of compile(), and the runs.
+class Trainer {
+ public:
+  explicit Trainer(Functional& model);
+
+  void compile(CompileOptions options);
+  bool compiled() const { return objective_ != nullptr; }
+
+  History fit(const TensorDict& x, const TensorDict& y, const FitOptions& options);
+  Logs evaluate(const TensorDict& x, const TensorDict& y, const EvaluateOptions& options);
+  Logs train_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options);
+  Logs test_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options);
+  // `batch_size` 0: all rows at once.
+  TensorDict predict(const std::string& call, const TensorDict& x, std::int64_t batch_size);
+
+  OptimizerState* optimizer() { return optimizer_.get(); }
+  // Gradients of the step run last, by weight, before any clipping; for tests.
+  TensorDict last_gradients() const;
+  const Program* last_step() const { return last_session_ == nullptr ? nullptr : &last_session_->program(); }
+
+ private:
+  // A step graph and the sessions that are not in use.
+  struct Variant {
+    std::unique_ptr<StepGraph> step;
+    std::vector<std::unique_ptr<Session>> idle;
+  };
+  class Lease;
+  class FitRun;
+
+  Lease lease(Pass pass, const Bound& bound);
+  void bind_judged(const std::string& call, const TensorDict& x, const TensorDict& y, const SampleWeight& sample_weight,
+                   const ClassWeight& class_weight, Bound& bound) const;
+  void require_loss(const std::string& call) const;
+  // One optimizer step on a staged batch, unless the loss tells of bad data.
+  void train_step(const std::string& call, Lease& lease, const Bound& bound, RunningLogs& logs, bool data_checked);
+  void update(const StepGraph& step, const Session& session);
+  void evaluate_rows(Lease& lease, const Bound& bound, std::int64_t batch_size, RunningLogs& logs);
+
+  Functional& model_;
+  Binder binder_;
+  std::unique_ptr<Objective> objective_;
+  std::unique_ptr<OptimizerState> optimizer_;
+  std::unique_ptr<RunningLogs> batch_logs_;
+  std::vector<ParameterUpdate> parameters_;
+  std::vector<float> no_gradient_;  // zeros, for weights that no loss depends on
+  std::optional<std::uint64_t> seed_;  // of shuffles and dropout; stays for a fit that goes on from an earlier one
+  std::mutex mutex_;
+  std::map<std::string, Variant, std::less<>> variants_;
+  const Session* last_session_ = nullptr;
+  const StepGraph* last_graph_ = nullptr;
+};
+
+}  // namespace braid

@@ -1,0 +1,41 @@
+#include "engine/train/weights.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "engine/core/error.hpp"
+
+namespace braid {
+
+TensorDict get_weights(const Functional& model) {
+  TensorDict weights;
+  for (const auto& [path, variable] : model.named_variables()) weights.set(path, variable->value.clone());
+  return weights;
+}
+
+void set_weights(Functional& model, const TensorDict& weights) {
+  const NamedVariables variables = model.named_variables();
+  std::vector<std::string> known;
+  for (const auto& [path, variable] : variables) known.push_back(path);
+  for (const auto& [name, tensor] : weights) {
+    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+    throw NameError("the model has no weight \"" + name + "\"; its weights are " + quoted_list(known) + "." +
+                    suggestion(name, known));
+  }
+  for (const auto& [path, variable] : variables) {
+    const Tensor* tensor = weights.find(path);
+    if (tensor == nullptr) throw NameError("the weight \"" + path + "\" is missing");
+    if (tensor->dtype() != DType::float32) {
+      throw DTypeError("the weight \"" + path + "\" is float32; " + describe(*tensor) + " came");
+    }
+    if (tensor->shape() != variable->shape || tensor->is_ragged()) {
+      throw ShapeError("the weight \"" + path + "\" is " + to_string(variable->shape) + "; " + describe(*tensor) + " came");
+    }
+  }
+  for (const auto& [path, variable] : variables) {
+    const Tensor& tensor = weights.at(path);
+    if (tensor.bytes() > 0) std::memcpy(variable->value.raw(), tensor.raw(), tensor.bytes());
+  }
+}
+
+}  // namespace braid
