@@ -40,7 +40,8 @@ Binder::Binder(const Functional& model) {
     std::vector<End> ends;
     for (std::size_t i = 0; i < tensors.size(); ++i) {
       const SymbolicTensor& tensor = tensors[i].second;
-      ends.push_back({names[i], tensor.node()->outputs[static_cast<std::size_t>(tensor.index())].info});
+      ends.push_back(
+          {names[i], tensor.node()->outputs[static_cast<std::size_t>(tensor.index())].info});
     }
     return ends;
   };
@@ -58,18 +59,23 @@ std::string Binder::described_inputs() const {
 }
 
 void Binder::check_input(const std::string& call, const End& input, const Tensor& tensor) const {
-  const auto came = [&] { return "; " + describe(tensor) + (tensor.is_ragged() ? " (ragged)" : "") + " came"; };
+  const auto came = [&] {
+    return "; " + describe(tensor) + (tensor.is_ragged() ? " (ragged)" : "") + " came";
+  };
   const auto wanted = [&] { return call + ": the input " + described(input.name, input.info); };
   const Shape& shape = input.info.shape;
   if (tensor.shape().rank() != shape.rank()) {
-    throw ShapeError(wanted() + " has " + std::to_string(shape.rank()) + " axes, the batch first" + came());
+    throw ShapeError(wanted() + " has " + std::to_string(shape.rank()) + " axes, the batch first" +
+                     came());
   }
   if (tensor.is_ragged() && shape[1] != None) {
     throw ShapeError(wanted() + " has a fixed number of steps and takes no ragged rows" + came());
   }
-  if (!axes_agree(shape, tensor.shape(), 1, shape.rank())) throw ShapeError(wanted() + " does not fit" + came());
+  if (!axes_agree(shape, tensor.shape(), 1, shape.rank()))
+    throw ShapeError(wanted() + " does not fit" + came());
   if (is_integer(input.info.dtype) && tensor.dtype() == DType::float32) {
-    throw DTypeError(wanted() + " takes integers; numbers with fractions never become ids" + came());
+    throw DTypeError(wanted() + " takes integers; numbers with fractions never become ids" +
+                     came());
   }
   if (input.info.dtype == DType::bool_ && tensor.dtype() != DType::bool_) {
     throw DTypeError(wanted() + " takes bool" + came());
@@ -88,27 +94,28 @@ void Binder::bind_inputs(const std::string& call, const TensorDict& x, Bound& bo
     for (const End& input : inputs_) names.push_back(input.name);
     for (const auto& [name, tensor] : x) {
       if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-      throw NameError(call + ": no input \"" + name + "\"; this model's inputs are " + described_inputs() + "." +
-                      suggestion(name, names));
+      throw NameError(call + ": no input \"" + name + "\"; this model's inputs are " +
+                      described_inputs() + "." + suggestion(name, names));
     }
   }
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (bound.x[i] == nullptr) {
-      throw NameError(call + ": the input \"" + inputs_[i].name + "\" is missing; this model's inputs are " +
-                      described_inputs() + ".");
+      throw NameError(call + ": the input \"" + inputs_[i].name +
+                      "\" is missing; this model's inputs are " + described_inputs() + ".");
     }
     check_input(call, inputs_[i], *bound.x[i]);
   }
   bound.rows = bound.x.front()->rows();
   for (std::size_t i = 1; i < inputs_.size(); ++i) {
     if (bound.x[i]->rows() == bound.rows) continue;
-    throw ShapeError(call + ": the input \"" + inputs_[i].name + "\" has " + std::to_string(bound.x[i]->rows()) +
-                     " rows, \"" + inputs_.front().name + "\" has " + std::to_string(bound.rows));
+    throw ShapeError(call + ": the input \"" + inputs_[i].name + "\" has " +
+                     std::to_string(bound.x[i]->rows()) + " rows, \"" + inputs_.front().name +
+                     "\" has " + std::to_string(bound.rows));
   }
 }
 
-void Binder::check_target(const std::string& call, const Objective::Output& objective, const End& output,
-                          const Tensor& tensor) const {
+void Binder::check_target(const std::string& call, const Objective::Output& objective,
+                          const End& output, const Tensor& tensor) const {
   const Shape& predicted = output.info.shape;
   const Shape& truth = tensor.shape();
   const std::size_t rank = predicted.rank();
@@ -121,18 +128,22 @@ void Binder::check_target(const std::string& call, const Objective::Output& obje
       return axes_agree(predicted, truth, 1, rank - 1) && (classes ? labels : last || labels);
     }
     if (truth.rank() + 1 == rank) {
-      return axes_agree(predicted, truth, 1, truth.rank()) && (classes || !objective.loss || predicted.back() == 1);
+      return axes_agree(predicted, truth, 1, truth.rank()) &&
+             (classes || !objective.loss || predicted.back() == 1);
     }
-    return truth.rank() == rank + 1 && truth.back() == 1 && !classes && axes_agree(predicted, truth, 1, rank);
+    return truth.rank() == rank + 1 && truth.back() == 1 && !classes &&
+           axes_agree(predicted, truth, 1, rank);
   };
   if (truth.rank() == 0 || rank == 0 || !fits()) {
-    throw ShapeError(call + ": the target \"" + output.name + "\" is " + describe(tensor) + "; its output is " +
-                     std::string(name_of(output.info.dtype)) + " " + to_string(predicted) +
-                     (classes ? ", and a sparse loss takes one class number for each distribution" : ""));
+    throw ShapeError(
+        call + ": the target \"" + output.name + "\" is " + describe(tensor) + "; its output is " +
+        std::string(name_of(output.info.dtype)) + " " + to_string(predicted) +
+        (classes ? ", and a sparse loss takes one class number for each distribution" : ""));
   }
 }
 
-void Binder::bind_targets(const std::string& call, const Objective& objective, const TensorDict& y, Bound& bound) const {
+void Binder::bind_targets(const std::string& call, const Objective& objective, const TensorDict& y,
+                          Bound& bound) const {
   bound.y.assign(outputs_.size(), nullptr);
   std::size_t found = 0;
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
@@ -145,21 +156,23 @@ void Binder::bind_targets(const std::string& call, const Objective& objective, c
     for (const End& output : outputs_) names.push_back(output.name);
     for (const auto& [name, tensor] : y) {
       if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-      throw NameError(call + ": no output \"" + name + "\" for this target; this model's outputs are " +
-                      quoted_list(names) + "." + suggestion(name, names));
+      throw NameError(call + ": no output \"" + name +
+                      "\" for this target; this model's outputs are " + quoted_list(names) + "." +
+                      suggestion(name, names));
     }
   }
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (!objective.outputs[i].judged) continue;
     const Tensor* tensor = bound.y[i];
     if (tensor == nullptr) {
-      throw NameError(call + ": the target of output \"" + outputs_[i].name + "\" is missing; those that came are " +
-                      quoted_list(y.names()));
+      throw NameError(call + ": the target of output \"" + outputs_[i].name +
+                      "\" is missing; those that came are " + quoted_list(y.names()));
     }
     check_target(call, objective.outputs[i], outputs_[i], *tensor);
     if (tensor->rows() != bound.rows) {
-      throw ShapeError(call + ": the target \"" + outputs_[i].name + "\" has " + std::to_string(tensor->rows()) +
-                       " rows, the inputs have " + std::to_string(bound.rows));
+      throw ShapeError(call + ": the target \"" + outputs_[i].name + "\" has " +
+                       std::to_string(tensor->rows()) + " rows, the inputs have " +
+                       std::to_string(bound.rows));
     }
   }
 }
@@ -168,17 +181,19 @@ void Binder::check_weight(const std::string& call, const End& output, const Tens
   const Shape& predicted = output.info.shape;
   const Shape& shape = tensor.shape();
   const std::size_t rank = shape.rank();
-  const bool fits = rank >= 1 && rank <= predicted.rank() && axes_agree(predicted, shape, 1, rank - 1) &&
-                    (rank == 1 || shape.back() == 1 || predicted[rank - 1] == None || shape.back() == None ||
-                     shape.back() == predicted[rank - 1]);
+  const bool fits = rank >= 1 && rank <= predicted.rank() &&
+                    axes_agree(predicted, shape, 1, rank - 1) &&
+                    (rank == 1 || shape.back() == 1 || predicted[rank - 1] == None ||
+                     shape.back() == None || shape.back() == predicted[rank - 1]);
   if (!fits) {
-    throw ShapeError(call + ": the sample weights of output \"" + output.name + "\" are " + describe(tensor) +
-                     "; the output is " + to_string(predicted));
+    throw ShapeError(call + ": the sample weights of output \"" + output.name + "\" are " +
+                     describe(tensor) + "; the output is " + to_string(predicted));
   }
 }
 
-void Binder::bind_weights(const std::string& call, const Objective& objective, const SampleWeight& sample_weight,
-                          const ClassWeight& class_weight, Bound& bound) const {
+void Binder::bind_weights(const std::string& call, const Objective& objective,
+                          const SampleWeight& sample_weight, const ClassWeight& class_weight,
+                          Bound& bound) const {
   bound.weight.assign(outputs_.size(), nullptr);
   if (sample_weight.empty() && class_weight.empty()) return;
   if (!sample_weight.empty() && !class_weight.empty()) {
@@ -188,8 +203,9 @@ void Binder::bind_weights(const std::string& call, const Objective& objective, c
   for (const End& output : outputs_) names.push_back(output.name);
   const auto check_name = [&](const std::string& name, const char* what) {
     if (std::find(names.begin(), names.end(), name) != names.end()) return;
-    throw NameError(call + ": no output \"" + name + "\" for this " + what + "; this model's outputs are " +
-                    quoted_list(names) + "." + suggestion(name, names));
+    throw NameError(call + ": no output \"" + name + "\" for this " + what +
+                    "; this model's outputs are " + quoted_list(names) + "." +
+                    suggestion(name, names));
   };
   for (const auto& [name, tensor] : sample_weight.by_name) check_name(name, "sample_weight");
   for (const auto& [name, table] : class_weight.by_name) check_name(name, "class_weight");
@@ -198,12 +214,14 @@ void Binder::bind_weights(const std::string& call, const Objective& objective, c
   bound.made.reserve(outputs_.size());
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (bound.y[i] == nullptr) continue;
-    const Tensor* tensor = sample_weight.shared ? &*sample_weight.shared : sample_weight.by_name.find(names[i]);
+    const Tensor* tensor =
+        sample_weight.shared ? &*sample_weight.shared : sample_weight.by_name.find(names[i]);
     if (tensor != nullptr) {
       check_weight(call, outputs_[i], *tensor);
       if (tensor->rows() != bound.rows) {
         throw ShapeError(call + ": the sample weights of output \"" + names[i] + "\" have " +
-                         std::to_string(tensor->rows()) + " rows, the inputs have " + std::to_string(bound.rows));
+                         std::to_string(tensor->rows()) + " rows, the inputs have " +
+                         std::to_string(bound.rows));
       }
       bound.weight[i] = tensor;
       continue;
@@ -217,8 +235,8 @@ void Binder::bind_weights(const std::string& call, const Objective& objective, c
   }
 }
 
-void Binder::class_weights(const std::string& call, const ClassWeight::Table& table, std::size_t output,
-                           Bound& bound) const {
+void Binder::class_weights(const std::string& call, const ClassWeight::Table& table,
+                           std::size_t output, Bound& bound) const {
   const Tensor& truth = *bound.y[output];
   if (truth.shape().rank() > 2 || truth.is_ragged()) {
     throw ShapeError(call + ": class_weight of output \"" + outputs_[output].name +
@@ -232,7 +250,8 @@ void Binder::class_weights(const std::string& call, const ClassWeight::Table& ta
       label = std::lround(number(truth, row));
     } else {
       for (std::int64_t column = 1; column < width; ++column) {
-        if (number(truth, row * width + column) > number(truth, row * width + label)) label = column;
+        if (number(truth, row * width + column) > number(truth, row * width + label))
+          label = column;
       }
     }
     const auto found = table.find(static_cast<int>(label));

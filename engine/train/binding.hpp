@@ -8,8 +8,8 @@
 
 namespace braid {
 
-// Tensors of one call, bound by name: in the order of the model's inputs and outputs, null where there is none. Points into
-// the caller's dictionaries.
+// Tensors of one call, bound by name: in the order of the model's inputs and outputs, null where
+// there is none. Points into the caller's dictionaries.
 struct Bound {
   std::vector<const Tensor*> x;
   std::vector<const Tensor*> y;       // by output
@@ -18,17 +18,20 @@ struct Bound {
   std::int64_t rows = 0;
 };
 
-// Binds a call's data to a model and checks all that can be seen without looking at values: names (NameError), ranks, axes and
-// rows (ShapeError), dtypes (DTypeError). Every message begins with the call: "model.fit".
+// Binds a call's data to a model and checks all that can be seen without looking at values: names
+// (NameError), ranks, axes and rows (ShapeError), dtypes (DTypeError). Every message begins with
+// the call: "model.fit".
 class Binder {
  public:
   explicit Binder(const Functional& model);
 
   void bind_inputs(const std::string& call, const TensorDict& x, Bound& bound) const;
   // Targets of every judged output.
-  void bind_targets(const std::string& call, const Objective& objective, const TensorDict& y, Bound& bound) const;
-  void bind_weights(const std::string& call, const Objective& objective, const SampleWeight& sample_weight,
-                    const ClassWeight& class_weight, Bound& bound) const;
+  void bind_targets(const std::string& call, const Objective& objective, const TensorDict& y,
+                    Bound& bound) const;
+  void bind_weights(const std::string& call, const Objective& objective,
+                    const SampleWeight& sample_weight, const ClassWeight& class_weight,
+                    Bound& bound) const;
 
   // `"text" float32 [batch, 100] and "numeric" float32 [batch, 5]`.
   std::string described_inputs() const;
@@ -42,7 +45,8 @@ class Binder {
   void check_target(const std::string& call, const Objective::Output& objective, const End& output,
                     const Tensor& tensor) const;
   void check_weight(const std::string& call, const End& output, const Tensor& tensor) const;
-  void class_weights(const std::string& call, const ClassWeight::Table& table, std::size_t output, Bound& bound) const;
+  void class_weights(const std::string& call, const ClassWeight::Table& table, std::size_t output,
+                     Bound& bound) const;
 
   std::vector<End> inputs_;
   std::vector<End> outputs_;

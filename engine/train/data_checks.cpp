@@ -35,10 +35,12 @@ std::string at(const Tensor& tensor, std::int64_t element) {
 }
 
 template <class T>
-std::int64_t first_outside(const T* values, std::int64_t count, std::int64_t limit, std::optional<std::int64_t> exempt) {
+std::int64_t first_outside(const T* values, std::int64_t count, std::int64_t limit,
+                           std::optional<std::int64_t> exempt) {
   for (std::int64_t i = 0; i < count; ++i) {
     if constexpr (std::is_same_v<T, float>) {
-      const bool inside = values[i] > -1.0F && values[i] < static_cast<float>(limit);  // they are cut towards zero
+      const bool inside =
+          values[i] > -1.0F && values[i] < static_cast<float>(limit);  // they are cut towards zero
       if (!inside && !(exempt && values[i] == static_cast<float>(*exempt))) return i;
     } else {
       const auto value = static_cast<std::int64_t>(values[i]);
@@ -48,14 +50,20 @@ std::int64_t first_outside(const T* values, std::int64_t count, std::int64_t lim
   return -1;
 }
 
-std::int64_t first_outside(const Tensor& tensor, std::int64_t limit, std::optional<std::int64_t> exempt) {
+std::int64_t first_outside(const Tensor& tensor, std::int64_t limit,
+                           std::optional<std::int64_t> exempt) {
   switch (tensor.dtype()) {
-    case DType::float32: return first_outside(tensor.data<float>(), tensor.elements(), limit, exempt);
-    case DType::int32: return first_outside(tensor.data<std::int32_t>(), tensor.elements(), limit, exempt);
-    case DType::int64: return first_outside(tensor.data<std::int64_t>(), tensor.elements(), limit, exempt);
-    case DType::uint8: return first_outside(tensor.data<std::uint8_t>(), tensor.elements(), limit, exempt);
+    case DType::float32:
+      return first_outside(tensor.data<float>(), tensor.elements(), limit, exempt);
+    case DType::int32:
+      return first_outside(tensor.data<std::int32_t>(), tensor.elements(), limit, exempt);
+    case DType::int64:
+      return first_outside(tensor.data<std::int64_t>(), tensor.elements(), limit, exempt);
+    case DType::uint8:
+      return first_outside(tensor.data<std::uint8_t>(), tensor.elements(), limit, exempt);
     case DType::bool_:
-      return first_outside(reinterpret_cast<const std::uint8_t*>(tensor.raw()), tensor.elements(), limit, exempt);
+      return first_outside(reinterpret_cast<const std::uint8_t*>(tensor.raw()), tensor.elements(),
+                           limit, exempt);
   }
   return -1;
 }
@@ -71,20 +79,23 @@ std::string value_text(const Tensor& tensor, std::int64_t element) {
   return {};
 }
 
-void check_ids(const std::string& call, const std::string& what, const Tensor& tensor, std::int64_t limit,
-               std::optional<std::int64_t> exempt) {
+void check_ids(const std::string& call, const std::string& what, const Tensor& tensor,
+               std::int64_t limit, std::optional<std::int64_t> exempt) {
   const std::int64_t found = first_outside(tensor, limit, exempt);
   if (found < 0) return;
-  throw RangeError(call + ": " + what + ", " + at(tensor, found) + ": " + value_text(tensor, found) + " is not in 0 .. " +
-                   std::to_string(limit - 1));
+  throw RangeError(call + ": " + what + ", " + at(tensor, found) + ": " +
+                   value_text(tensor, found) + " is not in 0 .. " + std::to_string(limit - 1));
 }
 
 // int64 data for an int32 input.
 void check_int32(const std::string& call, const std::string& what, const Tensor& tensor) {
   const auto* values = tensor.data<std::int64_t>();
   for (std::int64_t i = 0; i < tensor.elements(); ++i) {
-    if (values[i] >= std::numeric_limits<std::int32_t>::min() && values[i] <= std::numeric_limits<std::int32_t>::max()) continue;
-    throw RangeError(call + ": " + what + ", " + at(tensor, i) + ": " + std::to_string(values[i]) + " does not fit int32");
+    if (values[i] >= std::numeric_limits<std::int32_t>::min() &&
+        values[i] <= std::numeric_limits<std::int32_t>::max())
+      continue;
+    throw RangeError(call + ": " + what + ", " + at(tensor, i) + ": " + std::to_string(values[i]) +
+                     " does not fit int32");
   }
 }
 
@@ -92,34 +103,38 @@ void check_finite(const std::string& call, const std::string& what, const Tensor
   if (tensor == nullptr || tensor->dtype() != DType::float32) return;
   const auto* values = tensor->data<float>();
   const std::int64_t count = tensor->elements();
-  // NaN and infinity have all exponent bits set: a loop without branches finds out that there are some, the next one where.
+  // NaN and infinity have all exponent bits set: a loop without branches finds out that there are
+  // some, the next one where.
   constexpr std::uint32_t kExponent = 0x7F800000U;
   bool finite = true;
-  for (std::int64_t i = 0; i < count; ++i) finite &= (std::bit_cast<std::uint32_t>(values[i]) & kExponent) != kExponent;
+  for (std::int64_t i = 0; i < count; ++i)
+    finite &= (std::bit_cast<std::uint32_t>(values[i]) & kExponent) != kExponent;
   if (finite) return;
   for (std::int64_t i = 0; i < count; ++i) {
     if (std::isfinite(values[i])) continue;
-    throw NumericError(call + ": " + what + ", " + at(*tensor, i) + ": " + (std::isnan(values[i]) ? "NaN" : "infinity"));
+    throw NumericError(call + ": " + what + ", " + at(*tensor, i) + ": " +
+                       (std::isnan(values[i]) ? "NaN" : "infinity"));
   }
 }
 
-void check_same_rows(const std::string& call, const std::string& output, const Tensor& tensor, const std::string& input,
-                     const Tensor& source) {
+void check_same_rows(const std::string& call, const std::string& output, const Tensor& tensor,
+                     const std::string& input, const Tensor& source) {
   const auto came = tensor.row_splits();
   const auto wanted = source.row_splits();
   for (std::size_t row = 0; row + 1 < wanted.size(); ++row) {
     const std::int64_t length = came[row + 1] - came[row];
     const std::int64_t steps = wanted[row + 1] - wanted[row];
     if (length == steps) continue;
-    throw ShapeError(call + ": output \"" + output + "\", row " + std::to_string(row) + ": " + std::to_string(length) +
-                     " targets or weights came for the " + std::to_string(steps) + " steps of input \"" + input + "\"");
+    throw ShapeError(call + ": output \"" + output + "\", row " + std::to_string(row) + ": " +
+                     std::to_string(length) + " targets or weights came for the " +
+                     std::to_string(steps) + " steps of input \"" + input + "\"");
   }
 }
 
 }  // namespace
 
-void check_values(const std::string& call, const StepGraph& step, const Objective* objective, const Functional& model,
-                  const Bound& bound) {
+void check_values(const std::string& call, const StepGraph& step, const Objective* objective,
+                  const Functional& model, const Bound& bound) {
   for (std::size_t i = 0; i < step.x().size(); ++i) {
     const Feed& feed = step.x()[i];
     if (feed.dtype == DType::int32 && bound.x[i]->dtype() == DType::int64) {
@@ -127,7 +142,8 @@ void check_values(const std::string& call, const StepGraph& step, const Objectiv
     }
   }
   for (const IdLimit& limit : step.id_limits()) {
-    check_ids(call, "input \"" + step.x()[limit.input].name + "\"", *bound.x[limit.input], limit.limit, {});
+    check_ids(call, "input \"" + step.x()[limit.input].name + "\"", *bound.x[limit.input],
+              limit.limit, {});
   }
   if (objective == nullptr) return;
   for (std::size_t i = 0; i < step.y().size(); ++i) {
@@ -150,8 +166,10 @@ void check_values(const std::string& call, const StepGraph& step, const Objectiv
 void check_finite(const std::string& call, const Functional& model, const Bound& bound) {
   const auto inputs = model.input_names();
   const auto outputs = model.output_names();
-  for (std::size_t i = 0; i < bound.x.size(); ++i) check_finite(call, "input \"" + inputs[i] + "\"", bound.x[i]);
-  for (std::size_t i = 0; i < bound.y.size(); ++i) check_finite(call, "target \"" + outputs[i] + "\"", bound.y[i]);
+  for (std::size_t i = 0; i < bound.x.size(); ++i)
+    check_finite(call, "input \"" + inputs[i] + "\"", bound.x[i]);
+  for (std::size_t i = 0; i < bound.y.size(); ++i)
+    check_finite(call, "target \"" + outputs[i] + "\"", bound.y[i]);
   for (std::size_t i = 0; i < bound.weight.size(); ++i) {
     check_finite(call, "sample weights of \"" + outputs[i] + "\"", bound.weight[i]);
   }

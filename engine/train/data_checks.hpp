@@ -6,10 +6,11 @@
 
 namespace braid {
 
-// Looks at every value of bound data before anything is run: ids and labels outside their limits (RangeError with input, row,
-// column, value, limit), ragged targets whose rows are longer or shorter than those of their input (ShapeError).
-void check_values(const std::string& call, const StepGraph& step, const Objective* objective, const Functional& model,
-                  const Bound& bound);
+// Looks at every value of bound data before anything is run: ids and labels outside their limits
+// (RangeError with input, row, column, value, limit), ragged targets whose rows are longer or
+// shorter than those of their input (ShapeError).
+void check_values(const std::string& call, const StepGraph& step, const Objective* objective,
+                  const Functional& model, const Bound& bound);
 
 // NaN and infinity in inputs, targets and weights: NumericError with the row of the user's data.
 void check_finite(const std::string& call, const Functional& model, const Bound& bound);

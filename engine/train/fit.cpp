@@ -17,13 +17,15 @@ const std::string kCall = "model.fit";
 void check_options(const FitOptions& options) {
   const auto at_least = [](const char* name, std::int64_t value, std::int64_t least) {
     if (value >= least) return;
-    throw RangeError(kCall + ": " + name + " is " + std::to_string(value) + "; at least " + std::to_string(least) + " is needed");
+    throw RangeError(kCall + ": " + name + " is " + std::to_string(value) + "; at least " +
+                     std::to_string(least) + " is needed");
   };
   at_least("batch_size", options.batch_size, 1);
   at_least("epochs", options.epochs, 0);
   at_least("initial_epoch", options.initial_epoch, 0);
   if (!(options.validation_split >= 0 && options.validation_split < 1)) {
-    throw RangeError(kCall + ": validation_split is " + std::to_string(options.validation_split) + "; 0 <= split < 1 is needed");
+    throw RangeError(kCall + ": validation_split is " + std::to_string(options.validation_split) +
+                     "; 0 <= split < 1 is needed");
   }
 }
 
@@ -59,7 +61,9 @@ class Trainer::FitRun final : public TrainingControl {
   double learning_rate() const override { return trainer_.optimizer_->learning_rate(); }
   void set_learning_rate(double rate) override { trainer_.optimizer_->set_learning_rate(rate); }
   TensorDict get_weights() const override { return braid::get_weights(trainer_.model_); }
-  void set_weights(const TensorDict& weights) override { braid::set_weights(trainer_.model_, weights); }
+  void set_weights(const TensorDict& weights) override {
+    braid::set_weights(trainer_.model_, weights);
+  }
 
  private:
   void split(const TensorDict& x, const TensorDict& y);
@@ -81,19 +85,26 @@ class Trainer::FitRun final : public TrainingControl {
 void Trainer::FitRun::split(const TensorDict& x, const TensorDict& y) {
   training_ = {x, y, options_.sample_weight, {}};
   if (!options_.validation_data.x.empty()) {
-    validation_ = Rows{options_.validation_data.x, options_.validation_data.y, options_.validation_data.sample_weight, {}};
+    validation_ = Rows{options_.validation_data.x,
+                       options_.validation_data.y,
+                       options_.validation_data.sample_weight,
+                       {}};
     return;
   }
   if (options_.validation_split == 0) return;
   // The whole must bind before it can be cut.
   Bound whole;
   trainer_.bind_judged(kCall, x, y, options_.sample_weight, {}, whole);
-  const auto cut = static_cast<std::int64_t>(std::floor(static_cast<double>(whole.rows) * (1 - options_.validation_split)));
+  const auto cut = static_cast<std::int64_t>(
+      std::floor(static_cast<double>(whole.rows) * (1 - options_.validation_split)));
   if (cut == 0 || cut == whole.rows) {
-    throw RangeError(kCall + ": validation_split " + std::to_string(options_.validation_split) + " of " +
-                     std::to_string(whole.rows) + " rows leaves one side empty");
+    throw RangeError(kCall + ": validation_split " + std::to_string(options_.validation_split) +
+                     " of " + std::to_string(whole.rows) + " rows leaves one side empty");
   }
-  validation_ = Rows{sliced(x, cut, whole.rows), sliced(y, cut, whole.rows), sliced(options_.sample_weight, cut, whole.rows), {}};
+  validation_ = Rows{sliced(x, cut, whole.rows),
+                     sliced(y, cut, whole.rows),
+                     sliced(options_.sample_weight, cut, whole.rows),
+                     {}};
   training_ = {sliced(x, 0, cut), sliced(y, 0, cut), sliced(options_.sample_weight, 0, cut), {}};
 }
 
@@ -105,7 +116,8 @@ History Trainer::FitRun::run(const TensorDict& x, const TensorDict& y) {
     Lease lease = trainer_.lease(pass, rows.bound);
     check_values(kCall, lease.step(), trainer_.objective_.get(), trainer_.model_, rows.bound);
     check_finite(kCall, trainer_.model_, rows.bound);
-    lease.session().prepare(rows.bound, {0, std::min<std::int64_t>(rows.bound.rows, options_.batch_size)});
+    lease.session().prepare(rows.bound,
+                            {0, std::min<std::int64_t>(rows.bound.rows, options_.batch_size)});
   };
   bind(training_, options_.class_weight, Pass::train);
   if (validation_) bind(*validation_, {}, Pass::evaluate);
@@ -142,9 +154,11 @@ void Trainer::FitRun::train_epochs(History& history) {
   const std::int64_t rows = training_.bound.rows;
   Lease lease = trainer_.lease(Pass::train, training_.bound);
   RunningLogs running(*trainer_.objective_);
-  Progress progress(options_.verbose, static_cast<int>(options_.epochs), (rows + batch - 1) / batch);
+  Progress progress(options_.verbose, static_cast<int>(options_.epochs),
+                    (rows + batch - 1) / batch);
   order_.resize(static_cast<std::size_t>(options_.shuffle ? rows : 0));
-  for (int epoch = static_cast<int>(options_.initial_epoch); epoch < options_.epochs && !stopped_; ++epoch) {
+  for (int epoch = static_cast<int>(options_.initial_epoch); epoch < options_.epochs && !stopped_;
+       ++epoch) {
     tell([&](callbacks::Callback& callback) { callback.on_epoch_begin(epoch); });
     progress.begin_epoch(epoch);
     train_epoch(epoch, lease, running, progress);
@@ -165,10 +179,12 @@ void Trainer::FitRun::train_epoch(int epoch, Lease& lease, RunningLogs& logs, Pr
   const std::int64_t batch = options_.batch_size;
   const std::int64_t rows = training_.bound.rows;
   if (options_.shuffle) {
-    // Depends on the seed and the epoch alone, so that a fit which goes on elsewhere meets the same order.
+    // Depends on the seed and the epoch alone, so that a fit which goes on elsewhere meets the same
+    // order.
     std::iota(order_.begin(), order_.end(), std::int64_t{0});
     Random random(*trainer_.seed_, static_cast<std::uint64_t>(epoch) + 1);
-    for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.below(i)]);
+    for (std::size_t i = order_.size(); i > 1; --i)
+      std::swap(order_[i - 1], order_[random.below(i)]);
   }
   logs.reset();
   std::int64_t number = 0;

@@ -18,8 +18,10 @@ std::string snake_case(const std::string& name) {
   for (std::size_t i = 0; i < name.size(); ++i) {
     const bool upper = name[i] >= 'A' && name[i] <= 'Z';
     const bool after_lower = i > 0 && ((name[i - 1] >= 'a' && name[i - 1] <= 'z'));
-    const bool before_lower = i > 0 && i + 1 < name.size() && name[i + 1] >= 'a' && name[i + 1] <= 'z';
-    if (upper && (after_lower || (before_lower && !(name[i - 1] >= '0' && name[i - 1] <= '9')))) snake += '_';
+    const bool before_lower =
+        i > 0 && i + 1 < name.size() && name[i + 1] >= 'a' && name[i + 1] <= 'z';
+    if (upper && (after_lower || (before_lower && !(name[i - 1] >= '0' && name[i - 1] <= '9'))))
+      snake += '_';
     snake += upper ? static_cast<char>(name[i] - 'A' + 'a') : name[i];
   }
   return snake;
@@ -45,7 +47,9 @@ void name_layers(const std::vector<std::shared_ptr<LayerBase>>& layers, const st
     if (!layer->name.empty()) continue;
     const std::string base = automatic_name(*layer);
     std::string candidate = base;
-    for (int& number = counters[base]; candidate = number == 0 ? base : base + "_" + std::to_string(number), taken.contains(candidate);) {
+    for (int& number = counters[base];
+         candidate = number == 0 ? base : base + "_" + std::to_string(number),
+              taken.contains(candidate);) {
       ++number;
     }
     ++counters[base];
@@ -61,8 +65,8 @@ std::vector<SymbolicTensor> arguments_of(const SymbolicNode& node) {
   return all;
 }
 
-// The order of Keras: nodes and layers by falling distance from the outputs, then in the order in which a walk from the
-// outputs meets them.
+// The order of Keras: nodes and layers by falling distance from the outputs, then in the order in
+// which a walk from the outputs meets them.
 class Walk {
  public:
   explicit Walk(const std::set<const SymbolicNode*>& stops) : stops_(stops) {}
@@ -92,7 +96,8 @@ class Walk {
     }
     for (const auto& node : nodes) {
       if (node->is_mask_of_input) continue;
-      if (std::find(layers.begin(), layers.end(), node->layer) == layers.end()) layers.push_back(node->layer);
+      if (std::find(layers.begin(), layers.end(), node->layer) == layers.end())
+        layers.push_back(node->layer);
     }
     std::stable_sort(layers.begin(), layers.end(), [&](const auto& a, const auto& b) {
       const int depth_a = layer_depth[a.get()];
@@ -128,7 +133,8 @@ void collect(const LayerBase& layer, const std::string& prefix, NamedVariables& 
                                    [&](const auto& entry) { return entry.second == variable; });
     if (!known) variables.emplace_back(prefix + variable->name, variable);
   }
-  for (const auto& inner : layer.sublayers()) collect(*inner, prefix + inner->name + "/", variables);
+  for (const auto& inner : layer.sublayers())
+    collect(*inner, prefix + inner->name + "/", variables);
 }
 
 }  // namespace
@@ -150,7 +156,8 @@ void Functional::connect(NamedTensors inputs, NamedTensors outputs) {
   inputs_ = std::move(inputs);
   outputs_ = std::move(outputs);
   const std::string called = name.empty() ? "model" : name;
-  if (inputs_.empty() || outputs_.empty()) throw ShapeError("model \"" + called + "\" needs an input and an output");
+  if (inputs_.empty() || outputs_.empty())
+    throw ShapeError("model \"" + called + "\" needs an input and an output");
   std::set<const SymbolicNode*> stops;
   for (const auto& [key, tensor] : inputs_) stops.insert(tensor.node().get());
   Walk walk(stops);
@@ -161,14 +168,15 @@ void Functional::connect(NamedTensors inputs, NamedTensors outputs) {
   layers_ = std::move(walk.layers);
   for (const auto& node : nodes_) {
     if (node->inputs.empty() && !stops.contains(node.get())) {
-      throw ShapeError("model \"" + called + "\": an output depends on the input \"" + node->layer->name +
-                       "\", which is not among the model's inputs");
+      throw ShapeError("model \"" + called + "\": an output depends on the input \"" +
+                       node->layer->name + "\", which is not among the model's inputs");
     }
   }
   name_layers(layers_, called);
   std::set<std::string> keys;
   for (const std::string& key : input_names()) {
-    if (!keys.insert(key).second) throw NameError("model \"" + called + "\" has two inputs named \"" + key + "\"");
+    if (!keys.insert(key).second)
+      throw NameError("model \"" + called + "\" has two inputs named \"" + key + "\"");
   }
 }
 
@@ -178,17 +186,19 @@ std::vector<std::string> Functional::output_names() const { return names_of(outp
 std::vector<Lowered> Functional::call(LayerCall& call) {
   if (call.inputs.size() != inputs_.size()) {
     throw ShapeError(described() + " takes " + std::to_string(inputs_.size()) + " inputs (" +
-                     quoted_list(input_names()) + "); " + std::to_string(call.inputs.size()) + " came");
+                     quoted_list(input_names()) + "); " + std::to_string(call.inputs.size()) +
+                     " came");
   }
   std::map<const SymbolicNode*, std::vector<Lowered>> results;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     const SymbolicTensor& tensor = inputs_[i].second;
     Lowered lowered = call.inputs[i];
-    const ValueInfo& expected = tensor.node()->outputs[static_cast<std::size_t>(tensor.index())].info;
+    const ValueInfo& expected =
+        tensor.node()->outputs[static_cast<std::size_t>(tensor.index())].info;
     const ValueInfo& came = call.graph.info(lowered.value);
     if (expected.shape.rank() != came.shape.rank()) {
-      throw ShapeError(described() + ": the input \"" + input_names()[i] + "\" is " + to_string(expected.shape) + "; " +
-                       to_string(came.shape) + " came");
+      throw ShapeError(described() + ": the input \"" + input_names()[i] + "\" is " +
+                       to_string(expected.shape) + "; " + to_string(came.shape) + " came");
     }
     if (expected.dtype == DType::float32) lowered.value = ops::to_float(call.graph, lowered.value);
     if (expected.dtype == DType::int32) lowered.value = ops::to_ids(call.graph, lowered.value);
@@ -205,9 +215,11 @@ std::vector<Lowered> Functional::call(LayerCall& call) {
       results[node.get()] = {{.value = find(node->inputs.front()).mask}};
       continue;
     }
-    LayerCall inner{.graph = call.graph, .training = call.training, .added_losses = call.added_losses};
+    LayerCall inner{
+        .graph = call.graph, .training = call.training, .added_losses = call.added_losses};
     for (const SymbolicTensor& input : node->inputs) inner.inputs.push_back(find(input));
-    for (const SymbolicTensor& state : node->initial_state) inner.initial_state.push_back(find(state));
+    for (const SymbolicTensor& state : node->initial_state)
+      inner.initial_state.push_back(find(state));
     if (node->mask) {
       inner.explicit_mask = find(*node->mask).value;
       inner.has_explicit_mask = true;
@@ -273,14 +285,19 @@ nlohmann::json Functional::config() const {
   }
   const auto ends = [&](const NamedTensors& tensors) {
     json entries = json::array();
-    for (const auto& [key, tensor] : tensors) entries.push_back({{"key", key}, {"tensor", reference(tensor)}});
+    for (const auto& [key, tensor] : tensors)
+      entries.push_back({{"key", key}, {"tensor", reference(tensor)}});
     return entries;
   };
-  return {{"name", name}, {"layers", layers}, {"nodes", nodes}, {"inputs", ends(inputs_)}, {"outputs", ends(outputs_)}};
+  return {{"name", name},
+          {"layers", layers},
+          {"nodes", nodes},
+          {"inputs", ends(inputs_)},
+          {"outputs", ends(outputs_)}};
 }
 
-SequentialLayer::SequentialLayer(std::vector<std::shared_ptr<LayerBase>> chain, std::optional<SymbolicTensor> input,
-                                 std::string model_name)
+SequentialLayer::SequentialLayer(std::vector<std::shared_ptr<LayerBase>> chain,
+                                 std::optional<SymbolicTensor> input, std::string model_name)
     : chain_(std::move(chain)), input_(std::move(input)) {
   name = std::move(model_name);
   if (chain_.empty()) throw ShapeError("a Sequential needs a layer");
@@ -291,7 +308,8 @@ SequentialLayer::SequentialLayer(std::vector<std::shared_ptr<LayerBase>> chain, 
 void SequentialLayer::build(const std::vector<ValueInfo>& inputs) {
   if (!input_) {
     const Shape& shape = inputs.front().shape;
-    input_ = Input({.shape = shape.slice(1, shape.rank()), .name = "input", .dtype = inputs.front().dtype});
+    input_ = Input(
+        {.shape = shape.slice(1, shape.rank()), .name = "input", .dtype = inputs.front().dtype});
   }
   SymbolicTensor tensor = *input_;
   for (const auto& layer : chain_) tensor = call_layer(layer, {.inputs = {tensor}}).front();
@@ -330,18 +348,22 @@ std::shared_ptr<LayerBase> layer_from(const nlohmann::json& entry) {
 SymbolicTensor input_from(const nlohmann::json& config, const std::string& name) {
   std::vector<Dim> dims;
   for (const auto& dim : config.at("shape")) dims.push_back(dim.is_null() ? None : dim.get<Dim>());
-  return Input({.shape = Shape(std::move(dims)), .name = name, .dtype = dtype_named(config.at("dtype").get<std::string>())});
+  return Input({.shape = Shape(std::move(dims)),
+                .name = name,
+                .dtype = dtype_named(config.at("dtype").get<std::string>())});
 }
 
 }  // namespace
 
-std::shared_ptr<Functional> model_from_config(const std::string& class_name, const nlohmann::json& config) {
+std::shared_ptr<Functional> model_from_config(const std::string& class_name,
+                                              const nlohmann::json& config) {
   const std::string model_name = config.at("name").get<std::string>();
   if (class_name == "Sequential") {
     std::vector<std::shared_ptr<LayerBase>> chain;
     for (const auto& entry : config.at("layers")) chain.push_back(layer_from(entry));
     std::optional<SymbolicTensor> input;
-    if (config.contains("input")) input = input_from(config.at("input"), config.at("input").at("name").get<std::string>());
+    if (config.contains("input"))
+      input = input_from(config.at("input"), config.at("input").at("name").get<std::string>());
     return std::make_shared<SequentialLayer>(std::move(chain), std::move(input), model_name);
   }
   std::vector<std::shared_ptr<LayerBase>> layers;
@@ -366,19 +388,23 @@ std::shared_ptr<Functional> model_from_config(const std::string& class_name, con
     }
     const auto number = node.at("layer").get<std::size_t>();
     if (layers.at(number) == nullptr) {
-      results.push_back({input_from(entries[number]->at("config"), entries[number]->at("name").get<std::string>())});
+      results.push_back({input_from(entries[number]->at("config"),
+                                    entries[number]->at("name").get<std::string>())});
       continue;
     }
-    SymbolicCall call{.inputs = list(node.at("inputs")), .initial_state = list(node.at("initial_state"))};
+    SymbolicCall call{.inputs = list(node.at("inputs")),
+                      .initial_state = list(node.at("initial_state"))};
     if (node.contains("mask")) call.mask = find(node.at("mask"));
     results.push_back(call_layer(layers[number], std::move(call)));
   }
   const auto ends = [&](const nlohmann::json& described) {
     NamedTensors tensors;
-    for (const auto& end : described) tensors.emplace_back(end.at("key").get<std::string>(), find(end.at("tensor")));
+    for (const auto& end : described)
+      tensors.emplace_back(end.at("key").get<std::string>(), find(end.at("tensor")));
     return tensors;
   };
-  return std::make_shared<Functional>(ends(config.at("inputs")), ends(config.at("outputs")), model_name);
+  return std::make_shared<Functional>(ends(config.at("inputs")), ends(config.at("outputs")),
+                                      model_name);
 }
 
 }  // namespace braid

@@ -10,13 +10,15 @@ namespace braid {
 
 class Trainer;
 
-using NamedTensors = std::vector<std::pair<std::string, SymbolicTensor>>;  // "" where the layer's name is meant
+using NamedTensors =
+    std::vector<std::pair<std::string, SymbolicTensor>>;  // "" where the layer's name is meant
 using NamedVariables = std::vector<std::pair<std::string, VariablePointer>>;
 
 // A graph of layer calls between named inputs and outputs: what a Model is inside. Itself a layer.
 class Functional : public LayerBase {
  public:
-  // Throws NameError for two layers of one name and ShapeError for an output that inputs outside the list lead to.
+  // Throws NameError for two layers of one name and ShapeError for an output that inputs outside
+  // the list lead to.
   Functional(NamedTensors inputs, NamedTensors outputs, std::string model_name);
   ~Functional() override;
 
@@ -30,9 +32,11 @@ class Functional : public LayerBase {
   std::vector<std::string> input_names() const;
   std::vector<std::string> output_names() const;
   const std::vector<std::shared_ptr<const SymbolicNode>>& nodes() const { return nodes_; }
-  // All weights with their paths ("lstm/recurrent_kernel"), in Keras's order; a shared one once, by its first path.
+  // All weights with their paths ("lstm/recurrent_kernel"), in Keras's order; a shared one once, by
+  // its first path.
   NamedVariables named_variables() const;
-  // Gives every weight that has none yet its initial value, from the seed and its place in the model.
+  // Gives every weight that has none yet its initial value, from the seed and its place in the
+  // model.
   void initialize_weights();
 
   // What trains and runs the model as a whole; made when first asked for, with initial weights.
@@ -54,8 +58,8 @@ class Functional : public LayerBase {
 // A chain of layers; its graph is made when the shape of its input is known.
 class SequentialLayer final : public Functional {
  public:
-  SequentialLayer(std::vector<std::shared_ptr<LayerBase>> chain, std::optional<SymbolicTensor> input,
-                  std::string model_name);
+  SequentialLayer(std::vector<std::shared_ptr<LayerBase>> chain,
+                  std::optional<SymbolicTensor> input, std::string model_name);
   std::string class_name() const override { return "Sequential"; }
   nlohmann::json config() const override;
   void build(const std::vector<ValueInfo>& inputs) override;
@@ -67,6 +71,7 @@ class SequentialLayer final : public Functional {
 };
 
 // A model from what config() wrote. Throws FormatError, NameError.
-std::shared_ptr<Functional> model_from_config(const std::string& class_name, const nlohmann::json& config);
+std::shared_ptr<Functional> model_from_config(const std::string& class_name,
+                                              const nlohmann::json& config);
 
 }  // namespace braid

@@ -12,7 +12,8 @@ class Trainer::Lease {
   ~Lease() {
     if (!session_) return;
     const std::lock_guard lock(trainer_->mutex_);
-    // The list keeps its capacity: only the first return of a session can need memory, and failing that the session goes.
+    // The list keeps its capacity: only the first return of a session can need memory, and failing
+    // that the session goes.
     try {
       variant_->idle.push_back(std::move(session_));
     } catch (...) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/core/error.hpp"
+#include "engine/io/safetensors.hpp"
 #include "engine/train/functional.hpp"
 #include "engine/train/trainer.hpp"
 #include "engine/train/weights.hpp"
@@ -10,7 +11,8 @@
 namespace braid {
 namespace {
 
-std::vector<std::pair<std::string, SymbolicTensor>> unnamed(const std::vector<SymbolicTensor>& tensors) {
+std::vector<std::pair<std::string, SymbolicTensor>> unnamed(
+    const std::vector<SymbolicTensor>& tensors) {
   std::vector<std::pair<std::string, SymbolicTensor>> ends;
   for (const SymbolicTensor& tensor : tensors) ends.emplace_back("", tensor);
   return ends;
@@ -38,8 +40,9 @@ void build_from_data(Functional& model, const TensorDict& x) {
   if (model.built()) return;
   const Tensor* tensor = x.find("input");
   if (tensor == nullptr || x.size() != 1) {
-    throw NameError("a Sequential without an Input takes one tensor named \"input\"; those that came are " +
-                    quoted_list(x.names()));
+    throw NameError(
+        "a Sequential without an Input takes one tensor named \"input\"; those that came are " +
+        quoted_list(x.names()));
   }
   Shape shape = tensor->shape();
   shape[0] = None;
@@ -52,7 +55,8 @@ ModelEnds::ModelEnds(std::initializer_list<SymbolicTensor> tensors) : ends(unnam
 ModelEnds::ModelEnds(const std::vector<SymbolicTensor>& tensors) : ends(unnamed(tensors)) {}
 
 Model::Model(ModelEnds inputs, ModelEnds outputs, std::string name)
-    : Model(std::make_shared<Functional>(std::move(inputs.ends), std::move(outputs.ends), std::move(name))) {
+    : Model(std::make_shared<Functional>(std::move(inputs.ends), std::move(outputs.ends),
+                                         std::move(name))) {
   functional().initialize_weights();
 }
 
@@ -62,7 +66,9 @@ Functional& Model::functional() const { return static_cast<Functional&>(*base_);
 
 void Model::compile(CompileOptions options) {
   if (!functional().built()) {
-    throw NameError("model.compile: a Sequential without an Input must be called or used once before it is compiled");
+    throw NameError(
+        "model.compile: a Sequential without an Input must be called or used once before it is "
+        "compiled");
   }
   functional().trainer().compile(std::move(options));
 }
@@ -109,8 +115,8 @@ Layer Model::get_layer(const std::string& name) const {
     if (layer->name == name) return Layer(layer);
     known.push_back(layer->name);
   }
-  throw NameError("the model has no layer \"" + name + "\"; its layers are " + quoted_list(known) + "." +
-                  suggestion(name, known));
+  throw NameError("the model has no layer \"" + name + "\"; its layers are " + quoted_list(known) +
+                  "." + suggestion(name, known));
 }
 
 TensorDict Model::get_weights() const {
@@ -123,12 +129,17 @@ void Model::set_weights(const TensorDict& weights) {
   braid::set_weights(functional(), weights);
 }
 
+void Model::save_weights(const std::string& path) const { write_safetensors(path, get_weights()); }
+void Model::load_weights(const std::string& path) { set_weights(SafetensorsFile(path).tensors()); }
+
 TensorDict Model::optimizer_state() const {
   const OptimizerState* state = functional().trainer().optimizer();
   return state == nullptr ? TensorDict{} : state->save();
 }
 
-SymbolicDict Model::outputs(const SymbolicTensor& input) const { return outputs(std::vector<SymbolicTensor>{input}); }
+SymbolicDict Model::outputs(const SymbolicTensor& input) const {
+  return outputs(std::vector<SymbolicTensor>{input});
+}
 
 SymbolicDict Model::outputs(const std::vector<SymbolicTensor>& inputs) const {
   const std::vector<SymbolicTensor> results = call_layer(base_, {.inputs = inputs});
@@ -146,6 +157,7 @@ Model::StepFacts Model::step_facts() const {
 
 Sequential::Sequential(std::initializer_list<Item> items, std::string name)
     : Sequential(std::vector<Item>(items), std::move(name)) {}
-Sequential::Sequential(const std::vector<Item>& items, std::string name) : Model(chain(items, std::move(name))) {}
+Sequential::Sequential(const std::vector<Item>& items, std::string name)
+    : Model(chain(items, std::move(name))) {}
 
 }  // namespace braid

@@ -50,7 +50,8 @@ class ClassWeight {
   ClassWeight() = default;
   ClassWeight(std::initializer_list<Table::value_type> table) : shared(table) {}
   ClassWeight(Table table) : shared(std::move(table)) {}
-  ClassWeight(std::initializer_list<std::pair<const std::string, Table>> tables) : by_name(tables) {}
+  ClassWeight(std::initializer_list<std::pair<const std::string, Table>> tables)
+      : by_name(tables) {}
   ClassWeight(std::map<std::string, Table> tables) : by_name(std::move(tables)) {}
   bool empty() const { return shared.empty() && by_name.empty(); }
 
@@ -91,20 +92,23 @@ struct PredictOptions {
   int verbose = 0;
 };
 
-// The inputs or outputs of a model: a list (named by Input, or by the layer that makes the output), or with keys.
+// The inputs or outputs of a model: a list (named by Input, or by the layer that makes the output),
+// or with keys.
 class ModelEnds {
  public:
   ModelEnds(const SymbolicTensor& tensor) : ends{{"", tensor}} {}
   ModelEnds(std::initializer_list<SymbolicTensor> tensors);
-  ModelEnds(std::initializer_list<std::pair<std::string, SymbolicTensor>> tensors) : ends(tensors) {}
+  ModelEnds(std::initializer_list<std::pair<std::string, SymbolicTensor>> tensors)
+      : ends(tensors) {}
   ModelEnds(const std::vector<SymbolicTensor>& tensors);
-  ModelEnds(std::vector<std::pair<std::string, SymbolicTensor>> tensors) : ends(std::move(tensors)) {}
+  ModelEnds(std::vector<std::pair<std::string, SymbolicTensor>> tensors)
+      : ends(std::move(tensors)) {}
 
   std::vector<std::pair<std::string, SymbolicTensor>> ends;
 };
 
-// Layers between named inputs and outputs, trained, evaluated and used as one. A cheap handle: copies are the same model.
-// Also a layer. Keras's Model.
+// Layers between named inputs and outputs, trained, evaluated and used as one. A cheap handle:
+// copies are the same model. Also a layer. Keras's Model.
 class Model : public Layer {
  public:
   Model(ModelEnds inputs, ModelEnds outputs, std::string name = {});
@@ -112,8 +116,9 @@ class Model : public Layer {
   // Sets optimizer, losses and metrics, and reads the trainable flags; training starts anew.
   void compile(CompileOptions options);
 
-  // Trains on named rows. Everything that can be checked is checked before the first step: NameError, ShapeError,
-  // DTypeError, RangeError (ids, labels), NumericError (NaN, infinity), each with names and places.
+  // Trains on named rows. Everything that can be checked is checked before the first step:
+  // NameError, ShapeError, DTypeError, RangeError (ids, labels), NumericError (NaN, infinity), each
+  // with names and places.
   History fit(const TensorDict& x, const TensorDict& y, FitOptions options = {});
   Logs evaluate(const TensorDict& x, const TensorDict& y, EvaluateOptions options = {});
   // Safe from several threads at once.
@@ -137,6 +142,11 @@ class Model : public Layer {
   // Moments, step counter and rate ("iteration", "<weight>/momentum", ...). Empty before compile.
   TensorDict optimizer_state() const;
 
+  // The weights in a safetensors file, under exactly these names; written atomically. IoError.
+  void save_weights(const std::string& path) const;
+  // IoError, FormatError, and what set_weights throws; then nothing has changed.
+  void load_weights(const std::string& path);
+
   // A model with several outputs, called: results by name and by position.
   SymbolicDict outputs(const SymbolicTensor& input) const;
   SymbolicDict outputs(const std::vector<SymbolicTensor>& inputs) const;
@@ -154,7 +164,8 @@ class Model : public Layer {
   Functional& functional() const;
 };
 
-// A chain of layers, each fed by the one before; an Input may stand first, else the first call or the first data decide.
+// A chain of layers, each fed by the one before; an Input may stand first, else the first call or
+// the first data decide.
 class Sequential : public Model {
  public:
   class Item {

@@ -9,7 +9,8 @@ namespace {
 // Adds "_1", "_2", ... to a name that is taken, as Keras does.
 std::string unused(const std::string& name, std::set<std::string>& taken) {
   std::string candidate = name;
-  for (int number = 1; !taken.insert(candidate).second; ++number) candidate = name + "_" + std::to_string(number);
+  for (int number = 1; !taken.insert(candidate).second; ++number)
+    candidate = name + "_" + std::to_string(number);
   return candidate;
 }
 
@@ -55,11 +56,14 @@ Objective::Objective(const Functional& model, const CompileOptions& options) {
   if (has_loss()) entries.push_back({"loss", Entry::Source::total_loss});
   if (losses() > 1) {
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      if (outputs[i].loss) entries.push_back({outputs[i].name + "_loss", Entry::Source::output_loss, i});
+      if (outputs[i].loss)
+        entries.push_back({outputs[i].name + "_loss", Entry::Source::output_loss, i});
     }
   }
-  for (std::size_t i = 0; i < metrics.size(); ++i) entries.push_back({metrics[i].log_name, Entry::Source::metric, i});
-  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return a.name < b.name; });
+  for (std::size_t i = 0; i < metrics.size(); ++i)
+    entries.push_back({metrics[i].log_name, Entry::Source::metric, i});
+  std::sort(entries.begin(), entries.end(),
+            [](const Entry& a, const Entry& b) { return a.name < b.name; });
 
   std::set<const Variable*> found;
   collect_trainable(model, true, found);
@@ -72,7 +76,8 @@ bool Objective::has_loss() const { return losses() > 0; }
 
 std::size_t Objective::losses() const {
   return static_cast<std::size_t>(
-      std::count_if(outputs.begin(), outputs.end(), [](const Output& output) { return output.loss.has_value(); }));
+      std::count_if(outputs.begin(), outputs.end(),
+                    [](const Output& output) { return output.loss.has_value(); }));
 }
 
 }  // namespace braid

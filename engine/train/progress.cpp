@@ -26,7 +26,8 @@ std::string duration(double seconds) {
   } else if (seconds < 60) {
     std::snprintf(text, sizeof text, "%.0fs", seconds);
   } else {
-    std::snprintf(text, sizeof text, "%d:%02d", static_cast<int>(seconds) / 60, static_cast<int>(seconds) % 60);
+    std::snprintf(text, sizeof text, "%d:%02d", static_cast<int>(seconds) / 60,
+                  static_cast<int>(seconds) % 60);
   }
   return text;
 }
@@ -34,9 +35,14 @@ std::string duration(double seconds) {
 }  // namespace
 
 Progress::Progress(int verbose, int epochs, std::int64_t batches)
-    : verbose_(verbose), epochs_(epochs), batches_(batches), terminal_(isatty(STDOUT_FILENO) == 1) {}
+    : verbose_(verbose),
+      epochs_(epochs),
+      batches_(batches),
+      terminal_(isatty(STDOUT_FILENO) == 1) {}
 
-double Progress::seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
+double Progress::seconds() const {
+  return std::chrono::duration<double>(Clock::now() - start_).count();
+}
 
 void Progress::begin_epoch(int epoch) {
   start_ = shown_ = Clock::now();
@@ -54,7 +60,8 @@ bool Progress::due(std::int64_t batches_done) const {
 
 void Progress::show(std::int64_t batches_done, const Logs& logs) {
   shown_ = Clock::now();
-  const double left = seconds() / static_cast<double>(batches_done) * static_cast<double>(batches_ - batches_done);
+  const double left =
+      seconds() / static_cast<double>(batches_done) * static_cast<double>(batches_ - batches_done);
   std::string line = std::to_string(batches_done) + "/" + std::to_string(batches_);
   if (terminal_) {
     const auto filled = static_cast<std::size_t>(kBar * batches_done / batches_);
@@ -70,7 +77,8 @@ void Progress::show(std::int64_t batches_done, const Logs& logs) {
 
 void Progress::end_epoch(const Logs& logs) {
   if (verbose_ == 0) return;
-  std::string line = std::to_string(batches_) + "/" + std::to_string(batches_) + " " + duration(seconds()) + described(logs);
+  std::string line = std::to_string(batches_) + "/" + std::to_string(batches_) + " " +
+                     duration(seconds()) + described(logs);
   if (terminal_ && verbose_ == 1) {
     line = "\r" + line;
     if (line.size() < width_) line += std::string(width_ - line.size(), ' ');

@@ -7,8 +7,8 @@
 
 namespace braid {
 
-// Progress of an epoch on standard output: a bar with the time left where a person looks on, one plain line an epoch
-// (and one every half minute) where the output is piped.
+// Progress of an epoch on standard output: a bar with the time left where a person looks on, one
+// plain line an epoch (and one every half minute) where the output is piped.
 class Progress {
  public:
   // `verbose` as in FitOptions.

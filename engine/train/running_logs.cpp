@@ -7,7 +7,9 @@
 namespace braid {
 
 RunningLogs::RunningLogs(const Objective& objective)
-    : objective_(objective), output_losses_(objective.outputs.size()), metrics_(objective.metrics.size()) {}
+    : objective_(objective),
+      output_losses_(objective.outputs.size()),
+      metrics_(objective.metrics.size()) {}
 
 void RunningLogs::reset() {
   rows_ = 0;
@@ -26,12 +28,14 @@ void RunningLogs::add(const StepGraph& step, const Session& session) {
   }
   for (std::size_t i = 0; i < output_losses_.size(); ++i) {
     if (step.output_loss(i) < 0) continue;
-    output_losses_[i] += static_cast<double>(*session.output<float>(step.output_loss(i)).data) * rows;
+    output_losses_[i] +=
+        static_cast<double>(*session.output<float>(step.output_loss(i)).data) * rows;
   }
   for (std::size_t i = 0; i < metrics_.size(); ++i) {
     const Matrix<const float> sums = session.output<float>(step.metric(i));
     metrics_[i].resize(static_cast<std::size_t>(sums.rows * sums.columns));
-    for (std::size_t k = 0; k < metrics_[i].size(); ++k) metrics_[i][k] += static_cast<double>(sums.data[k]);
+    for (std::size_t k = 0; k < metrics_[i].size(); ++k)
+      metrics_[i][k] += static_cast<double>(sums.data[k]);
   }
 }
 
@@ -41,8 +45,12 @@ Logs RunningLogs::logs(const std::string& prefix) const {
   for (const Objective::Entry& entry : objective_.entries) {
     double value = 0;
     switch (entry.source) {
-      case Objective::Entry::Source::total_loss: value = rows_ == 0 ? 0 : total_loss_ / rows_; break;
-      case Objective::Entry::Source::output_loss: value = rows_ == 0 ? 0 : output_losses_[entry.index] / rows_; break;
+      case Objective::Entry::Source::total_loss:
+        value = rows_ == 0 ? 0 : total_loss_ / rows_;
+        break;
+      case Objective::Entry::Source::output_loss:
+        value = rows_ == 0 ? 0 : output_losses_[entry.index] / rows_;
+        break;
       case Objective::Entry::Source::metric: {
         const auto& sums = metrics_[entry.index];
         value = sums.empty() ? 0 : metric_result(objective_.metrics[entry.index].metric, sums);

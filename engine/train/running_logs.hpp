@@ -6,8 +6,8 @@
 
 namespace braid {
 
-// Sums over the batches of an epoch or an evaluation, from which the logs follow: losses weighted by rows, metrics by what
-// they count.
+// Sums over the batches of an epoch or an evaluation, from which the logs follow: losses weighted
+// by rows, metrics by what they count.
 class RunningLogs {
  public:
   explicit RunningLogs(const Objective& objective);

@@ -46,18 +46,24 @@ void convert(DType from, DType to, const std::byte* source, std::byte* target, s
 std::int64_t elements_a_row(const Tensor& tensor) {
   const Shape& shape = tensor.shape();
   std::int64_t elements = 1;
-  for (std::size_t axis = tensor.is_ragged() ? 2 : 1; axis < shape.rank(); ++axis) elements *= shape[axis];
+  for (std::size_t axis = tensor.is_ragged() ? 2 : 1; axis < shape.rank(); ++axis)
+    elements *= shape[axis];
   return elements;
 }
 
 }  // namespace
 
 Session::Session(StepGraph& step)
-    : step_(step), infos_(step.input_infos()), pointers_(infos_.size()), buffers_(infos_.size()), lengths_(infos_.size()) {}
+    : step_(step),
+      infos_(step.input_infos()),
+      pointers_(infos_.size()),
+      buffers_(infos_.size()),
+      lengths_(infos_.size()) {}
 
 std::byte* Session::buffer(int value, std::int64_t bytes) {
   auto& storage = buffers_[static_cast<std::size_t>(value)];
-  if (storage.size() < static_cast<std::size_t>(bytes)) storage.resize(static_cast<std::size_t>(bytes));
+  if (storage.size() < static_cast<std::size_t>(bytes))
+    storage.resize(static_cast<std::size_t>(bytes));
   return storage.data();
 }
 
@@ -79,11 +85,13 @@ void Session::stage(const Feed& feed, const Tensor* tensor, const BatchRows& row
     std::byte* const out = buffer(feed.value, count * width * to_bytes);
     pointers_[place] = out;
     if (rows.order.empty()) {
-      convert(tensor->dtype(), feed.dtype, tensor->raw() + rows.begin * width * from_bytes, out, count * width);
+      convert(tensor->dtype(), feed.dtype, tensor->raw() + rows.begin * width * from_bytes, out,
+              count * width);
       return;
     }
     for (std::int64_t i = 0; i < count; ++i) {
-      convert(tensor->dtype(), feed.dtype, tensor->raw() + rows.row(i) * width * from_bytes, out + i * width * to_bytes, width);
+      convert(tensor->dtype(), feed.dtype, tensor->raw() + rows.row(i) * width * from_bytes,
+              out + i * width * to_bytes, width);
     }
     return;
   }
@@ -97,7 +105,8 @@ void Session::stage(const Feed& feed, const Tensor* tensor, const BatchRows& row
     lengths[static_cast<std::size_t>(i)] = splits[row + 1] - splits[row];
     longest = std::max(longest, splits[row + 1] - splits[row]);
   }
-  const std::int64_t steps = std::max<std::int64_t>(1, (longest + kStepsRounding - 1) / kStepsRounding) * kStepsRounding;
+  const std::int64_t steps =
+      std::max<std::int64_t>(1, (longest + kStepsRounding - 1) / kStepsRounding) * kStepsRounding;
   shape[1] = steps;
   for (std::size_t axis = 2; axis < shape.rank(); ++axis) shape[axis] = tensor->shape()[axis];
   std::byte* const out = buffer(feed.value, count * steps * width * to_bytes);
@@ -114,8 +123,10 @@ void Session::stage(const Feed& feed, const Tensor* tensor, const BatchRows& row
     const std::int64_t first = splits[static_cast<std::size_t>(rows.row(i))];
     const std::int64_t length = lengths[static_cast<std::size_t>(i)];
     std::byte* const row = out + i * steps * width * to_bytes;
-    convert(tensor->dtype(), feed.dtype, tensor->raw() + first * width * from_bytes, row, length * width);
-    std::memset(row + length * width * to_bytes, 0, static_cast<std::size_t>((steps - length) * width * to_bytes));
+    convert(tensor->dtype(), feed.dtype, tensor->raw() + first * width * from_bytes, row,
+            length * width);
+    std::memset(row + length * width * to_bytes, 0,
+                static_cast<std::size_t>((steps - length) * width * to_bytes));
     if (mask == nullptr) continue;
     std::memset(mask + i * steps, 1, static_cast<std::size_t>(length));
     std::memset(mask + i * steps + length, 0, static_cast<std::size_t>(steps - length));
@@ -134,9 +145,11 @@ void Session::prepare(const Bound& bound, const BatchRows& rows) {
 void Session::run(const RunState& state) { workspace_.run(*program_, pointers_, state); }
 
 std::int64_t Session::prediction_row_bytes(std::size_t output) const {
-  const ValueInfo& info = program_->output_infos()[static_cast<std::size_t>(step_.prediction(output))];
+  const ValueInfo& info =
+      program_->output_infos()[static_cast<std::size_t>(step_.prediction(output))];
   auto bytes = static_cast<std::int64_t>(size_of(info.dtype));
-  for (std::size_t axis = step_.ragged_source(output) ? 2 : 1; axis < info.shape.rank(); ++axis) bytes *= info.shape[axis];
+  for (std::size_t axis = step_.ragged_source(output) ? 2 : 1; axis < info.shape.rank(); ++axis)
+    bytes *= info.shape[axis];
   return bytes;
 }
 
@@ -150,10 +163,12 @@ std::byte* Session::copy_prediction(std::size_t output, std::byte* out) const {
   const std::int64_t width = matrix.columns * element;
   const auto copy_rows = [&](std::int64_t first, std::int64_t count) {
     if (stride == width) {
-      if (count > 0) std::memcpy(out, matrix.data + first * stride, static_cast<std::size_t>(count * width));
+      if (count > 0)
+        std::memcpy(out, matrix.data + first * stride, static_cast<std::size_t>(count * width));
     } else {
       for (std::int64_t row = 0; row < count; ++row) {
-        std::memcpy(out + row * width, matrix.data + (first + row) * stride, static_cast<std::size_t>(width));
+        std::memcpy(out + row * width, matrix.data + (first + row) * stride,
+                    static_cast<std::size_t>(width));
       }
     }
     out += count * width;
@@ -176,7 +191,8 @@ std::byte* Session::copy_prediction(std::size_t output, std::byte* out) const {
     }
     return out;
   }
-  for (std::int64_t i = 0; i < batch; ++i) copy_rows(i * rows_a_row, lengths[static_cast<std::size_t>(i)] * rows_a_step);
+  for (std::int64_t i = 0; i < batch; ++i)
+    copy_rows(i * rows_a_row, lengths[static_cast<std::size_t>(i)] * rows_a_step);
   return out;
 }
 

@@ -9,7 +9,8 @@
 
 namespace braid {
 
-// Rows of bound data that make one batch: `order[begin .. end - 1]`, or rows begin .. end - 1 themselves without an order.
+// Rows of bound data that make one batch: `order[begin .. end - 1]`, or rows begin .. end - 1
+// themselves without an order.
 struct BatchRows {
   std::int64_t begin = 0;
   std::int64_t end = 0;
@@ -21,8 +22,9 @@ struct BatchRows {
   }
 };
 
-// One runner of a step graph: brings rows of the user's tensors into the form the graph wants (in place where they have it
-// already), runs, and keeps its memory for the next batch. One at a time per thread.
+// One runner of a step graph: brings rows of the user's tensors into the form the graph wants (in
+// place where they have it already), runs, and keeps its memory for the next batch. One at a time
+// per thread.
 class Session {
  public:
   explicit Session(StepGraph& step);
@@ -37,7 +39,8 @@ class Session {
   Matrix<const T> output(int number) const {
     return workspace_.output<T>(*program_, static_cast<std::size_t>(number));
   }
-  // Copies rows of a predicted output behind each other to `out`; returns where they end. Ragged: steps of each row only.
+  // Copies rows of a predicted output behind each other to `out`; returns where they end. Ragged:
+  // steps of each row only.
   std::byte* copy_prediction(std::size_t output, std::byte* out) const;
   // Bytes of one predicted row (ragged: of one step).
   std::int64_t prediction_row_bytes(std::size_t output) const;
@@ -50,7 +53,8 @@ class Session {
   std::vector<ValueInfo> infos_;
   std::vector<const std::byte*> pointers_;
   std::vector<std::vector<std::byte>> buffers_;
-  std::vector<std::vector<std::int64_t>> lengths_;  // of the ragged rows of this batch, by graph input
+  std::vector<std::vector<std::int64_t>>
+      lengths_;  // of the ragged rows of this batch, by graph input
   const Program* program_ = nullptr;
   Workspace workspace_;
 };

@@ -13,7 +13,8 @@
 namespace braid {
 namespace {
 
-// Small integers stay as they are in storage and become float32 in the graph; int64 is converted while staging.
+// Small integers stay as they are in storage and become float32 in the graph; int64 is converted
+// while staging.
 DType graph_dtype(DType declared, DType came) {
   if (declared == DType::float32) return came == DType::int64 ? DType::float32 : came;
   return declared == DType::int64 ? DType::int32 : declared;
@@ -51,7 +52,8 @@ std::set<int> inputs_behind(const Graph& graph, Value value) {
     open.pop_back();
     if (!next || !seen.insert(next.id).second) continue;
     if (graph.value(next).kind == ValueKind::input) found.insert(next.id);
-    if (const GraphNode* node = graph.producer(next)) open.insert(open.end(), node->inputs.begin(), node->inputs.end());
+    if (const GraphNode* node = graph.producer(next))
+      open.insert(open.end(), node->inputs.begin(), node->inputs.end());
   }
   return found;
 }
@@ -74,14 +76,19 @@ Value StepGraph::add_input(Graph& graph, Feed& feed, ValueInfo info) {
   return graph.input(feed.name, info);
 }
 
-std::vector<Lowered> StepGraph::feed_inputs(Graph& graph, const Functional& model, const Bound& sample) {
+std::vector<Lowered> StepGraph::feed_inputs(Graph& graph, const Functional& model,
+                                            const Bound& sample) {
   const std::vector<std::string> names = model.input_names();
   std::vector<Lowered> lowered;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const SymbolicTensor& tensor = model.inputs()[i].second;
-    const ValueInfo& declared = tensor.node()->outputs[static_cast<std::size_t>(tensor.index())].info;
+    const ValueInfo& declared =
+        tensor.node()->outputs[static_cast<std::size_t>(tensor.index())].info;
     const Tensor& came = *sample.x[i];
-    Feed feed{.role = "input", .name = names[i], .dtype = graph_dtype(declared.dtype, came.dtype()), .ragged = came.is_ragged()};
+    Feed feed{.role = "input",
+              .name = names[i],
+              .dtype = graph_dtype(declared.dtype, came.dtype()),
+              .ragged = came.is_ragged()};
     Lowered input{.value = add_input(graph, feed, declared)};
     if (feed.ragged) {
       Feed ends{.name = names[i] + " (row ends)", .dtype = DType::bool_};
@@ -95,7 +102,8 @@ std::vector<Lowered> StepGraph::feed_inputs(Graph& graph, const Functional& mode
   return lowered;
 }
 
-StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass, const Bound& sample) {
+StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass,
+                     const Bound& sample) {
   auto graph = std::make_shared<Graph>();
   AddedLosses added;
   LayerCall call{.graph = *graph,
@@ -116,10 +124,12 @@ StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass, c
   }
   if (pass == Pass::train) {
     std::vector<Value> weights;
-    for (const auto& [path, variable] : objective->trainable) weights.push_back(graph->weight(variable));
+    for (const auto& [path, variable] : objective->trainable)
+      weights.push_back(graph->weight(variable));
     const Value total = results[static_cast<std::size_t>(total_loss_)];
     first_gradient_ = static_cast<int>(results.size());
-    for (Value gradient : add_gradients(*graph, {{total, graph->scalar(1)}}, weights)) results.push_back(gradient);
+    for (Value gradient : add_gradients(*graph, {{total, graph->scalar(1)}}, weights))
+      results.push_back(gradient);
   }
   if (dump_wanted("graph")) std::fputs(describe(*graph).c_str(), stderr);
   executor_ = std::make_unique<Executor>(std::move(graph), std::move(results));
@@ -137,22 +147,26 @@ std::vector<Value> StepGraph::judge(Graph& graph, const Objective& objective, co
     const auto check_ragged = [&](const Tensor& came) {
       const bool steps = came.shape().rank() > 1 && (came.is_ragged() || came.shape()[1] != 1);
       if (!steps || came.is_ragged() == outputs[i].ragged) return;
-      throw ShapeError("output \"" + output.name + "\": its " +
-                       (outputs[i].ragged ? std::string("rows are ragged, so targets and weights of its steps must be too; ")
-                                          : std::string("rows are not ragged, but ragged targets or weights came: ")) +
-                       braid::describe(came) + " came");
+      throw ShapeError(
+          "output \"" + output.name + "\": its " +
+          (outputs[i].ragged
+               ? std::string("rows are ragged, so targets and weights of its steps must be too; ")
+               : std::string("rows are not ragged, but ragged targets or weights came: ")) +
+          braid::describe(came) + " came");
     };
     if (sample.y[i] != nullptr) {
       check_ragged(*sample.y[i]);
       const bool labels = output.loss && wants_labels(*output.loss);
       truth.dtype = labels ? DType::int32 : graph_dtype(DType::float32, sample.y[i]->dtype());
       truth.ragged = sample.y[i]->is_ragged();
-      entry.truth = add_input(graph, truth, {.shape = shape_beside(predicted, sample.y[i]->shape(), true)});
+      entry.truth =
+          add_input(graph, truth, {.shape = shape_beside(predicted, sample.y[i]->shape(), true)});
     }
     if (sample.weight[i] != nullptr) {
       check_ragged(*sample.weight[i]);
       weight.ragged = sample.weight[i]->is_ragged();
-      entry.weight = add_input(graph, weight, {.shape = shape_beside(predicted, sample.weight[i]->shape(), true)});
+      entry.weight = add_input(graph, weight,
+                               {.shape = shape_beside(predicted, sample.weight[i]->shape(), true)});
     }
     y_.push_back(std::move(truth));
     weights_.push_back(std::move(weight));
@@ -168,17 +182,22 @@ std::vector<Value> StepGraph::judge(Graph& graph, const Objective& objective, co
     const Value loss = add_loss(graph, *output.loss, judged[i]);
     output_losses_[i] = static_cast<int>(results.size());
     results.push_back(loss);
-    summands.push_back(output.loss_weight == 1 ? loss : ops::affine(graph, loss, static_cast<float>(output.loss_weight)));
+    summands.push_back(output.loss_weight == 1
+                           ? loss
+                           : ops::affine(graph, loss, static_cast<float>(output.loss_weight)));
   }
   first_metric_ = static_cast<int>(results.size());
   for (const Objective::Measured& measured : objective.metrics) {
-    results.push_back(add_metric(graph, measured.metric, judged[measured.output], measured.weighted));
+    results.push_back(
+        add_metric(graph, measured.metric, judged[measured.output], measured.weighted));
   }
   if (summands.empty()) return results;
   summands.insert(summands.end(), added.begin(), added.end());
   for (const auto& [path, variable] : objective.trainable) {
     const Regularizer& regularizer = variable->regularizer;
-    if (regularizer) summands.push_back(ops::penalty(graph, graph.weight(variable), regularizer.l1, regularizer.l2));
+    if (regularizer)
+      summands.push_back(
+          ops::penalty(graph, graph.weight(variable), regularizer.l1, regularizer.l2));
   }
   total_loss_ = 0;
   results.front() = ops::sum(graph, summands);
@@ -192,7 +211,8 @@ void StepGraph::find_id_limits(const Graph& graph) {
     const std::set<int> behind = inputs_behind(graph, node.inputs[0]);
     for (std::size_t i = 0; i < x_.size(); ++i) {
       for (int value : behind) {
-        if (graph.values()[static_cast<std::size_t>(value)].name == x_[i].name) id_limits_.push_back({i, table[0]});
+        if (graph.values()[static_cast<std::size_t>(value)].name == x_[i].name)
+          id_limits_.push_back({i, table[0]});
       }
     }
   }
@@ -211,7 +231,8 @@ void StepGraph::find_ragged_sources(const Graph& graph, const std::vector<std::s
       });
       if (follows) ragged_sources_[o] = i;
     }
-    if (!ragged_sources_[o]) throw ShapeError("output \"" + names[o] + "\": its ragged rows follow no input");
+    if (!ragged_sources_[o])
+      throw ShapeError("output \"" + names[o] + "\": its ragged rows follow no input");
   }
 }
 

@@ -14,7 +14,8 @@ namespace braid {
 
 enum class Pass { predict, evaluate, train };
 
-// How a tensor of the caller's reaches the graph: converted to `dtype`, and padded beside a mask where ragged.
+// How a tensor of the caller's reaches the graph: converted to `dtype`, and padded beside a mask
+// where ragged.
 struct Feed {
   const char* role = "input";
   std::string name;
@@ -30,8 +31,8 @@ struct IdLimit {
   std::int64_t limit;
 };
 
-// The graph of one pass of a model for data of one kind (dtypes, ragged or not, ranks of targets and weights): inference,
-// losses and metrics, or these and the gradients of the trained weights.
+// The graph of one pass of a model for data of one kind (dtypes, ragged or not, ranks of targets
+// and weights): inference, losses and metrics, or these and the gradients of the trained weights.
 class StepGraph {
  public:
   // Throws ShapeError where targets or weights do not fit the outputs.
@@ -58,7 +59,9 @@ class StepGraph {
   int gradient(std::size_t weight) const { return first_gradient_ + static_cast<int>(weight); }
   int prediction(std::size_t output) const { return first_prediction_ + static_cast<int>(output); }
   // The input whose ragged rows a predicted output follows, if it does.
-  const std::optional<std::size_t>& ragged_source(std::size_t output) const { return ragged_sources_[output]; }
+  const std::optional<std::size_t>& ragged_source(std::size_t output) const {
+    return ragged_sources_[output];
+  }
 
  private:
   Value add_input(Graph& graph, Feed& feed, ValueInfo info);

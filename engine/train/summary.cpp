@@ -23,10 +23,11 @@ Row row_of(const Functional& model, const std::shared_ptr<LayerBase>& layer) {
   for (const auto& node : model.nodes()) {
     if (node->layer != layer) continue;
     if (shape.empty()) shape = to_string(node->outputs.front().info.shape);
-    for (const SymbolicTensor& input : node->inputs) sources += (sources.empty() ? "" : ", ") + input.name();
+    for (const SymbolicTensor& input : node->inputs)
+      sources += (sources.empty() ? "" : ", ") + input.name();
   }
-  return {layer->name + " (" + layer->class_name() + ")", shape, with_commas(Layer(layer).count_params()),
-          sources.empty() ? "-" : sources};
+  return {layer->name + " (" + layer->class_name() + ")", shape,
+          with_commas(Layer(layer).count_params()), sources.empty() ? "-" : sources};
 }
 
 void count(const LayerBase& layer, bool trainable, std::int64_t& trained, std::int64_t& frozen) {
@@ -45,10 +46,12 @@ std::string Model::summary() const {
   for (const auto& layer : model.sublayers()) rows.push_back(row_of(model, layer));
   std::array<std::size_t, 4> widths{};
   for (const Row& row : rows) {
-    for (std::size_t column = 0; column < row.size(); ++column) widths[column] = std::max(widths[column], row[column].size());
+    for (std::size_t column = 0; column < row.size(); ++column)
+      widths[column] = std::max(widths[column], row[column].size());
   }
   const std::size_t width = widths[0] + widths[1] + widths[2] + widths[3] + 6;
-  std::string text = "Model: \"" + (model.name.empty() ? std::string("model") : model.name) + "\"\n";
+  std::string text =
+      "Model: \"" + (model.name.empty() ? std::string("model") : model.name) + "\"\n";
   for (std::size_t number = 0; number < rows.size(); ++number) {
     std::string line;
     for (std::size_t column = 0; column < 4; ++column) {
@@ -64,7 +67,8 @@ std::string Model::summary() const {
   std::int64_t frozen = 0;
   count(model, true, trained, frozen);
   text += std::string(width, '-') + "\n";
-  text += "Total params: " + with_commas(trained + frozen) + "\nTrainable params: " + with_commas(trained) +
+  text += "Total params: " + with_commas(trained + frozen) +
+          "\nTrainable params: " + with_commas(trained) +
           "\nNon-trainable params: " + with_commas(frozen) + "\n";
   return text;
 }

@@ -18,7 +18,8 @@ void Trainer::compile(CompileOptions options) {
   auto objective = std::make_unique<Objective>(model_, options);
   std::vector<ParameterUpdate> parameters;
   for (const auto& [path, variable] : objective->trainable) {
-    parameters.push_back({path, variable->value.data<float>(), variable->value.elements(), nullptr});
+    parameters.push_back(
+        {path, variable->value.data<float>(), variable->value.elements(), nullptr});
   }
   auto optimizer = std::make_unique<OptimizerState>(options.optimizer, parameters);
   auto logs = std::make_unique<RunningLogs>(*objective);
@@ -39,7 +40,8 @@ Trainer::Lease Trainer::lease(Pass pass, const Bound& bound) {
   const std::lock_guard lock(mutex_);
   auto found = variants_.find(key);
   if (found == variants_.end()) {
-    auto step = std::make_unique<StepGraph>(model_, pass == Pass::predict ? nullptr : objective_.get(), pass, bound);
+    auto step = std::make_unique<StepGraph>(
+        model_, pass == Pass::predict ? nullptr : objective_.get(), pass, bound);
     found = variants_.try_emplace(std::move(key)).first;
     found->second.step = std::move(step);
   }
@@ -51,12 +53,14 @@ Trainer::Lease Trainer::lease(Pass pass, const Bound& bound) {
 }
 
 void Trainer::require_loss(const std::string& call) const {
-  if (!compiled()) throw NameError(call + ": the model is not compiled; call compile() with a loss first");
+  if (!compiled())
+    throw NameError(call + ": the model is not compiled; call compile() with a loss first");
   if (!objective_->has_loss()) throw NameError(call + ": the model was compiled without a loss");
 }
 
 void Trainer::bind_judged(const std::string& call, const TensorDict& x, const TensorDict& y,
-                          const SampleWeight& sample_weight, const ClassWeight& class_weight, Bound& bound) const {
+                          const SampleWeight& sample_weight, const ClassWeight& class_weight,
+                          Bound& bound) const {
   if (!compiled()) throw NameError(call + ": the model is not compiled; call compile() first");
   binder_.bind_inputs(call, x, bound);
   binder_.bind_targets(call, *objective_, y, bound);
@@ -86,8 +90,8 @@ void Trainer::update(const StepGraph& step, const Session& session) {
   optimizer_->end_step();
 }
 
-void Trainer::train_step(const std::string& call, Lease& lease, const Bound& bound, RunningLogs& logs,
-                         bool data_checked) {
+void Trainer::train_step(const std::string& call, Lease& lease, const Bound& bound,
+                         RunningLogs& logs, bool data_checked) {
   Session& session = lease.session();
   if (!seed_) seed_ = next_seed();
   session.run({.seed = *seed_, .step = static_cast<std::uint64_t>(optimizer_->iterations())});
@@ -99,7 +103,8 @@ void Trainer::train_step(const std::string& call, Lease& lease, const Bound& bou
   last_graph_ = &lease.step();
 }
 
-Logs Trainer::train_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options) {
+Logs Trainer::train_on_batch(const TensorDict& x, const TensorDict& y,
+                             const BatchOptions& options) {
   const std::string call = "model.train_on_batch";
   require_loss(call);
   Bound bound;
@@ -124,7 +129,8 @@ Logs Trainer::test_on_batch(const TensorDict& x, const TensorDict& y, const Batc
   return logs.logs();
 }
 
-void Trainer::evaluate_rows(Lease& run, const Bound& bound, std::int64_t batch_size, RunningLogs& logs) {
+void Trainer::evaluate_rows(Lease& run, const Bound& bound, std::int64_t batch_size,
+                            RunningLogs& logs) {
   for (std::int64_t begin = 0; begin < bound.rows; begin += batch_size) {
     run.session().prepare(bound, {begin, std::min(bound.rows, begin + batch_size)});
     run.session().run({});
@@ -135,7 +141,8 @@ void Trainer::evaluate_rows(Lease& run, const Bound& bound, std::int64_t batch_s
 Logs Trainer::evaluate(const TensorDict& x, const TensorDict& y, const EvaluateOptions& options) {
   const std::string call = "model.evaluate";
   if (options.batch_size < 1) {
-    throw RangeError(call + ": batch_size is " + std::to_string(static_cast<std::int64_t>(options.batch_size)) +
+    throw RangeError(call + ": batch_size is " +
+                     std::to_string(static_cast<std::int64_t>(options.batch_size)) +
                      "; at least 1 is needed");
   }
   Bound bound;
@@ -164,7 +171,8 @@ TensorDict Trainer::predict(const std::string& call, const TensorDict& x, std::i
     session.prepare(bound, {begin, end});
     if (begin == 0) {
       for (std::size_t i = 0; i < names.size(); ++i) {
-        const ValueInfo& info = session.program().output_infos()[static_cast<std::size_t>(run.step().prediction(i))];
+        const ValueInfo& info =
+            session.program().output_infos()[static_cast<std::size_t>(run.step().prediction(i))];
         const auto& source = run.step().ragged_source(i);
         Shape shape = source ? info.shape.slice(1, info.shape.rank()) : info.shape;
         shape[0] = source ? bound.x[*source]->row_splits().back() : bound.rows;
@@ -194,8 +202,10 @@ TensorDict Trainer::last_gradients() const {
   for (std::size_t i = 0; i < objective_->trainable.size(); ++i) {
     const auto& [path, variable] = objective_->trainable[i];
     const Matrix<const float> matrix = last_session_->output<float>(last_graph_->gradient(i));
-    gradients.set(path, Tensor::from(std::span<const float>(matrix.data, static_cast<std::size_t>(variable->shape.elements())),
-                                     variable->shape));
+    gradients.set(
+        path, Tensor::from(std::span<const float>(
+                               matrix.data, static_cast<std::size_t>(variable->shape.elements())),
+                           variable->shape));
   }
   return gradients;
 }

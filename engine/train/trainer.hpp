@@ -16,7 +16,8 @@
 
 namespace braid {
 
-// What makes a graph of layers a model in use: its step graphs, the objective and the optimizer of compile(), and the runs.
+// What makes a graph of layers a model in use: its step graphs, the objective and the optimizer of
+// compile(), and the runs.
 class Trainer {
  public:
   explicit Trainer(Functional& model);
@@ -34,7 +35,9 @@ class Trainer {
   OptimizerState* optimizer() { return optimizer_.get(); }
   // Gradients of the step run last, by weight, before any clipping; for tests.
   TensorDict last_gradients() const;
-  const Program* last_step() const { return last_session_ == nullptr ? nullptr : &last_session_->program(); }
+  const Program* last_step() const {
+    return last_session_ == nullptr ? nullptr : &last_session_->program();
+  }
 
  private:
   // A step graph and the sessions that are not in use.
@@ -46,11 +49,13 @@ class Trainer {
   class FitRun;
 
   Lease lease(Pass pass, const Bound& bound);
-  void bind_judged(const std::string& call, const TensorDict& x, const TensorDict& y, const SampleWeight& sample_weight,
-                   const ClassWeight& class_weight, Bound& bound) const;
+  void bind_judged(const std::string& call, const TensorDict& x, const TensorDict& y,
+                   const SampleWeight& sample_weight, const ClassWeight& class_weight,
+                   Bound& bound) const;
   void require_loss(const std::string& call) const;
   // One optimizer step on a staged batch, unless the loss tells of bad data.
-  void train_step(const std::string& call, Lease& lease, const Bound& bound, RunningLogs& logs, bool data_checked);
+  void train_step(const std::string& call, Lease& lease, const Bound& bound, RunningLogs& logs,
+                  bool data_checked);
   void update(const StepGraph& step, const Session& session);
   void evaluate_rows(Lease& lease, const Bound& bound, std::int64_t batch_size, RunningLogs& logs);
 
@@ -61,7 +66,8 @@ class Trainer {
   std::unique_ptr<RunningLogs> batch_logs_;
   std::vector<ParameterUpdate> parameters_;
   std::vector<float> no_gradient_;  // zeros, for weights that no loss depends on
-  std::optional<std::uint64_t> seed_;  // of shuffles and dropout; stays for a fit that goes on from an earlier one
+  std::optional<std::uint64_t>
+      seed_;  // of shuffles and dropout; stays for a fit that goes on from an earlier one
   std::mutex mutex_;
   std::map<std::string, Variant, std::less<>> variants_;
   const Session* last_session_ = nullptr;

@@ -9,7 +9,8 @@ namespace braid {
 
 TensorDict get_weights(const Functional& model) {
   TensorDict weights;
-  for (const auto& [path, variable] : model.named_variables()) weights.set(path, variable->value.clone());
+  for (const auto& [path, variable] : model.named_variables())
+    weights.set(path, variable->value.clone());
   return weights;
 }
 
@@ -19,8 +20,8 @@ void set_weights(Functional& model, const TensorDict& weights) {
   for (const auto& [path, variable] : variables) known.push_back(path);
   for (const auto& [name, tensor] : weights) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    throw NameError("the model has no weight \"" + name + "\"; its weights are " + quoted_list(known) + "." +
-                    suggestion(name, known));
+    throw NameError("the model has no weight \"" + name + "\"; its weights are " +
+                    quoted_list(known) + "." + suggestion(name, known));
   }
   for (const auto& [path, variable] : variables) {
     const Tensor* tensor = weights.find(path);
@@ -29,7 +30,8 @@ void set_weights(Functional& model, const TensorDict& weights) {
       throw DTypeError("the weight \"" + path + "\" is float32; " + describe(*tensor) + " came");
     }
     if (tensor->shape() != variable->shape || tensor->is_ragged()) {
-      throw ShapeError("the weight \"" + path + "\" is " + to_string(variable->shape) + "; " + describe(*tensor) + " came");
+      throw ShapeError("the weight \"" + path + "\" is " + to_string(variable->shape) + "; " +
+                       describe(*tensor) + " came");
     }
   }
   for (const auto& [path, variable] : variables) {
