@@ -35,7 +35,7 @@ demo: packages
 
 test: packages
 	@$(call CONFIGURE,release) && cmake --build $(BUILD) -j $(JOBS)
-	@tests/run_all.sh $(BUILD) $(GOLDEN)
+	@tests/run_all.sh $(BUILD) $(GOLDEN) install
 
 test-golden: packages
 	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_golden -j $(JOBS)

@@ -190,3 +190,27 @@ TEST_CASE(
   CHECK(stranger.get_weights()["dense/kernel"].to_vector<float>() == before);
   std::filesystem::remove_all(folder);
 }
+
+TEST_CASE("a model from its file predicts the same, and its training goes on bit for bit") {
+  TwoInputs a;
+  TwoInputs b;
+  std::string pattern = (std::filesystem::temp_directory_path() / "braid_test_XXXXXX").string();
+  const std::filesystem::path folder = mkdtemp(pattern.data());
+  const std::string path = (folder / "model.braid").string();
+  a.model.fit(a.x, a.y, {.epochs = 4, .verbose = 0, .seed = 3});
+  b.model.fit(b.x, b.y, {.epochs = 2, .verbose = 0, .seed = 3});
+  b.model.save(path);
+  Model loaded = Model::load(path);
+  CHECK(loaded.summary() == b.model.summary());
+  CHECK(loaded.predict(b.x)["label"].to_vector<float>() ==
+        b.model.predict(b.x)["label"].to_vector<float>());
+  loaded.fit(b.x, b.y, {.epochs = 4, .verbose = 0, .initial_epoch = 2});
+  for (const auto& [name, weight] : a.model.get_weights()) {
+    CHECK(weight.to_vector<float>() == loaded.get_weights()[name].to_vector<float>());
+  }
+  CHECK(a.model.evaluate(a.x, a.y)["accuracy"] == loaded.evaluate(a.x, a.y)["accuracy"]);
+
+  a.model.save_weights(path);
+  CHECK_THROWS_AS(Model::load(path), FormatError);
+  std::filesystem::remove_all(folder);
+}

@@ -11,11 +11,14 @@
 namespace braid::callbacks {
 namespace {
 
-// Keras's mode "auto": what is named after an accuracy (or AUC) should grow, a loss or error should fall.
+// Keras's mode "auto": what is named after an accuracy (or AUC) should grow, a loss or error should
+// fall.
 bool grows(const std::string& callback, const std::string& monitor, const std::string& mode) {
   if (mode == "max") return true;
   if (mode == "min") return false;
-  if (mode != "auto") throw NameError(callback + ": unknown mode \"" + mode + "\"; known are \"auto\", \"min\" and \"max\"");
+  if (mode != "auto")
+    throw NameError(callback + ": unknown mode \"" + mode +
+                    "\"; known are \"auto\", \"min\" and \"max\"");
   for (const char* word : {"acc", "auc", "precision", "recall"}) {
     if (monitor.find(word) != std::string::npos) return true;
   }
@@ -26,8 +29,8 @@ double monitored(const std::string& callback, const std::string& monitor, const 
   if (logs.contains(monitor)) return logs[monitor];
   std::vector<std::string> known;
   for (const auto& [name, value] : logs) known.push_back(name);
-  throw NameError(callback + ": no log \"" + monitor + "\" to monitor; this epoch's are " + quoted_list(known) + "." +
-                  suggestion(monitor, known));
+  throw NameError(callback + ": no log \"" + monitor + "\" to monitor; this epoch's are " +
+                  quoted_list(known) + "." + suggestion(monitor, known));
 }
 
 volatile std::sig_atomic_t interrupted = 0;
@@ -54,7 +57,8 @@ void EarlyStopping::on_train_begin() {
   wait_ = 0;
   stopped_epoch = 0;
   best_epoch = 0;
-  best = larger_is_better_ ? -std::numeric_limits<double>::infinity() : std::numeric_limits<double>::infinity();
+  best = larger_is_better_ ? -std::numeric_limits<double>::infinity()
+                           : std::numeric_limits<double>::infinity();
   best_weights_.reset();
 }
 
@@ -80,14 +84,63 @@ void EarlyStopping::on_epoch_end(int epoch, Logs& logs) {
 }
 
 void EarlyStopping::on_train_end() {
-  if (options_.verbose > 0 && stopped_epoch > 0) std::printf("Epoch %d: early stopping\n", stopped_epoch + 1);
+  if (options_.verbose > 0 && stopped_epoch > 0)
+    std::printf("Epoch %d: early stopping\n", stopped_epoch + 1);
   if (options_.restore_best_weights && best_weights_) control->set_weights(*best_weights_);
 }
 
-ReduceLROnPlateau::ReduceLROnPlateau(ReduceLROnPlateauOptions options) : options_(std::move(options)) {
+ModelCheckpoint::ModelCheckpoint(ModelCheckpointOptions options) : options_(std::move(options)) {
+  larger_is_better_ = grows("ModelCheckpoint", options_.monitor, options_.mode);
+}
+
+void ModelCheckpoint::on_train_begin() { best_.reset(); }
+
+void ModelCheckpoint::on_epoch_end(int epoch, Logs& logs) {
+  if (options_.save_best_only) {
+    const double current = monitored("ModelCheckpoint", options_.monitor, logs);
+    const bool better = !best_ || (larger_is_better_ ? current > *best_ : current < *best_);
+    if (!better) return;
+    best_ = current;
+  }
+  // {name} and {name:format} become the epoch (from 1) and logs.
+  std::string path;
+  for (std::size_t i = 0; i < options_.filepath.size(); ++i) {
+    const std::size_t close =
+        options_.filepath[i] == '{' ? options_.filepath.find('}', i) : std::string::npos;
+    if (close == std::string::npos) {
+      path += options_.filepath[i];
+      continue;
+    }
+    const std::string field = options_.filepath.substr(i + 1, close - i - 1);
+    const std::size_t colon = field.find(':');
+    const std::string name = field.substr(0, colon);
+    const std::string format = colon == std::string::npos ? "" : field.substr(colon + 1);
+    char text[64];
+    if (name == "epoch") {
+      const int width = format.size() > 1 ? std::atoi(format.c_str()) : 1;
+      std::snprintf(text, sizeof(text), "%0*d", width, epoch + 1);
+    } else {
+      const std::size_t dot = format.find('.');
+      const int digits = dot == std::string::npos ? 6 : std::atoi(format.c_str() + dot + 1);
+      std::snprintf(text, sizeof(text), "%.*f", digits, monitored("ModelCheckpoint", name, logs));
+    }
+    path += text;
+    i = close;
+  }
+  if (options_.save_weights_only) {
+    control->save_weights(path);
+  } else {
+    control->save(path);
+  }
+  if (options_.verbose > 0) std::printf("Epoch %d: saved %s\n", epoch + 1, path.c_str());
+}
+
+ReduceLROnPlateau::ReduceLROnPlateau(ReduceLROnPlateauOptions options)
+    : options_(std::move(options)) {
   larger_is_better_ = grows("ReduceLROnPlateau", options_.monitor, options_.mode);
   if (options_.factor >= 1) {
-    throw RangeError("ReduceLROnPlateau: factor must be below 1, not " + std::to_string(options_.factor));
+    throw RangeError("ReduceLROnPlateau: factor must be below 1, not " +
+                     std::to_string(options_.factor));
   }
 }
 
@@ -104,7 +157,8 @@ void ReduceLROnPlateau::on_epoch_end(int epoch, Logs& logs) {
     --cooling_;
     wait_ = 0;
   }
-  const bool better = !best_ || (larger_is_better_ ? current > *best_ + options_.min_delta : current < *best_ - options_.min_delta);
+  const bool better = !best_ || (larger_is_better_ ? current > *best_ + options_.min_delta
+                                                   : current < *best_ - options_.min_delta);
   if (better) {
     best_ = current;
     wait_ = 0;
@@ -125,7 +179,9 @@ void LearningRateScheduler::on_epoch_begin(int epoch) {
   control->set_learning_rate(schedule_(epoch, control->learning_rate()));
 }
 
-void LearningRateScheduler::on_epoch_end(int, Logs& logs) { logs.set("learning_rate", control->learning_rate()); }
+void LearningRateScheduler::on_epoch_end(int, Logs& logs) {
+  logs.set("learning_rate", control->learning_rate());
+}
 
 void CSVLogger::on_train_begin() {
   columns_.clear();

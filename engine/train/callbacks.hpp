@@ -25,6 +25,8 @@ class TrainingControl {
   virtual void set_learning_rate(double rate) = 0;
   virtual TensorDict get_weights() const = 0;
   virtual void set_weights(const TensorDict& weights) = 0;
+  virtual void save(const std::string& path) const = 0;
+  virtual void save_weights(const std::string& path) const = 0;
 };
 
 namespace callbacks {
@@ -46,7 +48,7 @@ class Callback {
 
   TrainingControl* control = nullptr;  // set by fit while it runs
   int epochs = 0;
-  std::int64_t batches = 0;            // of one epoch
+  std::int64_t batches = 0;  // of one epoch
 };
 
 struct EarlyStoppingOptions {
@@ -60,7 +62,8 @@ struct EarlyStoppingOptions {
   Count start_from_epoch = 0;
 };
 
-// Stops when the monitored number has not improved for `patience` epochs. As keras.callbacks.EarlyStopping.
+// Stops when the monitored number has not improved for `patience` epochs. As
+// keras.callbacks.EarlyStopping.
 class EarlyStopping : public Callback {
  public:
   explicit EarlyStopping(EarlyStoppingOptions options = {});
@@ -80,6 +83,28 @@ class EarlyStopping : public Callback {
   std::optional<TensorDict> best_weights_;
 };
 
+struct ModelCheckpointOptions {
+  std::string filepath;  // may hold {epoch:02d}, {val_loss:.2f}, ...
+  std::string monitor = "val_loss";
+  int verbose = 0;
+  bool save_best_only = false;
+  bool save_weights_only = false;
+  std::string mode = "auto";
+};
+
+// Saves the model (or its weights) after every epoch. As keras.callbacks.ModelCheckpoint.
+class ModelCheckpoint : public Callback {
+ public:
+  explicit ModelCheckpoint(ModelCheckpointOptions options);
+  void on_train_begin() override;
+  void on_epoch_end(int epoch, Logs& logs) override;
+
+ private:
+  ModelCheckpointOptions options_;
+  bool larger_is_better_ = false;
+  std::optional<double> best_;
+};
+
 struct ReduceLROnPlateauOptions {
   std::string monitor = "val_loss";
   double factor = 0.1;
@@ -91,7 +116,8 @@ struct ReduceLROnPlateauOptions {
   double min_lr = 0;
 };
 
-// Multiplies the learning rate by `factor` when the monitored number has not improved. As keras.callbacks.ReduceLROnPlateau.
+// Multiplies the learning rate by `factor` when the monitored number has not improved. As
+// keras.callbacks.ReduceLROnPlateau.
 class ReduceLROnPlateau : public Callback {
  public:
   explicit ReduceLROnPlateau(ReduceLROnPlateauOptions options = {});
@@ -142,8 +168,8 @@ class TerminateOnNaN : public Callback {
   void on_train_batch_end(std::int64_t batch, const Logs& logs) override;
 };
 
-// Ctrl-C ends the fit after the step in progress, with what was learnt; a second one interrupts as before. The previous
-// handler comes back when the fit ends.
+// Ctrl-C ends the fit after the step in progress, with what was learnt; a second one interrupts as
+// before. The previous handler comes back when the fit ends.
 class StopOnInterrupt : public Callback {
  public:
   StopOnInterrupt() = default;
@@ -185,11 +211,11 @@ class Callbacks {
   class Item {
    public:
     template <class Made>
-      requires std::derived_from<Made, callbacks::Callback>
-    Item(Made made) : pointer(std::make_shared<Made>(std::move(made))) {}
+    requires std::derived_from<Made, callbacks::Callback> Item(Made made)
+        : pointer(std::make_shared<Made>(std::move(made))) {}
     template <class Made>
-      requires std::derived_from<Made, callbacks::Callback>
-    Item(std::shared_ptr<Made> made) : pointer(std::move(made)) {}
+    requires std::derived_from<Made, callbacks::Callback> Item(std::shared_ptr<Made> made)
+        : pointer(std::move(made)) {}
     std::shared_ptr<callbacks::Callback> pointer;
   };
 

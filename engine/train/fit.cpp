@@ -4,8 +4,10 @@
 
 #include "engine/core/error.hpp"
 #include "engine/core/random.hpp"
+#include "engine/io/safetensors.hpp"
 #include "engine/train/data_checks.hpp"
 #include "engine/train/lease.hpp"
+#include "engine/train/model_file.hpp"
 #include "engine/train/progress.hpp"
 #include "engine/train/weights.hpp"
 
@@ -63,6 +65,10 @@ class Trainer::FitRun final : public TrainingControl {
   TensorDict get_weights() const override { return braid::get_weights(trainer_.model_); }
   void set_weights(const TensorDict& weights) override {
     braid::set_weights(trainer_.model_, weights);
+  }
+  void save(const std::string& path) const override { save_model(path, trainer_.model_); }
+  void save_weights(const std::string& path) const override {
+    write_safetensors(path, get_weights());
   }
 
  private:

@@ -5,6 +5,7 @@
 #include "engine/core/error.hpp"
 #include "engine/io/safetensors.hpp"
 #include "engine/train/functional.hpp"
+#include "engine/train/model_file.hpp"
 #include "engine/train/trainer.hpp"
 #include "engine/train/weights.hpp"
 
@@ -131,6 +132,9 @@ void Model::set_weights(const TensorDict& weights) {
 
 void Model::save_weights(const std::string& path) const { write_safetensors(path, get_weights()); }
 void Model::load_weights(const std::string& path) { set_weights(SafetensorsFile(path).tensors()); }
+
+void Model::save(const std::string& path) const { save_model(path, functional()); }
+Model Model::load(const std::string& path) { return Model(load_model(path)); }
 
 TensorDict Model::optimizer_state() const {
   const OptimizerState* state = functional().trainer().optimizer();

@@ -147,6 +147,12 @@ class Model : public Layer {
   // IoError, FormatError, and what set_weights throws; then nothing has changed.
   void load_weights(const std::string& path);
 
+  // One file: architecture, weights, optimizer state, names, random state; written atomically.
+  // IoError.
+  void save(const std::string& path) const;
+  // The model of such a file; its training goes on bit for bit. IoError, FormatError.
+  static Model load(const std::string& path);
+
   // A model with several outputs, called: results by name and by position.
   SymbolicDict outputs(const SymbolicTensor& input) const;
   SymbolicDict outputs(const std::vector<SymbolicTensor>& inputs) const;

@@ -33,6 +33,10 @@ class Trainer {
   TensorDict predict(const std::string& call, const TensorDict& x, std::int64_t batch_size);
 
   OptimizerState* optimizer() { return optimizer_.get(); }
+  const Objective* objective() const { return objective_.get(); }
+  // Of shuffles and dropout; none before the first training.
+  std::optional<std::uint64_t> seed() const { return seed_; }
+  void set_seed(std::uint64_t seed) { seed_ = seed; }
   // Gradients of the step run last, by weight, before any clipping; for tests.
   TensorDict last_gradients() const;
   const Program* last_step() const {

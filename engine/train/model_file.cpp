@@ -1,0 +1,125 @@
+#include "engine/train/model_file.hpp"
+
+#include "engine/core/error.hpp"
+#include "engine/io/safetensors.hpp"
+#include "engine/train/object_config.hpp"
+#include "engine/train/trainer.hpp"
+#include "engine/train/weights.hpp"
+
+namespace braid {
+namespace {
+
+using nlohmann::json;
+
+constexpr int kFormat = 1;
+const std::string kWeights = "weights/";
+const std::string kOptimizer = "optimizer/";
+
+json describe_objective(const Objective& objective, const OptimizerState& optimizer) {
+  json outputs = json::array();
+  for (const Objective::Output& output : objective.outputs) {
+    outputs.push_back({{"output", output.name},
+                       {"loss", output.loss ? to_config(*output.loss) : json(nullptr)},
+                       {"loss_weight", output.loss_weight}});
+  }
+  json metrics = json::array();
+  for (const Objective::Measured& measured : objective.metrics) {
+    metrics.push_back({{"output", objective.outputs[measured.output].name},
+                       {"metric", to_config(measured.metric)},
+                       {"weighted", measured.weighted}});
+  }
+  return {{"optimizer", to_config(optimizer.rule())}, {"outputs", outputs}, {"metrics", metrics}};
+}
+
+CompileOptions compile_options(const json& described) {
+  std::vector<Losses::Named> losses;
+  std::vector<LossWeights::Named> weights;
+  std::vector<Metrics::Named> plain;
+  std::vector<Metrics::Named> weighted;
+  for (const json& output : described.at("outputs")) {
+    const std::string name = output.at("output").get<std::string>();
+    if (!output.at("loss").is_null()) losses.push_back({name, loss_from_config(output.at("loss"))});
+    weights.push_back({name, output.at("loss_weight").get<double>()});
+    plain.emplace_back(name, MetricList{});
+    weighted.emplace_back(name, MetricList{});
+  }
+  for (const json& measured : described.at("metrics")) {
+    for (Metrics::Named& list : measured.at("weighted").get<bool>() ? weighted : plain) {
+      if (list.name == measured.at("output"))
+        list.metrics.push_back(metric_from_config(measured.at("metric")));
+    }
+  }
+  return {.optimizer = optimizer_from_config(described.at("optimizer")),
+          .loss = Losses(std::move(losses)),
+          .loss_weights = LossWeights(std::move(weights)),
+          .metrics = Metrics(std::move(plain)),
+          .weighted_metrics = Metrics(std::move(weighted))};
+}
+
+// Tensors whose names begin with the prefix, without it.
+TensorDict group(const TensorDict& tensors, const std::string& prefix) {
+  TensorDict found;
+  for (const auto& [name, tensor] : tensors) {
+    if (name.starts_with(prefix)) found.set(name.substr(prefix.size()), tensor);
+  }
+  return found;
+}
+
+std::shared_ptr<Functional> restore(const SafetensorsFile& file, const json& described) {
+  auto model =
+      model_from_config(described.at("class_name").get<std::string>(), described.at("config"));
+  const TensorDict tensors = file.tensors();
+  model->initialize_weights();
+  set_weights(*model, group(tensors, kWeights));
+  if (!described.contains("objective")) return model;
+  Trainer& trainer = model->trainer();
+  trainer.compile(compile_options(described.at("objective")));
+  trainer.optimizer()->load(group(tensors, kOptimizer));
+  if (described.contains("seed")) trainer.set_seed(described.at("seed").get<std::uint64_t>());
+  return model;
+}
+
+}  // namespace
+
+void save_model(const std::string& path, Functional& model) {
+  Trainer& trainer = model.trainer();
+  json described{
+      {"format", kFormat}, {"class_name", model.class_name()}, {"config", model.config()}};
+  TensorDict tensors;
+  for (const auto& [name, tensor] : get_weights(model)) tensors.set(kWeights + name, tensor);
+  if (trainer.compiled()) {
+    described["objective"] = describe_objective(*trainer.objective(), *trainer.optimizer());
+    if (trainer.seed()) described["seed"] = *trainer.seed();
+    for (const auto& [name, tensor] : trainer.optimizer()->save())
+      tensors.set(kOptimizer + name, tensor);
+  }
+  write_safetensors(path, tensors, {{"braid", described.dump()}});
+}
+
+std::shared_ptr<Functional> load_model(const std::string& path) {
+  const SafetensorsFile file(path);
+  const auto found = file.metadata().find("braid");
+  if (found == file.metadata().end()) {
+    throw FormatError("\"" + path +
+                      "\" holds tensors but no model; load_weights reads weights alone");
+  }
+  try {
+    const json described = json::parse(found->second);
+    const int format = described.at("format").get<int>();
+    if (format != kFormat) {
+      throw FormatError("\"" + path + "\": model format " + std::to_string(format) +
+                        "; this library reads " + std::to_string(kFormat));
+    }
+    return restore(file, described);
+  } catch (const json::exception& error) {
+    throw FormatError("\"" + path + "\": the description of the model is broken: " + error.what());
+  } catch (const FormatError&) {
+    throw;
+  } catch (const IoError&) {
+    throw;
+  } catch (const Error& error) {
+    throw FormatError("\"" + path + "\": " + error.what());
+  }
+}
+
+}  // namespace braid

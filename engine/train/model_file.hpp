@@ -1,0 +1,18 @@
+#pragma once
+#include <memory>
+#include <string>
+
+#include "engine/train/functional.hpp"
+
+namespace braid {
+
+// One file that holds a model: a safetensors container with the weights ("weights/<path>"), the
+// optimizer's state
+// ("optimizer/<name>"), and in its metadata under "braid" a JSON description of architecture,
+// objective and random state. Written atomically. IoError.
+void save_model(const std::string& path, Functional& model);
+
+// The model as it was saved; training goes on from it bit for bit. IoError, FormatError.
+std::shared_ptr<Functional> load_model(const std::string& path);
+
+}  // namespace braid
