@@ -2,6 +2,8 @@
 # kernels/launch.hpp picks one at run time.
 file(GLOB BRAID_CPU_KERNELS CONFIGURE_DEPENDS kernels/*_cpu.cpp)
 set(BRAID_KERNEL_OBJECTS "")
+# An optimizer rounds as Keras's does, operation by operation: huge steps back and forth leave what the roundings leave.
+set_source_files_properties(kernels/optimizer_cpu.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 
 function(braid_add_kernels variant)
   if(NOT BRAID_CPU_KERNELS)

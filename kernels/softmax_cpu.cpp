@@ -16,9 +16,18 @@ void run(const SoftmaxForward& args) {
       for (std::int64_t c = 0; c < columns; ++c) largest = in[c * inner] > largest ? in[c * inner] : largest;
       float sum = 0;
       if (args.logarithm) {
-        for (std::int64_t c = 0; c < columns; ++c) sum += vector_exp(in[c * inner] - largest);
-        const float shift = largest + vector_log(sum);
-        for (std::int64_t c = 0; c < columns; ++c) out[c * inner] = in[c * inner] - shift;
+        // The largest element's own exponential is 1: without it a sum near 0 keeps its digits.
+        float others = 0;
+        bool skipped = false;
+        for (std::int64_t c = 0; c < columns; ++c) {
+          if (!skipped && in[c * inner] == largest) {
+            skipped = true;
+          } else {
+            others += vector_exp(in[c * inner] - largest);
+          }
+        }
+        const float logarithm = vector_log1p(others);
+        for (std::int64_t c = 0; c < columns; ++c) out[c * inner] = (in[c * inner] - largest) - logarithm;
         continue;
       }
       for (std::int64_t c = 0; c < columns; ++c) out[c * inner] = vector_exp(in[c * inner] - largest);

@@ -21,6 +21,7 @@ void describe(Fields& fields, DropoutOptions& options) {
 
 template <class Fields>
 void describe(Fields& fields, GlobalAveragePooling1DOptions& options) {
+  fields("data_format", options.data_format);
   fields("keepdims", options.keepdims);
 }
 
@@ -70,8 +71,10 @@ class GlobalAveragePooling1DLayer final : public LayerOf<GlobalAveragePooling1DO
       throw ShapeError(described() + ": the input must be [batch, steps, features], not " + to_string(call.info().shape));
     }
     Graph& graph = call.graph;
-    Value mean = ops::average_over_time(graph, ops::to_float(graph, call.input().value), call.input().mask);
-    if (options_.keepdims) mean = ops::reshape(graph, mean, {1, call.info().shape.back()});
+    Value in = ops::to_float(graph, call.input().value);
+    if (options_.data_format == "channels_first") in = ops::first_axis_last(graph, in);
+    Value mean = ops::average_over_time(graph, in, call.input().mask);
+    if (options_.keepdims) mean = ops::reshape(graph, mean, {1, graph.info(mean).shape.back()});
     return {{.value = mean}};
   }
 };

@@ -31,6 +31,7 @@ class Dropout : public Layer {
 };
 
 struct GlobalAveragePooling1DOptions {
+  std::string data_format = "channels_last";  // or "channels_first": [batch, F, T]
   bool keepdims = false;  // [batch, 1, F] instead of [batch, F]
   std::string name = {};
 };

@@ -25,7 +25,7 @@ class FlattenLayer final : public LayerOf<FlattenOptions> {
   std::vector<Lowered> call(LayerCall& call) override {
     drop_mask(call.input());
     Value in = call.input().value;
-    if (options_.data_format == "channels_first") in = ops::last_axis_first(call.graph, in);
+    if (options_.data_format == "channels_first") in = ops::first_axis_last(call.graph, in);
     return {{.value = ops::reshape(call.graph, in, {None})}};
   }
 };

@@ -6,7 +6,7 @@
 namespace braid::layers {
 
 struct FlattenOptions {
-  std::string data_format = "channels_last";  // or "channels_first": the last axis is moved in front of the others
+  std::string data_format = "channels_last";  // or "channels_first": the first axis goes behind the others
   std::string name = {};
 };
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <deque>
 #include <memory>
 #include <string>
 #include <utility>
@@ -48,8 +49,8 @@ class Graph {
 
   const ValueInfo& info(Value value) const { return value ? values_[index(value)].info : kAbsent; }
   const GraphValue& value(Value value) const { return values_[index(value)]; }
-  const std::vector<GraphValue>& values() const { return values_; }
-  const std::vector<GraphNode>& nodes() const { return nodes_; }
+  const std::deque<GraphValue>& values() const { return values_; }
+  const std::deque<GraphNode>& nodes() const { return nodes_; }
   // The node that makes the value; null for inputs, weights and constants.
   const GraphNode* producer(Value value) const;
 
@@ -63,8 +64,9 @@ class Graph {
   static std::size_t index(Value value) { return static_cast<std::size_t>(value.id); }
   Value append(GraphValue value);
 
-  std::vector<GraphValue> values_;
-  std::vector<GraphNode> nodes_;
+  // References to values and nodes stay good while the graph grows.
+  std::deque<GraphValue> values_;
+  std::deque<GraphNode> nodes_;
 };
 
 // The graph in words, one line an op: `%7 float32 [batch, 64] = dense (relu) %0 text, dense/kernel, dense/bias`.

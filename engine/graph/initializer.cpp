@@ -176,6 +176,17 @@ Fans fans_of(const Shape& shape) {
   return {field * shape[shape.rank() - 2], field * shape.back()};
 }
 
+double spread_of(const Initializer& initializer, const Shape& shape) {
+  const Fans fans = fans_of(shape);
+  const auto in = static_cast<double>(fans.in);
+  const auto out = static_cast<double>(fans.out);
+  const double fan = initializer.fan == Initializer::Fan::in    ? in
+                     : initializer.fan == Initializer::Fan::out ? out
+                                                                : (in + out) / 2;
+  const double variance = initializer.a / std::max(1.0, fan);
+  return initializer.uniform ? std::sqrt(3 * variance) : std::sqrt(variance) / kTruncatedDeviation;
+}
+
 Tensor initial_value(const Initializer& initializer, const Shape& shape, std::uint64_t seed, std::uint64_t stream) {
   Tensor tensor = Tensor::zeros(shape);
   Random random(seed, stream);
@@ -197,17 +208,11 @@ Tensor initial_value(const Initializer& initializer, const Shape& shape, std::ui
       fill([&] { return initializer.a + initializer.b * truncated_normal(random); });
       break;
     case Kind::variance_scaling: {
-      const Fans fans = fans_of(shape);
-      const double fan = initializer.fan == Initializer::Fan::in    ? static_cast<double>(fans.in)
-                         : initializer.fan == Initializer::Fan::out ? static_cast<double>(fans.out)
-                                                                    : (static_cast<double>(fans.in) + static_cast<double>(fans.out)) / 2;
-      const double variance = initializer.a / std::max(1.0, fan);
+      const double spread = spread_of(initializer, shape);
       if (initializer.uniform) {
-        const double limit = std::sqrt(3 * variance);
-        fill([&] { return limit * (2.0 * random.uniform() - 1); });
+        fill([&] { return spread * (2.0 * random.uniform() - 1); });
       } else {
-        const double deviation = std::sqrt(variance) / kTruncatedDeviation;
-        fill([&] { return deviation * truncated_normal(random); });
+        fill([&] { return spread * truncated_normal(random); });
       }
       break;
     }

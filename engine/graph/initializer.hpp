@@ -68,6 +68,10 @@ struct Fans {
 // Keras's fan-in and fan-out of a weight: rank 1 (n, n), rank 2 its axes, above that receptive field times channels.
 Fans fans_of(const Shape& shape);
 
+// What a variance scaling rule draws from for a weight of that shape: the limit of uniform numbers, or the deviation of normal
+// ones before they are cut at two deviations.
+double spread_of(const Initializer& initializer, const Shape& shape);
+
 // A weight of that shape, float32; the same numbers for the same seed and stream on every device.
 Tensor initial_value(const Initializer& initializer, const Shape& shape, std::uint64_t seed, std::uint64_t stream);
 

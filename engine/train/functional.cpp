@@ -161,8 +161,13 @@ void Functional::connect(NamedTensors inputs, NamedTensors outputs) {
   std::set<const SymbolicNode*> stops;
   for (const auto& [key, tensor] : inputs_) stops.insert(tensor.node().get());
   Walk walk(stops);
-  for (const auto& [key, tensor] : outputs_) walk.visit(tensor.node());
-  for (const auto& [key, tensor] : inputs_) walk.visit(tensor.node());
+  for (const NamedTensors* ends : {&outputs_, &inputs_}) {
+    // Keras walks through a dict in the order of its sorted keys; without keys the order stays.
+    NamedTensors sorted = *ends;
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& [key, tensor] : sorted) walk.visit(tensor.node());
+  }
   walk.sort();
   nodes_ = std::move(walk.nodes);
   layers_ = std::move(walk.layers);

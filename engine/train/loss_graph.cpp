@@ -169,7 +169,12 @@ Value add_loss(Graph& graph, const Loss& loss, const Judged& judged) {
     throw ShapeError("output \"" + judged.output + "\": its mask " + to_string(graph.info(mask).shape) +
                      " does not fit losses " + to_string(graph.info(values).shape));
   }
-  return ops::reduce_loss(graph, values, mask, fit_weight(graph, judged, values), reduction_of(loss));
+  const Value weight = fit_weight(graph, judged, values);
+  if (loss.reduction != "none") return ops::reduce_loss(graph, values, mask, weight, reduction_of(loss));
+  Value weighted = values;
+  if (mask) weighted = ops::binary(graph, kernels::BinaryKind::multiply, weighted, ops::mask_weights(graph, mask));
+  if (weight) weighted = ops::binary(graph, kernels::BinaryKind::multiply, weighted, weight);
+  return weighted;
 }
 
 Metric resolve_metric(const Metric& metric, const Shape& truth, const Shape& prediction) {
@@ -222,7 +227,10 @@ Value add_metric(Graph& graph, const Metric& asked, const Judged& judged, bool w
     case Metric::Kind::precision:
     case Metric::Kind::recall:
     case Metric::Kind::auc: {
-      const Pair pair = equal_ranks(graph, judged);
+      Pair pair = equal_ranks(graph, judged);
+      if (metric.from_logits) {
+        pair.predicted = ops::activation(graph, pair.predicted, {.kind = kernels::ActivationKind::sigmoid});
+      }
       std::vector<float> thresholds(metric.thresholds.begin(), metric.thresholds.end());
       Value weight = weighted ? judged.weight : Value{};
       if (weight && rank_of(graph, weight) > 1 && graph.info(weight).shape.back() == 1) weight = squeeze(graph, weight);
@@ -290,10 +298,14 @@ double area(const Metric& metric, const std::vector<double>& sums) {
 
 }  // namespace
 
-double metric_result(const Metric& metric, const std::vector<double>& sums) {
+double metric_result(const Metric& metric, const std::vector<double>& sums, std::size_t threshold) {
+  const std::size_t count = metric.thresholds.size();
+  const auto hits = [&] { return sums[threshold]; };
+  const auto false_alarms = [&] { return sums[count + threshold]; };
+  const auto misses = [&] { return sums[3 * count + threshold]; };
   switch (metric.kind) {
-    case Metric::Kind::precision: return ratio(sums[0], sums[0] + sums[1]);
-    case Metric::Kind::recall: return ratio(sums[0], sums[0] + sums[3]);
+    case Metric::Kind::precision: return ratio(hits(), hits() + false_alarms());
+    case Metric::Kind::recall: return ratio(hits(), hits() + misses());
     case Metric::Kind::auc: return area(metric, sums);
     default: return ratio(sums[0], sums[1]);
   }

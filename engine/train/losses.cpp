@@ -239,6 +239,7 @@ Metric AUC(AUCOptions o) {
   Metric metric = make(Kind::auc, std::move(o.name), "auc");
   metric.precision_recall_curve = o.curve == "PR";
   metric.summation = o.summation_method;
+  metric.from_logits = o.from_logits;
   // A little beyond 0 and 1, so that those values fall inside.
   metric.thresholds.push_back(-1e-7);
   std::sort(o.thresholds.begin(), o.thresholds.end());

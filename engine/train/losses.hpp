@@ -150,6 +150,7 @@ class Metric {
   double threshold = 0.5;
   Loss loss = Loss(Loss::Kind::none);
   std::vector<double> thresholds;  // precision, recall: {0.5}; auc: its buckets
+  bool from_logits = false;        // auc: predictions still need their sigmoid
   bool precision_recall_curve = false;
   std::string summation = "interpolation";  // or "minoring", "majoring"
 };
@@ -173,6 +174,7 @@ struct AUCOptions {
   std::string summation_method = "interpolation";    // or "minoring", "majoring"
   std::string name = {};
   std::vector<double> thresholds = {};               // inner thresholds in (0, 1), instead of equal steps
+  bool from_logits = false;                          // predictions still need their sigmoid
 };
 
 // As keras.metrics; means weighted by the number of rows.

@@ -1,5 +1,6 @@
 #include "engine/train/object_config.hpp"
 
+#include <cctype>
 #include <set>
 
 #include "engine/core/error.hpp"
@@ -9,11 +10,24 @@ namespace {
 
 using nlohmann::json;
 
+// Keras writes "class_name"; a schedule may stand under its own word.
+std::string class_of(const json& described) {
+  for (const char* key : {"class", "class_name", "schedule"}) {
+    if (described.contains(key)) return described.at(key).get<std::string>();
+  }
+  throw NameError("an object's config has no \"class\": " + described.dump());
+}
+
+const json& config_of(const json& described) {
+  static const json empty = json::object();
+  return described.contains("config") ? described.at("config") : empty;
+}
+
 // Fields of one object, taken out of its config one by one.
 class Reader {
  public:
   explicit Reader(const json& described)
-      : class_name_(described.at("class").get<std::string>()), config_(described.at("config")) {}
+      : class_name_(class_of(described)), config_(config_of(described)) {}
 
   const std::string& class_name() const { return class_name_; }
 
@@ -70,6 +84,18 @@ class Writer {
  private:
   json config_ = json::object();
 };
+
+// "BinaryAccuracy" -> "binary_accuracy"; "AUC" -> "auc": how Keras names an object that has no name.
+std::string snake_case(const std::string& class_name) {
+  std::string name;
+  for (std::size_t i = 0; i < class_name.size(); ++i) {
+    const bool capital = std::isupper(static_cast<unsigned char>(class_name[i])) != 0;
+    const bool after_small = i > 0 && std::islower(static_cast<unsigned char>(class_name[i - 1])) != 0;
+    if (capital && after_small) name += '_';
+    name += static_cast<char>(std::tolower(static_cast<unsigned char>(class_name[i])));
+  }
+  return name;
+}
 
 template <class Kind>
 struct Named {
@@ -131,6 +157,41 @@ constexpr Named<LearningRate::Kind> kSchedules[] = {
     {"CosineDecayRestarts", LearningRate::Kind::cosine_restarts},
 };
 
+// A schedule's options by their Keras names, in the order of LearningRate::numbers().
+struct ScheduleOption {
+  const char* name;
+  double by_default;
+  bool flag = false;
+};
+
+const std::vector<ScheduleOption>& schedule_options(LearningRate::Kind kind) {
+  static const std::vector<ScheduleOption> decay{{"initial_learning_rate", 0.001},
+                                                 {"decay_steps", 1},
+                                                 {"decay_rate", 1},
+                                                 {"staircase", 0, true}};
+  static const std::vector<ScheduleOption> polynomial{{"initial_learning_rate", 0.001},
+                                                      {"decay_steps", 1},
+                                                      {"end_learning_rate", 0.0001},
+                                                      {"power", 1},
+                                                      {"cycle", 0, true}};
+  static const std::vector<ScheduleOption> cosine{{"initial_learning_rate", 0.001},
+                                                  {"decay_steps", 1},
+                                                  {"alpha", 0},
+                                                  {"warmup_target", -1},
+                                                  {"warmup_steps", 0}};
+  static const std::vector<ScheduleOption> restarts{{"initial_learning_rate", 0.001},
+                                                    {"first_decay_steps", 1},
+                                                    {"t_mul", 2},
+                                                    {"m_mul", 1},
+                                                    {"alpha", 0}};
+  switch (kind) {
+    case LearningRate::Kind::polynomial: return polynomial;
+    case LearningRate::Kind::cosine: return cosine;
+    case LearningRate::Kind::cosine_restarts: return restarts;
+    default: return decay;
+  }
+}
+
 template <class Fields, class LossType>
 void loss_fields(Fields& fields, LossType& loss) {
   fields("reduction", loss.reduction);
@@ -152,6 +213,7 @@ void optimizer_fields(Fields& fields, OptimizerType& optimizer) {
   fields("name", optimizer.name)("weight_decay", optimizer.weight_decay)("clipnorm",
                                                                          optimizer.clipnorm);
   fields("clipvalue", optimizer.clipvalue)("global_clipnorm", optimizer.global_clipnorm);
+  fields("exclude_from_weight_decay", optimizer.without_weight_decay);
   switch (optimizer.kind) {
     case Optimizer::Kind::sgd:
       fields("momentum", optimizer.momentum)("nesterov", optimizer.nesterov);
@@ -179,6 +241,8 @@ Loss loss_from_config(const json& described) {
   Reader reader(described);
   Loss loss(kind_in(kLosses, reader.class_name(), "loss"));
   loss_fields(reader, loss);
+  const json& config = config_of(described);
+  if (config.contains("reduction") && config.at("reduction").is_null()) loss.reduction = "none";
   reader.pass_over("name").pass_over("dtype").pass_over("axis").finish();
   return loss;
 }
@@ -190,15 +254,25 @@ json to_config(const Metric& metric) {
     loss_fields(writer, metric.loss);
     return writer.described(name_in(kLosses, metric.loss.kind));
   }
-  writer("threshold", metric.threshold)("thresholds", metric.thresholds)("summation_method",
-                                                                         metric.summation);
-  writer("curve", std::string(metric.precision_recall_curve ? "PR" : "ROC"));
+  switch (metric.kind) {
+    case Metric::Kind::accuracy:
+    case Metric::Kind::binary_accuracy: writer("threshold", metric.threshold); break;
+    case Metric::Kind::precision:
+    case Metric::Kind::recall: writer("thresholds", metric.thresholds); break;
+    case Metric::Kind::auc:
+      // The first and the last bucket stand a little beyond 0 and 1, whatever was asked for.
+      writer("thresholds", std::vector<double>(metric.thresholds.begin() + 1, metric.thresholds.end() - 1));
+      writer("curve", std::string(metric.precision_recall_curve ? "PR" : "ROC"));
+      writer("summation_method", metric.summation)("from_logits", metric.from_logits);
+      break;
+    default: break;
+  }
   return writer.described(name_in(kMetrics, metric.kind));
 }
 
 Metric metric_from_config(const json& described) {
   Reader reader(described);
-  std::string name;
+  std::string name = snake_case(reader.class_name());
   reader("name", name);
   for (const auto& entry : kLosses) {
     if (reader.class_name() != entry.name) continue;
@@ -209,26 +283,75 @@ Metric metric_from_config(const json& described) {
     return metric;
   }
   Metric metric(kind_in(kMetrics, reader.class_name(), "metric"), name);
-  std::string curve = "ROC";
-  reader("threshold", metric.threshold)("thresholds", metric.thresholds)("summation_method",
-                                                                         metric.summation);
-  reader("curve", curve).pass_over("dtype").finish();
-  metric.precision_recall_curve = curve == "PR";
+  switch (metric.kind) {
+    case Metric::Kind::accuracy:
+    case Metric::Kind::binary_accuracy: reader("threshold", metric.threshold); break;
+    case Metric::Kind::precision:
+    case Metric::Kind::recall: {
+      metric.thresholds = {0.5};
+      const json* thresholds = reader.take("thresholds");
+      if (thresholds != nullptr && thresholds->is_array()) {
+        metric.thresholds = thresholds->get<std::vector<double>>();
+      } else if (thresholds != nullptr) {
+        metric.thresholds = {thresholds->get<double>()};
+      }
+      break;
+    }
+    case Metric::Kind::auc: {
+      metrics::AUCOptions options{.name = name};
+      reader("num_thresholds", options.num_thresholds)("curve", options.curve);
+      reader("summation_method", options.summation_method)("thresholds", options.thresholds);
+      reader("from_logits", options.from_logits);
+      metric = metrics::AUC(std::move(options));
+      break;
+    }
+    default: break;
+  }
+  reader.pass_over("dtype").finish();
   return metric;
 }
 
-// The numbers stand in the order of the schedule's own options.
 json to_config(const LearningRate& rate) {
   if (!rate.is_schedule()) return rate.numbers().front();
-  return {{"class", name_in(kSchedules, rate.kind())}, {"config", {{"numbers", rate.numbers()}}}};
+  Writer writer;
+  const std::vector<double>& numbers = rate.numbers();
+  if (rate.kind() == LearningRate::Kind::piecewise) {
+    const auto boundaries = numbers.begin() + 1 + static_cast<std::ptrdiff_t>(numbers.front());
+    writer("boundaries", std::vector<double>(numbers.begin() + 1, boundaries));
+    writer("values", std::vector<double>(boundaries, numbers.end()));
+    return writer.described(name_in(kSchedules, rate.kind()));
+  }
+  const auto& names = schedule_options(rate.kind());
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const std::string name = names[i].name;
+    if (names[i].flag) {
+      writer(names[i].name, numbers[i] != 0);
+    } else if (name == "warmup_target" && numbers[i] < 0) {
+      writer(names[i].name, std::optional<double>());
+    } else {
+      writer(names[i].name, numbers[i]);
+    }
+  }
+  return writer.described(name_in(kSchedules, rate.kind()));
 }
 
 LearningRate learning_rate_from_config(const json& described) {
   if (described.is_number()) return described.get<double>();
   Reader reader(described);
-  std::vector<double> numbers;
   const LearningRate::Kind kind = kind_in(kSchedules, reader.class_name(), "schedule");
-  reader("numbers", numbers).finish();
+  if (kind == LearningRate::Kind::piecewise) {
+    schedules::PiecewiseOptions options;
+    reader("boundaries", options.boundaries)("values", options.values).pass_over("name").finish();
+    return schedules::PiecewiseConstantDecay(std::move(options));
+  }
+  std::vector<double> numbers;
+  for (const auto& option : schedule_options(kind)) {
+    const json* found = reader.take(option.name);
+    numbers.push_back(found == nullptr       ? option.by_default
+                      : found->is_boolean() ? (found->get<bool>() ? 1.0 : 0.0)
+                                             : found->get<double>());
+  }
+  reader.pass_over("name").finish();
   return {kind, std::move(numbers)};
 }
 
@@ -254,7 +377,9 @@ Optimizer optimizer_from_config(const json& described) {
   optimizer_fields(reader, optimizer);
   if (const json* rate = reader.take("learning_rate"))
     optimizer.learning_rate = learning_rate_from_config(*rate);
-  reader.finish();
+  if (reader.class_name() == "AdamW" && !config_of(described).contains("weight_decay")) optimizer.weight_decay = 0.004;
+  // Without use_ema, which is an unknown option where it is on, this number says nothing.
+  reader.pass_over("ema_momentum").finish();
   optimizer.check();
   return optimizer;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "engine/core/error.hpp"
+
 namespace braid {
 namespace {
 
@@ -31,6 +33,11 @@ Objective::Objective(const Functional& model, const CompileOptions& options) {
   const auto plain = options.metrics.resolve(names);
   const auto weighted = options.weighted_metrics.resolve(names);
   for (std::size_t i = 0; i < names.size(); ++i) {
+    if (output_losses[i] && output_losses[i]->reduction == "none") {
+      throw NameError("compile: the loss of output \"" + names[i] +
+                      "\" has the reduction \"none\", but a model minimises one number; use "
+                      "\"sum_over_batch_size\", \"sum\" or \"mean_with_sample_weight\"");
+    }
     const bool judged = output_losses[i] || !plain[i].empty() || !weighted[i].empty();
     outputs.push_back({names[i], output_losses[i], weights[i], judged});
   }

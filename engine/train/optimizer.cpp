@@ -36,6 +36,10 @@ Optimizer::Optimizer(std::string_view wanted) {
   }
 }
 
+void Optimizer::exclude_from_weight_decay(const std::vector<std::string>& names) {
+  without_weight_decay.insert(without_weight_decay.end(), names.begin(), names.end());
+}
+
 void Optimizer::check() const {
   const int clips = (clipnorm ? 1 : 0) + (clipvalue ? 1 : 0) + (global_clipnorm ? 1 : 0);
   if (clips > 1) throw RangeError("optimizer \"" + name + "\": only one of clipnorm, clipvalue and global_clipnorm may be set");

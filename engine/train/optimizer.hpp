@@ -2,6 +2,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <braid/schedule.hpp>
 
@@ -33,6 +34,10 @@ class Optimizer {
   std::optional<double> clipnorm;
   std::optional<double> clipvalue;
   std::optional<double> global_clipnorm;
+  std::vector<std::string> without_weight_decay;
+
+  // Weights whose path ("dense/bias") holds one of these strings keep out of the weight decay. As Keras's method of this name.
+  void exclude_from_weight_decay(const std::vector<std::string>& names);
 
   void check() const;
 };

@@ -35,13 +35,20 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
     : rule_(std::move(rule)), rate_(static_cast<float>(rule_.learning_rate.at(0))) {
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     Slots slots{parameters[p].name, {}};
-    for (const std::string& name : slot_names(rule_)) slots.tensors.emplace_back(name, Tensor::zeros({parameters[p].count}));
+    for (const std::string& name : slot_names(rule_)) slots.tensors.emplace_back(name, Tensor::zeros(parameters[p].shape));
     slots_.push_back(std::move(slots));
-    for (std::int64_t begin = 0; begin < parameters[p].count; begin += kChunk) {
-      chunks_.push_back({p, begin, std::min(kChunk, parameters[p].count - begin)});
+    const std::int64_t count = parameters[p].count();
+    for (std::int64_t begin = 0; begin < count; begin += kChunk) {
+      chunks_.push_back({p, begin, std::min(kChunk, count - begin)});
     }
   }
   clip_factors_.assign(parameters.size(), 1.0F);
+  for (const ParameterUpdate& parameter : parameters) {
+    const auto& excluded = rule_.without_weight_decay;
+    decays_.push_back(std::none_of(excluded.begin(), excluded.end(), [&](const std::string& part) {
+      return parameter.name.find(part) != std::string::npos;
+    }));
+  }
 }
 
 double OptimizerState::learning_rate() const {
@@ -67,9 +74,10 @@ void OptimizerState::begin_step(const kernels::Stream& stream, const std::vector
   if (!rule_.clipnorm && !rule_.global_clipnorm) return;
   double all = 0;
   for (std::size_t p = 0; p < parameters.size(); ++p) {
+    if (parameters[p].gradient == nullptr) continue;
     double squares = 0;
     kernels::launch(stream, kernels::SquaredNorm{.gradient = {.data = parameters[p].gradient},
-                                                 .count = parameters[p].count,
+                                                 .count = parameters[p].count(),
                                                  .out = &squares});
     all += squares;
     if (rule_.clipnorm) {
@@ -89,6 +97,7 @@ void OptimizerState::run_chunk(const kernels::Stream& stream, const std::vector<
                                std::int64_t number) const {
   const Chunk& chunk = chunks_[static_cast<std::size_t>(number)];
   const ParameterUpdate& parameter = parameters[chunk.parameter];
+  if (parameter.gradient == nullptr) return;
   const bool clipped = rule_.clipnorm || rule_.global_clipnorm;
   const kernels::GradientSource gradient{.data = parameter.gradient + chunk.begin,
                                          .factor = clipped ? &clip_factors_[chunk.parameter] : nullptr,
@@ -98,7 +107,8 @@ void OptimizerState::run_chunk(const kernels::Stream& stream, const std::vector<
     const auto& tensors = slots_[chunk.parameter].tensors;
     return index < tensors.size() ? const_cast<float*>(tensors[index].second.data<float>()) + chunk.begin : nullptr;
   };
-  const auto decay = static_cast<float>(rule_.weight_decay.value_or(0)) * step_rate_;
+  const bool decays = decays_[chunk.parameter] != 0;
+  const auto decay = decays ? static_cast<float>(rule_.weight_decay.value_or(0)) * step_rate_ : 0.0F;
   switch (rule_.kind) {
     case Optimizer::Kind::sgd:
       kernels::launch(stream, kernels::SgdUpdate{.gradient = gradient,
@@ -157,9 +167,9 @@ void OptimizerState::load(const TensorDict& state) {
   for (const Slots& slots : slots_) {
     for (const auto& [name, tensor] : slots.tensors) {
       const Tensor& stored = state.at(slots.name + "/" + name);
-      if (stored.elements() != tensor.elements() || stored.dtype() != DType::float32) {
+      if (stored.shape() != tensor.shape() || stored.dtype() != DType::float32) {
         throw ShapeError("optimizer state \"" + slots.name + "/" + name + "\" is " + braid::describe(stored) + "; " +
-                         std::to_string(tensor.elements()) + " float32 values are expected");
+                         braid::describe(tensor) + " is expected");
       }
     }
   }

@@ -10,19 +10,21 @@
 
 namespace braid {
 
-// One trainable weight and where the gradient of the step lies.
+// One trainable weight and where the gradient of the step lies; a weight that no loss depends on has none and stays as it is.
 struct ParameterUpdate {
   std::string name;
   float* value = nullptr;
-  std::int64_t count = 0;
+  Shape shape;
   const float* gradient = nullptr;
+
+  std::int64_t count() const { return shape.elements(); }
 };
 
 // What an optimizer remembers (moments, step counter, rate), and its step. Work is cut into chunks of fixed size that may
 // run on any threads in any order: begin_step, run_chunk for each chunk, end_step. Nothing is allocated in a step.
 class OptimizerState {
  public:
-  // Slots are made for parameters of these names and sizes, all zero.
+  // Slots are made for parameters of these names and shapes, all zero.
   OptimizerState(Optimizer rule, const std::vector<ParameterUpdate>& parameters);
 
   const Optimizer& rule() const { return rule_; }
@@ -59,6 +61,7 @@ class OptimizerState {
   std::vector<Slots> slots_;
   std::vector<Chunk> chunks_;
   std::vector<float> clip_factors_;  // one a parameter
+  std::vector<char> decays_;         // one a parameter: not excluded from weight decay
   float step_rate_ = 0;
   float step_alpha_ = 0;
 };

@@ -13,6 +13,7 @@ RunningLogs::RunningLogs(const Objective& objective)
 
 void RunningLogs::reset() {
   rows_ = 0;
+  batches_ = 0;
   last_loss_ = 0;
   total_loss_ = 0;
   std::fill(output_losses_.begin(), output_losses_.end(), 0.0);
@@ -22,14 +23,14 @@ void RunningLogs::reset() {
 void RunningLogs::add(const StepGraph& step, const Session& session) {
   const auto rows = static_cast<double>(session.program().batch());
   rows_ += rows;
+  ++batches_;
   if (step.total_loss() >= 0) {
     last_loss_ = static_cast<double>(*session.output<float>(step.total_loss()).data);
     total_loss_ += last_loss_ * rows;
   }
   for (std::size_t i = 0; i < output_losses_.size(); ++i) {
     if (step.output_loss(i) < 0) continue;
-    output_losses_[i] +=
-        static_cast<double>(*session.output<float>(step.output_loss(i)).data) * rows;
+    output_losses_[i] += static_cast<double>(*session.output<float>(step.output_loss(i)).data);
   }
   for (std::size_t i = 0; i < metrics_.size(); ++i) {
     const Matrix<const float> sums = session.output<float>(step.metric(i));
@@ -49,7 +50,7 @@ Logs RunningLogs::logs(const std::string& prefix) const {
         value = rows_ == 0 ? 0 : total_loss_ / rows_;
         break;
       case Objective::Entry::Source::output_loss:
-        value = rows_ == 0 ? 0 : output_losses_[entry.index] / rows_;
+        value = batches_ == 0 ? 0 : output_losses_[entry.index] / batches_;
         break;
       case Objective::Entry::Source::metric: {
         const auto& sums = metrics_[entry.index];

@@ -6,8 +6,9 @@
 
 namespace braid {
 
-// Sums over the batches of an epoch or an evaluation, from which the logs follow: losses weighted
-// by rows, metrics by what they count.
+// Sums over the batches of an epoch or an evaluation, from which the logs follow: the total loss
+// weighted by rows, metrics by what they count, and the losses of single outputs by batches, as
+// Keras's graphs have them, which do not know how many rows a batch will have.
 class RunningLogs {
  public:
   explicit RunningLogs(const Objective& objective);
@@ -22,6 +23,7 @@ class RunningLogs {
  private:
   const Objective& objective_;
   double rows_ = 0;
+  double batches_ = 0;
   double last_loss_ = 0;
   double total_loss_ = 0;
   std::vector<double> output_losses_;

@@ -19,7 +19,7 @@ void Trainer::compile(CompileOptions options) {
   std::vector<ParameterUpdate> parameters;
   for (const auto& [path, variable] : objective->trainable) {
     parameters.push_back(
-        {path, variable->value.data<float>(), variable->value.elements(), nullptr});
+        {path, variable->value.data<float>(), variable->shape, nullptr});
   }
   auto optimizer = std::make_unique<OptimizerState>(options.optimizer, parameters);
   auto logs = std::make_unique<RunningLogs>(*objective);
@@ -71,17 +71,8 @@ void Trainer::bind_judged(const std::string& call, const TensorDict& x, const Te
 void Trainer::update(const StepGraph& step, const Session& session) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const auto number = static_cast<std::size_t>(step.gradient(i));
-    if (session.program().outputs()[number].base >= 0) {
-      parameters_[i].gradient = session.output<float>(step.gradient(i)).data;
-      continue;
-    }
-    // No loss depends on this weight.
-    const auto count = static_cast<std::size_t>(parameters_[i].count);
-    if (no_gradient_.size() < count) no_gradient_.assign(count, 0.0F);
-  }
-  for (std::size_t i = 0; i < parameters_.size(); ++i) {
-    const auto number = static_cast<std::size_t>(step.gradient(i));
-    if (session.program().outputs()[number].base < 0) parameters_[i].gradient = no_gradient_.data();
+    const bool exists = session.program().outputs()[number].base >= 0;
+    parameters_[i].gradient = exists ? session.output<float>(step.gradient(i)).data : nullptr;
   }
   const kernels::Stream stream;
   optimizer_->begin_step(stream, parameters_);
@@ -201,6 +192,8 @@ TensorDict Trainer::last_gradients() const {
   if (last_session_ == nullptr) return gradients;
   for (std::size_t i = 0; i < objective_->trainable.size(); ++i) {
     const auto& [path, variable] = objective_->trainable[i];
+    const auto number = static_cast<std::size_t>(last_graph_->gradient(i));
+    if (last_session_->program().outputs()[number].base < 0) continue;
     const Matrix<const float> matrix = last_session_->output<float>(last_graph_->gradient(i));
     gradients.set(
         path, Tensor::from(std::span<const float>(

@@ -37,7 +37,7 @@ class Trainer {
   // Of shuffles and dropout; none before the first training.
   std::optional<std::uint64_t> seed() const { return seed_; }
   void set_seed(std::uint64_t seed) { seed_ = seed; }
-  // Gradients of the step run last, by weight, before any clipping; for tests.
+  // Gradients of the step run last, by weight, before any clipping, of all weights that a loss depends on; for tests.
   TensorDict last_gradients() const;
   const Program* last_step() const {
     return last_session_ == nullptr ? nullptr : &last_session_->program();
@@ -69,7 +69,6 @@ class Trainer {
   std::unique_ptr<OptimizerState> optimizer_;
   std::unique_ptr<RunningLogs> batch_logs_;
   std::vector<ParameterUpdate> parameters_;
-  std::vector<float> no_gradient_;  // zeros, for weights that no loss depends on
   std::optional<std::uint64_t>
       seed_;  // of shuffles and dropout; stays for a fit that goes on from an earlier one
   std::mutex mutex_;

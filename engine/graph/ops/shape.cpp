@@ -385,8 +385,8 @@ Value slice_axis(Graph& graph, Value in, std::int64_t axis, Dim start, Dim stop)
   return graph.op<SliceAxis>({in}, graph.info(in).dtype, axis, start, stop);
 }
 
-Value last_axis_first(Graph& graph, Value in) {
-  return graph.info(in).shape.rank() < 3 ? in : graph.op<MoveLastAxis>({in}, true);
+Value first_axis_last(Graph& graph, Value in) {
+  return graph.info(in).shape.rank() < 3 ? in : graph.op<MoveLastAxis>({in}, false);
 }
 
 }  // namespace braid::ops

@@ -16,7 +16,7 @@ Value columns(Graph& graph, Value in, std::int64_t first, std::int64_t count);
 Value concatenate(Graph& graph, const std::vector<Value>& in, std::int64_t axis);
 // Elements start .. stop - 1 along an axis behind the batch, copied; None for stop means the end.
 Value slice_axis(Graph& graph, Value in, std::int64_t axis, Dim start, Dim stop);
-// [B, d1, ..., dn] -> [B, dn, d1, ..., dn-1].
-Value last_axis_first(Graph& graph, Value in);
+// [B, d1, d2, ..., dn] -> [B, d2, ..., dn, d1].
+Value first_axis_last(Graph& graph, Value in);
 
 }  // namespace braid::ops
