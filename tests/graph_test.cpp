@@ -60,7 +60,8 @@ TEST_CASE("a dense layer with tanh gives what plain loops give, and its gradient
     return sum;
   };
   std::vector<double> w(kernel->value.data<float>(), kernel->value.data<float>() + 15);
-  const Program& program = executor.program({{.shape = {batch, 5}, .batched = true}});
+  const auto planned = executor.program({{.shape = {batch, 5}, .batched = true}});
+  const Program& program = *planned;
   const auto workspace = executor.borrow();
   workspace->run(program, {reinterpret_cast<const std::byte*>(x.data())});
   CHECK(std::abs(workspace->output<float>(program, 1).data[0] - reference(w)) < 1e-4);

@@ -20,6 +20,20 @@ const json& inner(const json& config) {
 
 }  // namespace
 
+std::string snake_case(const std::string& name) {
+  std::string snake;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const bool upper = name[i] >= 'A' && name[i] <= 'Z';
+    const bool after_lower = i > 0 && ((name[i - 1] >= 'a' && name[i - 1] <= 'z'));
+    const bool before_lower =
+        i > 0 && i + 1 < name.size() && name[i + 1] >= 'a' && name[i + 1] <= 'z';
+    if (upper && (after_lower || (before_lower && !(name[i - 1] >= '0' && name[i - 1] <= '9'))))
+      snake += '_';
+    snake += upper ? static_cast<char>(name[i] - 'A' + 'a') : name[i];
+  }
+  return snake;
+}
+
 json to_config(const Initializer& rule) {
   using Kind = Initializer::Kind;
   switch (rule.kind) {

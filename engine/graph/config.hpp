@@ -15,6 +15,9 @@ namespace braid {
 //   template <class Fields> void describe(Fields& fields, DenseOptions& options) { fields("units", options.units); ... }
 // and gets its config by ConfigWriter, its options by ConfigReader.
 
+// "GlobalAveragePooling1D" -> "global_average_pooling1d", as Keras names what has no name.
+std::string snake_case(const std::string& class_name);
+
 nlohmann::json to_config(const Initializer& initializer);
 nlohmann::json to_config(const Regularizer& regularizer);
 void from_config(const nlohmann::json& config, Initializer& initializer);

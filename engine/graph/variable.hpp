@@ -20,7 +20,6 @@ struct Variable {
   std::pair<Dim, Dim> ones{0, 0};  // elements first .. last - 1 start at 1 whatever the initializer says (a forget gate's bias)
   Regularizer regularizer;
   bool trainable = true;   // false: a statistic, never touched by an optimizer
-  bool frozen = false;     // its layer's `trainable` flag was off at compile time
   bool initialized = false;
   Tensor value;            // float32, of `shape`
 };

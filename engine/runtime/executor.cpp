@@ -7,23 +7,31 @@
 
 namespace braid {
 
+namespace {
+
+// Shapes that are kept: enough for batches of every length that one model meets, few enough to search.
+constexpr std::size_t kPrograms = 256;
+
+}  // namespace
+
 bool dump_wanted(const char* stage) {
   const char* wish = std::getenv("BRAID_DUMP");
   return wish != nullptr && ("," + std::string(wish) + ",").find("," + std::string(stage) + ",") != std::string::npos;
 }
 
-const Program& Executor::program(const std::vector<ValueInfo>& inputs) {
+std::shared_ptr<const Program> Executor::program(const std::vector<ValueInfo>& inputs) {
   const std::lock_guard lock(mutex_);
-  for (std::size_t i = 0; i < programs_.size(); ++i) {
-    if (programs_[i].inputs != inputs) continue;
-    if (i > 0) std::swap(programs_[0], programs_[i]);
-    return *programs_[0].program;
+  const auto found = std::find_if(programs_.begin(), programs_.end(),
+                                  [&](const Planned& planned) { return planned.inputs == inputs; });
+  if (found != programs_.end()) {
+    std::rotate(programs_.begin(), found, found + 1);
+    return programs_.front().program;
   }
-  Planned planned{inputs, std::make_unique<Program>(graph_, outputs_, inputs)};
+  Planned planned{inputs, std::make_shared<const Program>(graph_, outputs_, inputs)};
   if (dump_wanted("plan")) std::fputs(describe(*planned.program).c_str(), stderr);
-  programs_.push_back(std::move(planned));
-  std::swap(programs_.front(), programs_.back());
-  return *programs_.front().program;
+  if (programs_.size() == kPrograms) programs_.pop_back();
+  programs_.insert(programs_.begin(), std::move(planned));
+  return programs_.front().program;
 }
 
 Executor::Loan Executor::borrow() {

@@ -18,8 +18,8 @@ class Executor {
   const Graph& graph() const { return *graph_; }
   const std::vector<Value>& outputs() const { return outputs_; }
 
-  // The program for inputs of these shapes (one for each graph input, in order). Stays valid as long as the executor.
-  const Program& program(const std::vector<ValueInfo>& inputs);
+  // The program for inputs of these shapes (one for each graph input, in order). Those of the shapes met last are kept.
+  std::shared_ptr<const Program> program(const std::vector<ValueInfo>& inputs);
 
   // A workspace on loan; goes back when it is destroyed.
   class Loan {
@@ -40,7 +40,7 @@ class Executor {
  private:
   struct Planned {
     std::vector<ValueInfo> inputs;
-    std::unique_ptr<Program> program;
+    std::shared_ptr<const Program> program;
   };
 
   std::shared_ptr<const Graph> graph_;

@@ -1,5 +1,6 @@
 #include "engine/runtime/planner.hpp"
 
+#include <atomic>
 #include <algorithm>
 #include <map>
 
@@ -381,6 +382,8 @@ class Planner {
 Program::Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
                  const std::vector<ValueInfo>& inputs)
     : graph_(std::move(graph)) {
+  static std::atomic<std::uint64_t> programs{0};
+  id_ = ++programs;
   Planner(*this, *graph_, outputs).plan(inputs);
 }
 

@@ -46,6 +46,8 @@ class Program {
   // ShapeError where an op finds that they do not fit.
   Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs, const std::vector<ValueInfo>& inputs);
 
+  // Differs from that of every other program of the process, past ones too.
+  std::uint64_t id() const { return id_; }
   std::int64_t batch() const { return batch_; }
   const std::vector<Stage>& stages() const { return stages_; }
   const std::vector<External>& externals() const { return externals_; }
@@ -67,6 +69,7 @@ class Program {
  private:
   friend class Planner;
   std::shared_ptr<const Graph> graph_;  // keeps the weights and constants alive
+  std::uint64_t id_;
   std::int64_t batch_ = 0;
   std::vector<Stage> stages_;
   std::vector<External> externals_;

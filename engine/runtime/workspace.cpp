@@ -38,7 +38,7 @@ std::int64_t Workspace::bytes() const {
 }
 
 void Workspace::bind(const Program& program, const std::vector<const std::byte*>& inputs) {
-  if (bound_ != &program) {
+  if (bound_ != program.id()) {
     const auto workers = static_cast<std::size_t>(thread_count());
     std::byte* arena = arena_.reserve(program.arena_bytes());
     tiles_.resize(workers);
@@ -55,7 +55,7 @@ void Workspace::bind(const Program& program, const std::vector<const std::byte*>
         bases[Program::kFirstExternal + i] = const_cast<std::byte*>(program.externals()[i].fixed);
       }
     }
-    bound_ = &program;
+    bound_ = program.id();
   }
   for (std::size_t i = 0; i < program.input_externals().size(); ++i) {
     const int external = program.input_externals()[i];

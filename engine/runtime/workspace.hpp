@@ -53,7 +53,7 @@ class Workspace {
   std::vector<Buffer> tiles_;     // one a worker
   std::vector<Buffer> scratches_;
   std::vector<std::vector<std::byte*>> bases_;  // one a worker
-  const Program* bound_ = nullptr;
+  std::uint64_t bound_ = 0;  // id of the program
 };
 
 }  // namespace braid

@@ -160,23 +160,24 @@ void Trainer::FitRun::train_epochs(History& history) {
   const std::int64_t rows = training_.bound.rows;
   Lease lease = trainer_.lease(Pass::train, training_.bound);
   RunningLogs running(*trainer_.objective_);
-  Progress progress(options_.verbose, static_cast<int>(options_.epochs),
-                    (rows + batch - 1) / batch);
+  Progress progress(options_.verbose, (rows + batch - 1) / batch);
   order_.resize(static_cast<std::size_t>(options_.shuffle ? rows : 0));
   for (int epoch = static_cast<int>(options_.initial_epoch); epoch < options_.epochs && !stopped_;
        ++epoch) {
     tell([&](callbacks::Callback& callback) { callback.on_epoch_begin(epoch); });
-    progress.begin_epoch(epoch);
+    progress.begin("Epoch " + std::to_string(epoch + 1) + "/" +
+                   std::to_string(static_cast<std::int64_t>(options_.epochs)));
     train_epoch(epoch, lease, running, progress);
     Logs logs = running.logs();
     if (validation_) {
       Lease judge = trainer_.lease(Pass::evaluate, validation_->bound);
       RunningLogs validation(*trainer_.objective_);
-      trainer_.evaluate_rows(judge, validation_->bound, batch, validation);
+      Progress silent(0, 0);
+      trainer_.evaluate_rows(judge, validation_->bound, batch, validation, silent);
       for (const auto& [name, value] : validation.logs("val_")) logs.set(name, value);
     }
     tell([&](callbacks::Callback& callback) { callback.on_epoch_end(epoch, logs); });
-    progress.end_epoch(logs);
+    progress.end(logs);
     history.add(epoch, logs);
   }
 }
@@ -195,10 +196,15 @@ void Trainer::FitRun::train_epoch(int epoch, Lease& lease, RunningLogs& logs, Pr
   logs.reset();
   std::int64_t number = 0;
   const bool watched = options_.callbacks.begin() != options_.callbacks.end();
+  // Callbacks come once an execution, which may be several steps.
+  const std::int64_t steps = trainer_.steps_per_execution_;
   for (std::int64_t begin = 0; begin < rows && !stopped_; begin += batch, ++number) {
-    tell([&](callbacks::Callback& callback) { callback.on_train_batch_begin(number); });
-    lease.session().prepare(training_.bound, {begin, std::min(rows, begin + batch), order_});
+    if (number % steps == 0)
+      tell([&](callbacks::Callback& callback) { callback.on_train_batch_begin(number); });
+    const std::int64_t end = std::min(rows, begin + batch);
+    lease.session().prepare(training_.bound, {begin, end, order_});
     trainer_.train_step(kCall, lease, training_.bound, logs, true);
+    if (number % steps != steps - 1 && end != rows) continue;
     if (watched) {
       const Logs seen = logs.logs();
       tell([&](callbacks::Callback& callback) { callback.on_train_batch_end(number, seen); });

@@ -6,26 +6,12 @@
 
 #include "engine/core/error.hpp"
 #include "engine/core/random.hpp"
+#include "engine/graph/config.hpp"
 #include "engine/graph/ops/elementwise.hpp"
 #include "engine/train/trainer.hpp"
 
 namespace braid {
 namespace {
-
-// "GlobalAveragePooling1D" -> "global_average_pooling1d", as Keras names layers.
-std::string snake_case(const std::string& name) {
-  std::string snake;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    const bool upper = name[i] >= 'A' && name[i] <= 'Z';
-    const bool after_lower = i > 0 && ((name[i - 1] >= 'a' && name[i - 1] <= 'z'));
-    const bool before_lower =
-        i > 0 && i + 1 < name.size() && name[i + 1] >= 'a' && name[i + 1] <= 'z';
-    if (upper && (after_lower || (before_lower && !(name[i - 1] >= '0' && name[i - 1] <= '9'))))
-      snake += '_';
-    snake += upper ? static_cast<char>(name[i] - 'A' + 'a') : name[i];
-  }
-  return snake;
-}
 
 std::string automatic_name(const LayerBase& layer) {
   return layer.is_input() ? "input" : snake_case(layer.class_name());
@@ -148,8 +134,18 @@ Functional::Functional(NamedTensors inputs, NamedTensors outputs, std::string mo
 Functional::~Functional() = default;
 
 Trainer& Functional::trainer() {
+  const std::lock_guard lock(trainer_mutex_);
   if (!trainer_) trainer_ = std::make_unique<Trainer>(*this);
+  if (waiting_) std::exchange(waiting_, nullptr)(*trainer_);
   return *trainer_;
+}
+
+void Functional::with_trainer(std::function<void(Trainer&)> act) {
+  if (built()) {
+    act(trainer());
+  } else {
+    waiting_ = std::move(act);
+  }
 }
 
 void Functional::connect(NamedTensors inputs, NamedTensors outputs) {

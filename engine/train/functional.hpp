@@ -1,5 +1,7 @@
 #pragma once
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -41,6 +43,8 @@ class Functional : public LayerBase {
 
   // What trains and runs the model as a whole; made when first asked for, with initial weights.
   Trainer& trainer();
+  // Acts on the trainer: now, or as soon as there is one where the model still waits for the shape of its input.
+  void with_trainer(std::function<void(Trainer&)> act);
 
  protected:
   Functional() = default;
@@ -48,7 +52,9 @@ class Functional : public LayerBase {
   void connect(NamedTensors inputs, NamedTensors outputs);
 
  private:
+  std::mutex trainer_mutex_;
   std::unique_ptr<Trainer> trainer_;
+  std::function<void(Trainer&)> waiting_;
   NamedTensors inputs_;
   NamedTensors outputs_;
   std::vector<std::shared_ptr<const SymbolicNode>> nodes_;

@@ -1,6 +1,7 @@
 #include "engine/train/model.hpp"
 
 #include <algorithm>
+#include <mutex>
 
 #include "engine/core/error.hpp"
 #include "engine/io/safetensors.hpp"
@@ -38,6 +39,8 @@ std::shared_ptr<Functional> chain(const std::vector<Sequential::Item>& items, st
 
 // A Sequential without an Input learns its shape from the first data.
 void build_from_data(Functional& model, const TensorDict& x) {
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
   if (model.built()) return;
   const Tensor* tensor = x.find("input");
   if (tensor == nullptr || x.size() != 1) {
@@ -66,39 +69,39 @@ Model::Model(std::shared_ptr<Functional> functional) : Layer(std::move(functiona
 Functional& Model::functional() const { return static_cast<Functional&>(*base_); }
 
 void Model::compile(CompileOptions options) {
-  if (!functional().built()) {
-    throw NameError(
-        "model.compile: a Sequential without an Input must be called or used once before it is "
-        "compiled");
-  }
-  functional().trainer().compile(std::move(options));
+  functional().with_trainer(
+      [options = std::move(options)](Trainer& trainer) { trainer.compile(options); });
 }
 
 History Model::fit(const TensorDict& x, const TensorDict& y, FitOptions options) {
+  build_from_data(functional(), x);
   return functional().trainer().fit(x, y, options);
 }
 
 Logs Model::evaluate(const TensorDict& x, const TensorDict& y, EvaluateOptions options) {
+  build_from_data(functional(), x);
   return functional().trainer().evaluate(x, y, options);
 }
 
 TensorDict Model::predict(const TensorDict& x, PredictOptions options) const {
   if (options.batch_size < 1) throw RangeError("model.predict: batch_size must be at least 1");
   build_from_data(functional(), x);
-  return functional().trainer().predict("model.predict", x, options.batch_size);
+  return functional().trainer().predict("model.predict", x, options);
 }
 
 Logs Model::train_on_batch(const TensorDict& x, const TensorDict& y, BatchOptions options) {
+  build_from_data(functional(), x);
   return functional().trainer().train_on_batch(x, y, options);
 }
 
 Logs Model::test_on_batch(const TensorDict& x, const TensorDict& y, BatchOptions options) {
+  build_from_data(functional(), x);
   return functional().trainer().test_on_batch(x, y, options);
 }
 
 TensorDict Model::predict_on_batch(const TensorDict& x) const {
   build_from_data(functional(), x);
-  return functional().trainer().predict("model.predict_on_batch", x, 0);
+  return functional().trainer().predict("model.predict_on_batch", x, {.batch_size = 0});
 }
 
 std::vector<std::string> Model::input_names() const { return functional().input_names(); }

@@ -1,9 +1,9 @@
 #include "engine/train/object_config.hpp"
 
-#include <cctype>
 #include <set>
 
 #include "engine/core/error.hpp"
+#include "engine/graph/config.hpp"
 
 namespace braid {
 namespace {
@@ -84,18 +84,6 @@ class Writer {
  private:
   json config_ = json::object();
 };
-
-// "BinaryAccuracy" -> "binary_accuracy"; "AUC" -> "auc": how Keras names an object that has no name.
-std::string snake_case(const std::string& class_name) {
-  std::string name;
-  for (std::size_t i = 0; i < class_name.size(); ++i) {
-    const bool capital = std::isupper(static_cast<unsigned char>(class_name[i])) != 0;
-    const bool after_small = i > 0 && std::islower(static_cast<unsigned char>(class_name[i - 1])) != 0;
-    if (capital && after_small) name += '_';
-    name += static_cast<char>(std::tolower(static_cast<unsigned char>(class_name[i])));
-  }
-  return name;
-}
 
 template <class Kind>
 struct Named {

@@ -34,9 +34,8 @@ std::string duration(double seconds) {
 
 }  // namespace
 
-Progress::Progress(int verbose, int epochs, std::int64_t batches)
+Progress::Progress(int verbose, std::int64_t batches)
     : verbose_(verbose),
-      epochs_(epochs),
       batches_(batches),
       terminal_(isatty(STDOUT_FILENO) == 1) {}
 
@@ -44,11 +43,11 @@ double Progress::seconds() const {
   return std::chrono::duration<double>(Clock::now() - start_).count();
 }
 
-void Progress::begin_epoch(int epoch) {
+void Progress::begin(const std::string& title) {
   start_ = shown_ = Clock::now();
   width_ = 0;
-  if (verbose_ == 0) return;
-  std::printf("Epoch %d/%d%s", epoch + 1, epochs_, verbose_ == 1 && terminal_ ? "\n" : " ");
+  if (verbose_ == 0 || title.empty()) return;
+  std::printf("%s%s", title.c_str(), verbose_ == 1 && terminal_ ? "\n" : " ");
   std::fflush(stdout);
 }
 
@@ -75,7 +74,7 @@ void Progress::show(std::int64_t batches_done, const Logs& logs) {
   std::fflush(stdout);
 }
 
-void Progress::end_epoch(const Logs& logs) {
+void Progress::end(const Logs& logs) {
   if (verbose_ == 0) return;
   std::string line = std::to_string(batches_) + "/" + std::to_string(batches_) + " " +
                      duration(seconds()) + described(logs);

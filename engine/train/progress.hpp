@@ -7,16 +7,17 @@
 
 namespace braid {
 
-// Progress of an epoch on standard output: a bar with the time left where a person looks on, one
-// plain line an epoch (and one every half minute) where the output is piped.
+// Progress of one pass over the data on standard output: a bar with the time left where a person
+// looks on, one plain line a pass (and one every half minute) where the output is piped.
 class Progress {
  public:
   // `verbose` as in FitOptions.
-  Progress(int verbose, int epochs, std::int64_t batches);
+  Progress(int verbose, std::int64_t batches);
 
-  void begin_epoch(int epoch);
+  // `title`: "Epoch 2/5", or empty.
+  void begin(const std::string& title);
   void show(std::int64_t batches_done, const Logs& logs);
-  void end_epoch(const Logs& logs);
+  void end(const Logs& logs);
   // Whether show() would print now: the logs need not be worked out otherwise.
   bool due(std::int64_t batches_done) const;
 
@@ -25,7 +26,6 @@ class Progress {
   double seconds() const;
 
   int verbose_;
-  int epochs_;
   std::int64_t batches_;
   bool terminal_;
   Clock::time_point start_;

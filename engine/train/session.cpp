@@ -139,7 +139,7 @@ void Session::prepare(const Bound& bound, const BatchRows& rows) {
     stage(step_.y()[i], bound.y[i], rows);
     stage(step_.weights()[i], bound.weight[i], rows);
   }
-  program_ = &step_.executor().program(infos_);
+  program_ = step_.executor().program(infos_);
 }
 
 void Session::run(const RunState& state) { workspace_.run(*program_, pointers_, state); }

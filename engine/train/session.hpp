@@ -55,7 +55,7 @@ class Session {
   std::vector<std::vector<std::byte>> buffers_;
   std::vector<std::vector<std::int64_t>>
       lengths_;  // of the ragged rows of this batch, by graph input
-  const Program* program_ = nullptr;
+  std::shared_ptr<const Program> program_;
   Workspace workspace_;
 };
 

@@ -8,6 +8,7 @@
 #include "engine/runtime/parallel.hpp"
 #include "engine/train/data_checks.hpp"
 #include "engine/train/lease.hpp"
+#include "engine/train/progress.hpp"
 
 namespace braid {
 
@@ -15,6 +16,10 @@ Trainer::Trainer(Functional& model) : model_(model), binder_(model) { model_.ini
 
 void Trainer::compile(CompileOptions options) {
   options.optimizer.check();
+  if (options.steps_per_execution < 1) {
+    throw RangeError("compile: steps_per_execution must be 1 or more, not " +
+                     std::to_string(static_cast<std::int64_t>(options.steps_per_execution)));
+  }
   auto objective = std::make_unique<Objective>(model_, options);
   std::vector<ParameterUpdate> parameters;
   for (const auto& [path, variable] : objective->trainable) {
@@ -31,6 +36,7 @@ void Trainer::compile(CompileOptions options) {
   optimizer_ = std::move(optimizer);
   parameters_ = std::move(parameters);
   batch_logs_ = std::move(logs);
+  steps_per_execution_ = options.steps_per_execution;
   seed_.reset();
 }
 
@@ -115,17 +121,21 @@ Logs Trainer::test_on_batch(const TensorDict& x, const TensorDict& y, const Batc
   Lease run = lease(Pass::evaluate, bound);
   check_values(call, run.step(), objective_.get(), model_, bound);
   RunningLogs logs(*objective_);
-  evaluate_rows(run, bound, bound.rows, logs);
+  Progress silent(0, 0);
+  evaluate_rows(run, bound, bound.rows, logs, silent);
   if (!std::isfinite(logs.last_loss())) check_finite(call, model_, bound);
   return logs.logs();
 }
 
 void Trainer::evaluate_rows(Lease& run, const Bound& bound, std::int64_t batch_size,
-                            RunningLogs& logs) {
+                            RunningLogs& logs, Progress& progress) {
+  progress.begin("");
+  std::int64_t done = 0;
   for (std::int64_t begin = 0; begin < bound.rows; begin += batch_size) {
     run.session().prepare(bound, {begin, std::min(bound.rows, begin + batch_size)});
     run.session().run({});
     logs.add(run.step(), run.session());
+    if (progress.due(++done)) progress.show(done, logs.logs());
   }
 }
 
@@ -142,17 +152,24 @@ Logs Trainer::evaluate(const TensorDict& x, const TensorDict& y, const EvaluateO
   check_values(call, run.step(), objective_.get(), model_, bound);
   check_finite(call, model_, bound);
   RunningLogs logs(*objective_);
-  evaluate_rows(run, bound, options.batch_size, logs);
-  return logs.logs();
+  Progress progress(options.verbose, (bound.rows + options.batch_size - 1) / options.batch_size);
+  evaluate_rows(run, bound, options.batch_size, logs, progress);
+  const Logs result = logs.logs();
+  progress.end(result);
+  return result;
 }
 
-TensorDict Trainer::predict(const std::string& call, const TensorDict& x, std::int64_t batch_size) {
+TensorDict Trainer::predict(const std::string& call, const TensorDict& x,
+                            const PredictOptions& options) {
   Bound bound;
   binder_.bind_inputs(call, x, bound);
   Lease run = lease(Pass::predict, bound);
   check_values(call, run.step(), nullptr, model_, bound);
   Session& session = run.session();
-  const std::int64_t batch = batch_size > 0 ? batch_size : std::max<std::int64_t>(bound.rows, 1);
+  const std::int64_t asked = options.batch_size;
+  const std::int64_t batch = asked > 0 ? asked : std::max<std::int64_t>(bound.rows, 1);
+  Progress progress(options.verbose, (bound.rows + batch - 1) / batch);
+  progress.begin("");
   const std::vector<std::string> names = model_.output_names();
   std::vector<Tensor> results(names.size());
   std::vector<std::byte*> ends(names.size());
@@ -174,7 +191,9 @@ TensorDict Trainer::predict(const std::string& call, const TensorDict& x, std::i
     session.run({});
     for (std::size_t i = 0; i < names.size(); ++i) ends[i] = session.copy_prediction(i, ends[i]);
     begin = end;
+    if (progress.due(begin / batch)) progress.show(begin / batch, {});
   } while (begin < bound.rows);
+  progress.end({});
   TensorDict predictions;
   for (std::size_t i = 0; i < names.size(); ++i) {
     const auto& source = run.step().ragged_source(i);

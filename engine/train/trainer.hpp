@@ -16,6 +16,8 @@
 
 namespace braid {
 
+class Progress;
+
 // What makes a graph of layers a model in use: its step graphs, the objective and the optimizer of
 // compile(), and the runs.
 class Trainer {
@@ -29,8 +31,8 @@ class Trainer {
   Logs evaluate(const TensorDict& x, const TensorDict& y, const EvaluateOptions& options);
   Logs train_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options);
   Logs test_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options);
-  // `batch_size` 0: all rows at once.
-  TensorDict predict(const std::string& call, const TensorDict& x, std::int64_t batch_size);
+  // With a batch_size of 0 all rows at once.
+  TensorDict predict(const std::string& call, const TensorDict& x, const PredictOptions& options);
 
   OptimizerState* optimizer() { return optimizer_.get(); }
   const Objective* objective() const { return objective_.get(); }
@@ -61,7 +63,8 @@ class Trainer {
   void train_step(const std::string& call, Lease& lease, const Bound& bound, RunningLogs& logs,
                   bool data_checked);
   void update(const StepGraph& step, const Session& session);
-  void evaluate_rows(Lease& lease, const Bound& bound, std::int64_t batch_size, RunningLogs& logs);
+  void evaluate_rows(Lease& lease, const Bound& bound, std::int64_t batch_size, RunningLogs& logs,
+                     Progress& progress);
 
   Functional& model_;
   Binder binder_;
@@ -69,6 +72,7 @@ class Trainer {
   std::unique_ptr<OptimizerState> optimizer_;
   std::unique_ptr<RunningLogs> batch_logs_;
   std::vector<ParameterUpdate> parameters_;
+  std::int64_t steps_per_execution_ = 1;
   std::optional<std::uint64_t>
       seed_;  // of shuffles and dropout; stays for a fit that goes on from an earlier one
   std::mutex mutex_;

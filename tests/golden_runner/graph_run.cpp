@@ -52,7 +52,8 @@ std::vector<Numbers> GraphRun::execute(const std::vector<Value>& outputs) const 
     pointers.push_back(tensor.raw());
   }
   Executor executor(graph_, outputs);
-  const Program& program = executor.program(infos);
+  const auto planned = executor.program(infos);
+  const Program& program = *planned;
   const Executor::Loan workspace = executor.borrow();
   workspace->run(program, pointers);
   std::vector<Numbers> results;
