@@ -3,13 +3,17 @@
 #include <braid/activation_function.hpp>
 #include <braid/callbacks.hpp>
 #include <braid/count.hpp>
+#include <braid/csv.hpp>
+#include <braid/dataset.hpp>
 #include <braid/device.hpp>
 #include <braid/error.hpp>
 #include <braid/history.hpp>
+#include <braid/idx.hpp>
 #include <braid/initializer.hpp>
 #include <braid/layers.hpp>
 #include <braid/losses.hpp>
 #include <braid/model.hpp>
+#include <braid/npz.hpp>
 #include <braid/optimizer.hpp>
 #include <braid/random.hpp>
 #include <braid/regularizer.hpp>
@@ -17,3 +21,4 @@
 #include <braid/shape.hpp>
 #include <braid/symbolic.hpp>
 #include <braid/tensor.hpp>
+#include <braid/vectorizer.hpp>

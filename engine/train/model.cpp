@@ -78,6 +78,14 @@ History Model::fit(const TensorDict& x, const TensorDict& y, FitOptions options)
   return functional().trainer().fit(x, y, options);
 }
 
+History Model::fit(const Dataset& data, FitOptions options) {
+  return fit(data.x(), data.y(), std::move(options));
+}
+
+Logs Model::evaluate(const Dataset& data, EvaluateOptions options) {
+  return evaluate(data.x(), data.y(), std::move(options));
+}
+
 Logs Model::evaluate(const TensorDict& x, const TensorDict& y, EvaluateOptions options) {
   build_from_data(functional(), x);
   return functional().trainer().evaluate(x, y, options);

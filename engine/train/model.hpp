@@ -9,6 +9,7 @@
 
 #include <braid/callbacks.hpp>
 #include <braid/count.hpp>
+#include <braid/dataset.hpp>
 #include <braid/history.hpp>
 #include <braid/losses.hpp>
 #include <braid/optimizer.hpp>
@@ -120,7 +121,9 @@ class Model : public Layer {
   // NameError, ShapeError, DTypeError, RangeError (ids, labels), NumericError (NaN, infinity), each
   // with names and places.
   History fit(const TensorDict& x, const TensorDict& y, FitOptions options = {});
+  History fit(const Dataset& data, FitOptions options = {});
   Logs evaluate(const TensorDict& x, const TensorDict& y, EvaluateOptions options = {});
+  Logs evaluate(const Dataset& data, EvaluateOptions options = {});
   // Safe from several threads at once.
   TensorDict predict(const TensorDict& x, PredictOptions options = {}) const;
   Logs train_on_batch(const TensorDict& x, const TensorDict& y, BatchOptions options = {});
