@@ -6,14 +6,14 @@ namespace braid::kernels {
 // Keras's activation functions that act on each element alone.
 enum class ActivationKind : std::uint8_t {
   linear,
-  relu,          // a = negative_slope, b = max_value (infinity: none), c = threshold
-  leaky_relu,    // a = slope
+  relu,        // a = negative_slope, b = max_value (infinity: none), c = threshold
+  leaky_relu,  // a = slope
   relu6,
-  elu,           // a = alpha
+  elu,  // a = alpha
   selu,
-  celu,          // a = alpha
-  gelu,          // exact, by erf
-  gelu_tanh,     // the tanh approximation
+  celu,       // a = alpha
+  gelu,       // exact, by erf
+  gelu_tanh,  // the tanh approximation
   silu,
   softplus,
   softsign,
@@ -32,8 +32,8 @@ struct Activation {
   float c = 0;
 };
 
-// True where the derivative can be had from the output alone (relu with defaults, tanh, sigmoid, ...), so that the input
-// need not be kept.
+// True where the derivative can be had from the output alone (relu with defaults, tanh, sigmoid,
+// ...), so that the input need not be kept.
 constexpr bool gradient_from_output(const Activation& f) {
   switch (f.kind) {
     case ActivationKind::linear:

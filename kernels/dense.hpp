@@ -4,12 +4,13 @@
 
 namespace braid::kernels {
 
-// out = activation(in . kernel + bias). The order of summation over K depends on K alone, never on the number of rows.
+// out = activation(in . kernel + bias). The order of summation over K depends on K alone, never on
+// the number of rows.
 struct DenseForward {
-  Matrix<const float> in;        // [N, K]  read; may be a column slice
-  Matrix<const float> kernel;    // [K, M]  read
-  const float* bias = nullptr;   // [M]     read; may be absent
-  Matrix<float> out;             // [N, M]  overwritten; may be a column slice
+  Matrix<const float> in;       // [N, K]  read; may be a column slice
+  Matrix<const float> kernel;   // [K, M]  read
+  const float* bias = nullptr;  // [M]     read; may be absent
+  Matrix<float> out;            // [N, M]  overwritten; may be a column slice
   Activation activation;
 };
 BRAID_KERNEL(DenseForward)
@@ -23,8 +24,8 @@ struct DenseInputGradient {
 };
 BRAID_KERNEL(DenseInputGradient)
 
-// kernel_grad = in^T . out_grad and bias_grad[m] = sum_n out_grad[n, m], in the order of n; with `accumulate` both are
-// added to what is there.
+// kernel_grad = in^T . out_grad and bias_grad[m] = sum_n out_grad[n, m], in the order of n; with
+// `accumulate` both are added to what is there.
 struct DenseWeightGradient {
   Matrix<const float> in;        // [N, K]  read
   Matrix<const float> out_grad;  // [N, M]  read

@@ -50,7 +50,8 @@ void run(const DenseInputGradient& args) {
 }
 
 void run(const DenseWeightGradient& args) {
-  if (args.kernel_grad) product_transposed_a(args.in, args.out_grad, args.kernel_grad, args.accumulate);
+  if (args.kernel_grad)
+    product_transposed_a(args.in, args.out_grad, args.kernel_grad, args.accumulate);
   if (args.bias_grad == nullptr) return;
   const std::int64_t columns = args.out_grad.columns;
   if (!args.accumulate) {

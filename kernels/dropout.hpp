@@ -3,9 +3,10 @@
 
 namespace braid::kernels {
 
-// out[n, c] = in[n, c] / (1 - rate) with probability 1 - rate, else 0; rate 1 gives zeros. Element (first_row + n) *
-// columns + c decides by its own Philox number under (seed, step), so the same elements fall in every split of the rows,
-// and the backward pass is the same call on the gradient. A shared mask (Keras's noise_shape) is left to callers.
+// out[n, c] = in[n, c] / (1 - rate) with probability 1 - rate, else 0; rate 1 gives zeros. Element
+// (first_row + n) * columns + c decides by its own Philox number under (seed, step), so the same
+// elements fall in every split of the rows, and the backward pass is the same call on the gradient.
+// A shared mask (Keras's noise_shape) is left to callers.
 struct Dropout {
   Matrix<const float> in;  // [N, C]  read
   Matrix<float> out;       // [N, C]  overwritten; may be `in`

@@ -7,13 +7,13 @@ struct Four {
   std::uint32_t value[4];
 };
 
-// Philox4x32-10; the same numbers as engine/core/random.hpp, whose constexpr functions must not be shared between
-// instruction sets.
+// Philox4x32-10; the same numbers as engine/core/random.hpp, whose constexpr functions must not be
+// shared between instruction sets.
 inline Four philox_block(std::uint64_t key, std::uint64_t high, std::uint64_t low) {
   auto key_a = static_cast<std::uint32_t>(key);
   auto key_b = static_cast<std::uint32_t>(key >> 32);
-  Four c{{static_cast<std::uint32_t>(low), static_cast<std::uint32_t>(low >> 32), static_cast<std::uint32_t>(high),
-          static_cast<std::uint32_t>(high >> 32)}};
+  Four c{{static_cast<std::uint32_t>(low), static_cast<std::uint32_t>(low >> 32),
+          static_cast<std::uint32_t>(high), static_cast<std::uint32_t>(high >> 32)}};
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t a = std::uint64_t{0xD2511F53U} * c.value[0];
     const std::uint64_t b = std::uint64_t{0xCD9E8D57U} * c.value[2];

@@ -3,7 +3,8 @@
 
 namespace braid::kernels {
 
-// An operand of up to kMaxAxes axes with a stride (in elements) for each; stride 0 repeats along that axis.
+// An operand of up to kMaxAxes axes with a stride (in elements) for each; stride 0 repeats along
+// that axis.
 constexpr int kMaxAxes = 6;
 template <class T>
 struct Strided {
@@ -14,9 +15,9 @@ struct Strided {
 
 enum class BinaryKind : std::uint8_t { add, subtract, multiply, divide, maximum, minimum };
 
-// out[i] = a[i] op b[i] over `extent` with broadcasting. A mask (absent: all valid) names the valid elements of its
-// operand: multiply takes 1 for an invalid element, maximum and minimum take the other operand (the first, if both are
-// invalid); the other kinds have none.
+// out[i] = a[i] op b[i] over `extent` with broadcasting. A mask (absent: all valid) names the valid
+// elements of its operand: multiply takes 1 for an invalid element, maximum and minimum take the
+// other operand (the first, if both are invalid); the other kinds have none.
 struct BinaryForward {
   Strided<const float> a;              // read
   Strided<const float> b;              // read
@@ -28,15 +29,17 @@ struct BinaryForward {
 };
 BRAID_KERNEL(BinaryForward)
 
-// Gradient of one operand: `self_grad`, summed over the axes along which self was repeated (its stride is 0 there, so
-// sums go to one element, in index order). At a tie of maximum and minimum each side gets half.
+// Gradient of one operand: `self_grad`, summed over the axes along which self was repeated (its
+// stride is 0 there, so sums go to one element, in index order). At a tie of maximum and minimum
+// each side gets half.
 struct BinaryBackward {
   Strided<const float> self;               // read; absent where the kind needs no values
   Strided<const float> other;              // read; absent where the kind needs no values
   Strided<const std::uint8_t> self_mask;   // read; may be absent
   Strided<const std::uint8_t> other_mask;  // read; may be absent
   Strided<const float> out_grad;           // read
-  Strided<float> self_grad;                // overwritten with sums (zeroed by the kernel first, unless accumulate)
+  Strided<float>
+      self_grad;  // overwritten with sums (zeroed by the kernel first, unless accumulate)
   std::int64_t extent[kMaxAxes] = {1, 1, 1, 1, 1, 1};
   BinaryKind kind = BinaryKind::add;
   bool self_is_first = true;  // self is `a` of the forward pass
@@ -62,7 +65,8 @@ struct Sum {
 };
 BRAID_KERNEL(Sum)
 
-// out[n, c] = in[n, c] * row_factor[n] * scale; an absent row_factor counts as 1, and *scalar (absent: 1) multiplies too.
+// out[n, c] = in[n, c] * row_factor[n] * scale; an absent row_factor counts as 1, and *scalar
+// (absent: 1) multiplies too.
 struct ScaleRows {
   Matrix<const float> in;          // [N, C]  read
   Matrix<const float> row_factor;  // [N, 1]  read; may be absent
@@ -98,12 +102,13 @@ BRAID_KERNEL(ToFloat)
 
 // out[i] = (int32) in[i], towards zero, as Keras casts ids that come as floats.
 struct FloatToIds {
-  Matrix<const float> in;   // [N, C]  read
+  Matrix<const float> in;    // [N, C]  read
   Matrix<std::int32_t> out;  // [N, C]  overwritten
 };
 BRAID_KERNEL(FloatToIds)
 
-// out[c] (+)= sum over the rows of in[n, c], in the order of n; with `square` of in^2, with `absolute` of |in|.
+// out[c] (+)= sum over the rows of in[n, c], in the order of n; with `square` of in^2, with
+// `absolute` of |in|.
 struct SumRows {
   Matrix<const float> in;  // [N, C]  read
   Matrix<float> out;       // [1, C]  overwritten, or added to
@@ -123,7 +128,8 @@ struct SumAll {
 };
 BRAID_KERNEL(SumAll)
 
-// out (+)= l1 * sign(w) + 2 * l2 * w, scaled by *scale (absent: 1): the gradient of l1 * sum|w| + l2 * sum w^2.
+// out (+)= l1 * sign(w) + 2 * l2 * w, scaled by *scale (absent: 1): the gradient of l1 * sum|w| +
+// l2 * sum w^2.
 struct PenaltyGradient {
   Matrix<const float> weight;    // [N, C]  read
   Matrix<float> out;             // [N, C]  overwritten, or added to

@@ -6,7 +6,8 @@
 namespace braid::kernels {
 namespace {
 
-// Calls body(a, b, ...) with the offsets of one innermost row for every combination of the outer axes.
+// Calls body(a, b, ...) with the offsets of one innermost row for every combination of the outer
+// axes.
 template <class Body>
 inline void for_rows(const std::int64_t (&extent)[kMaxAxes], const Body& body) {
   std::int64_t at[kMaxAxes] = {};
@@ -62,7 +63,8 @@ inline void with_binary(BinaryKind kind, const Body& body) {
 }
 
 // d out / d self.
-inline float slope(BinaryKind kind, bool first, float self, float other, bool self_valid, bool other_valid) {
+inline float slope(BinaryKind kind, bool first, float self, float other, bool self_valid,
+                   bool other_valid) {
   switch (kind) {
     case BinaryKind::add: return 1;
     case BinaryKind::subtract: return first ? 1.0F : -1.0F;
@@ -107,7 +109,8 @@ void run(const BinaryForward& args) {
 #pragma GCC ivdep
         for (std::int64_t i = 0; i < length; ++i) out[i] = combine<kind>(a[i], b[i]);
       } else {
-        for (std::int64_t i = 0; i < length; ++i) out[i] = combine<kind>(a[i * a_step], b[i * b_step]);
+        for (std::int64_t i = 0; i < length; ++i)
+          out[i] = combine<kind>(a[i * a_step], b[i * b_step]);
       }
     });
   });
@@ -132,10 +135,12 @@ void run(const BinaryBackward& args) {
     float* grad = row_of(target, at);
     for (std::int64_t i = 0; i < length; ++i) {
       const bool self_valid = !args.self_mask || self_mask[i * args.self_mask.stride[kLast]] != 0;
-      const bool other_valid = !args.other_mask || other_mask[i * args.other_mask.stride[kLast]] != 0;
+      const bool other_valid =
+          !args.other_mask || other_mask[i * args.other_mask.stride[kLast]] != 0;
       grad[i * target.stride[kLast]] +=
-          out_grad[i * args.out_grad.stride[kLast]] * slope(args.kind, args.self_is_first, self[i * args.self.stride[kLast]],
-                                                            other[i * args.other.stride[kLast]], self_valid, other_valid);
+          out_grad[i * args.out_grad.stride[kLast]] *
+          slope(args.kind, args.self_is_first, self[i * args.self.stride[kLast]],
+                other[i * args.other.stride[kLast]], self_valid, other_valid);
     }
   });
 }
@@ -180,7 +185,8 @@ void run(const ScaleRows& args) {
 void run(const CopyRows& args) {
   if (args.in.packed() && args.out.packed()) {
     if (args.in.rows * args.in.columns > 0) {
-      std::memcpy(args.out.data, args.in.data, static_cast<std::size_t>(args.in.rows * args.in.columns));
+      std::memcpy(args.out.data, args.in.data,
+                  static_cast<std::size_t>(args.in.rows * args.in.columns));
     }
     return;
   }
@@ -199,7 +205,8 @@ void run(const Fill& args) {
 void run(const ToFloat& args) {
   switch (args.type) {
     case ElementType::float32:
-      if (args.count > 0) std::memcpy(args.out, args.in, static_cast<std::size_t>(args.count) * sizeof(float));
+      if (args.count > 0)
+        std::memcpy(args.out, args.in, static_cast<std::size_t>(args.count) * sizeof(float));
       break;
     case ElementType::int32:
       for (std::int64_t i = 0; i < args.count; ++i) {

@@ -11,19 +11,19 @@ struct EmbeddingForward {
 };
 BRAID_KERNEL(EmbeddingForward)
 
-// Sorts positions by id, stably: order[segments[v]] .. order[segments[v + 1] - 1] are the positions n with ids[n] = v, in
-// the order of n, leaving out positions that `mask` calls invalid.
+// Sorts positions by id, stably: order[segments[v]] .. order[segments[v + 1] - 1] are the positions
+// n with ids[n] = v, in the order of n, leaving out positions that `mask` calls invalid.
 struct EmbeddingSort {
-  Matrix<const std::int32_t> ids;   // [B, T]   read
-  Matrix<const std::uint8_t> mask;  // [B, T]   read; may be absent
+  Matrix<const std::int32_t> ids;    // [B, T]   read
+  Matrix<const std::uint8_t> mask;   // [B, T]   read; may be absent
   std::int32_t* order = nullptr;     // [B * T]  overwritten
   std::int32_t* segments = nullptr;  // [V + 1]  overwritten
   std::int64_t vocabulary = 0;
 };
 BRAID_KERNEL(EmbeddingSort)
 
-// table_grad[v, e] = sum of out_grad[n, e] over all n with ids[n] = v, in the order of n, for first <= v < last; rows that
-// no id names become 0.
+// table_grad[v, e] = sum of out_grad[n, e] over all n with ids[n] = v, in the order of n, for first
+// <= v < last; rows that no id names become 0.
 struct EmbeddingBackward {
   const std::int32_t* order = nullptr;     // [B * T]     read
   const std::int32_t* segments = nullptr;  // [V + 1]     read

@@ -17,7 +17,9 @@ void run(const EmbeddingForward& args) {
 
 void run(const EmbeddingSort& args) {
   for (std::int64_t v = 0; v <= args.vocabulary; ++v) args.segments[v] = 0;
-  const auto counts = [&](std::int64_t b, std::int64_t t) { return !args.mask || args.mask.row(b)[t] != 0; };
+  const auto counts = [&](std::int64_t b, std::int64_t t) {
+    return !args.mask || args.mask.row(b)[t] != 0;
+  };
   // Counting sort: segment v counts in entry v, then starts there, then ends up one entry further.
   for (std::int64_t b = 0; b < args.ids.rows; ++b) {
     for (std::int64_t t = 0; t < args.ids.columns; ++t) {
@@ -33,7 +35,8 @@ void run(const EmbeddingSort& args) {
   for (std::int64_t b = 0; b < args.ids.rows; ++b) {
     for (std::int64_t t = 0; t < args.ids.columns; ++t) {
       if (!counts(b, t)) continue;
-      args.order[args.segments[args.ids.row(b)[t]]++] = static_cast<std::int32_t>(b * args.ids.columns + t);
+      args.order[args.segments[args.ids.row(b)[t]]++] =
+          static_cast<std::int32_t>(b * args.ids.columns + t);
     }
   }
   // Each entry now holds the end of its segment, which is the start of the next.

@@ -32,7 +32,8 @@ inline float function_of(float x, const Activation& f) {
   if constexpr (kind == ActivationKind::leaky_relu) return x >= 0.0F ? x : f.a * x;
   if constexpr (kind == ActivationKind::relu6) return x < 0.0F ? 0.0F : (x > 6.0F ? 6.0F : x);
   if constexpr (kind == ActivationKind::elu) return x > 0.0F ? x : f.a * expm1_of(x);
-  if constexpr (kind == ActivationKind::selu) return kSeluScale * (x > 0.0F ? x : kSeluAlpha * expm1_of(x));
+  if constexpr (kind == ActivationKind::selu)
+    return kSeluScale * (x > 0.0F ? x : kSeluAlpha * expm1_of(x));
   if constexpr (kind == ActivationKind::celu) return x > 0.0F ? x : f.a * expm1_of(x / f.a);
   if constexpr (kind == ActivationKind::gelu) return 0.5F * x * std::erfc(-x * kInverseRootTwo);
   if constexpr (kind == ActivationKind::gelu_tanh) {
@@ -49,7 +50,8 @@ inline float function_of(float x, const Activation& f) {
   if constexpr (kind == ActivationKind::exponential) return vector_exp(x);
 }
 
-// The derivative; x is the input, or, where gradient_from_output, y the output (the other one is not read).
+// The derivative; x is the input, or, where gradient_from_output, y the output (the other one is
+// not read).
 template <ActivationKind kind>
 inline float derivative_of(float x, float y, const Activation& f) {
   if constexpr (kind == ActivationKind::linear) return 1.0F;
@@ -61,14 +63,17 @@ inline float derivative_of(float x, float y, const Activation& f) {
   if constexpr (kind == ActivationKind::leaky_relu) return x >= 0.0F ? 1.0F : f.a;
   if constexpr (kind == ActivationKind::relu6) return y > 0.0F && y < 6.0F ? 1.0F : 0.0F;
   if constexpr (kind == ActivationKind::elu) return x > 0.0F ? 1.0F : f.a * vector_exp(x);
-  if constexpr (kind == ActivationKind::selu) return kSeluScale * (x > 0.0F ? 1.0F : kSeluAlpha * vector_exp(x));
+  if constexpr (kind == ActivationKind::selu)
+    return kSeluScale * (x > 0.0F ? 1.0F : kSeluAlpha * vector_exp(x));
   if constexpr (kind == ActivationKind::celu) return x > 0.0F ? 1.0F : vector_exp(x / f.a);
   if constexpr (kind == ActivationKind::gelu) {
-    return 0.5F * std::erfc(-x * kInverseRootTwo) + x * kInverseRootTwoPi * vector_exp(-0.5F * x * x);
+    return 0.5F * std::erfc(-x * kInverseRootTwo) +
+           x * kInverseRootTwoPi * vector_exp(-0.5F * x * x);
   }
   if constexpr (kind == ActivationKind::gelu_tanh) {
     const float t = vector_tanh(kGeluFactor * (x + 0.044715F * x * x * x));
-    return 0.5F * (1.0F + t) + 0.5F * x * (1.0F - t * t) * kGeluFactor * (1.0F + 3.0F * 0.044715F * x * x);
+    return 0.5F * (1.0F + t) +
+           0.5F * x * (1.0F - t * t) * kGeluFactor * (1.0F + 3.0F * 0.044715F * x * x);
   }
   if constexpr (kind == ActivationKind::silu) {
     const float s = vector_sigmoid(x);
@@ -85,7 +90,8 @@ inline float derivative_of(float x, float y, const Activation& f) {
   }
   if constexpr (kind == ActivationKind::tanh) return 1.0F - y * y;
   if constexpr (kind == ActivationKind::sigmoid) return y * (1.0F - y);
-  if constexpr (kind == ActivationKind::hard_sigmoid) return x > -3.0F && x < 3.0F ? 1.0F / 6.0F : 0.0F;
+  if constexpr (kind == ActivationKind::hard_sigmoid)
+    return x > -3.0F && x < 3.0F ? 1.0F / 6.0F : 0.0F;
   if constexpr (kind == ActivationKind::hard_silu) {
     return x >= 3.0F ? 1.0F : (x <= -3.0F ? 0.0F : x / 3.0F + 0.5F);
   }
@@ -111,9 +117,11 @@ inline void with_kind(ActivationKind kind, const Body& body) {
     case ActivationKind::mish: return body.template operator()<ActivationKind::mish>();
     case ActivationKind::tanh: return body.template operator()<ActivationKind::tanh>();
     case ActivationKind::sigmoid: return body.template operator()<ActivationKind::sigmoid>();
-    case ActivationKind::hard_sigmoid: return body.template operator()<ActivationKind::hard_sigmoid>();
+    case ActivationKind::hard_sigmoid:
+      return body.template operator()<ActivationKind::hard_sigmoid>();
     case ActivationKind::hard_silu: return body.template operator()<ActivationKind::hard_silu>();
-    case ActivationKind::exponential: return body.template operator()<ActivationKind::exponential>();
+    case ActivationKind::exponential:
+      return body.template operator()<ActivationKind::exponential>();
   }
 }
 

@@ -13,7 +13,8 @@ Backend detect() {
     for (Backend backend : {Backend::avx512, Backend::avx2, Backend::portable}) {
       if (std::string(wish) != name_of(backend)) continue;
       if (!is_supported(backend)) {
-        throw DeviceError("BRAID_CPU=" + std::string(wish) + ": this processor lacks these instructions");
+        throw DeviceError("BRAID_CPU=" + std::string(wish) +
+                          ": this processor lacks these instructions");
       }
       return backend;
     }

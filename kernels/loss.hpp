@@ -3,26 +3,28 @@
 
 namespace braid::kernels {
 
-// Losses of each row before any reduction, in Keras's formulas (y true, p predicted; clip keeps p in [1e-7, 1 - 1e-7]).
+// Losses of each row before any reduction, in Keras's formulas (y true, p predicted; clip keeps p
+// in [1e-7, 1 - 1e-7]).
 enum class LossKind : std::uint8_t {
-  mean_squared_error,                // mean (y - p)^2
-  mean_absolute_error,               // mean |y - p|; derivative 0 at 0
-  huber,                             // mean of 0.5 e^2 where |e| <= delta, else delta |e| - 0.5 delta^2
-  mean_absolute_percentage_error,    // mean 100 |y - p| / max(|y|, 1e-7)
-  mean_squared_logarithmic_error,    // mean (log(max(p, 1e-7) + 1) - log(max(y, 1e-7) + 1))^2
-  log_cosh,                          // mean e + softplus(-2 e) - log 2, e = p - y
-  poisson,                           // mean p - y log(p + 1e-7)
-  kl_divergence,                     // sum y log(y / p), both clipped to [1e-7, 1]
-  binary_crossentropy,               // mean -(y log q + (1 - y) log(1 - q)), q = clip(p); y smoothed towards 1/2
-  categorical_crossentropy,          // -sum y log clip(p / sum p); y smoothed towards 1 / C
-  sparse_categorical_crossentropy,   // clip(p), log, softmax crossentropy of that with the label
+  mean_squared_error,   // mean (y - p)^2
+  mean_absolute_error,  // mean |y - p|; derivative 0 at 0
+  huber,                // mean of 0.5 e^2 where |e| <= delta, else delta |e| - 0.5 delta^2
+  mean_absolute_percentage_error,  // mean 100 |y - p| / max(|y|, 1e-7)
+  mean_squared_logarithmic_error,  // mean (log(max(p, 1e-7) + 1) - log(max(y, 1e-7) + 1))^2
+  log_cosh,                        // mean e + softplus(-2 e) - log 2, e = p - y
+  poisson,                         // mean p - y log(p + 1e-7)
+  kl_divergence,                   // sum y log(y / p), both clipped to [1e-7, 1]
+  binary_crossentropy,  // mean -(y log q + (1 - y) log(1 - q)), q = clip(p); y smoothed towards 1/2
+  categorical_crossentropy,         // -sum y log clip(p / sum p); y smoothed towards 1 / C
+  sparse_categorical_crossentropy,  // clip(p), log, softmax crossentropy of that with the label
 };
 
 struct LossRule {
   LossKind kind = LossKind::mean_squared_error;
-  bool from_logits = false;    // the three crossentropies: p holds logits; stable forms, gradient p - y, no clipping
-  float label_smoothing = 0;   // not of the sparse kind
-  float delta = 1;             // huber
+  bool from_logits =
+      false;  // the three crossentropies: p holds logits; stable forms, gradient p - y, no clipping
+  float label_smoothing = 0;  // not of the sparse kind
+  float delta = 1;            // huber
   bool has_ignore_class = false;
   std::int32_t ignore_class = 0;  // sparse: rows with this label have loss and gradient 0
 };
@@ -30,31 +32,34 @@ struct LossRule {
 // values[n] = loss of row n.
 struct LossForward {
   LossRule rule;
-  Matrix<const float> truth;           // [N, C]  read; absent for the sparse kind
-  Matrix<const std::int32_t> labels;   // [N, 1]  read; the sparse kind only, 0 <= label < C (or ignore_class)
-  Matrix<const float> predicted;       // [N, C]  read: probabilities, values or logits
-  Matrix<float> values;                // [N, 1]  overwritten
-  Matrix<float> probabilities;         // [N, C]  overwritten with softmax or sigmoid of the logits; absent if not wanted;
-                                       //         crossentropies from logits only
+  Matrix<const float> truth;  // [N, C]  read; absent for the sparse kind
+  Matrix<const std::int32_t>
+      labels;  // [N, 1]  read; the sparse kind only, 0 <= label < C (or ignore_class)
+  Matrix<const float> predicted;  // [N, C]  read: probabilities, values or logits
+  Matrix<float> values;           // [N, 1]  overwritten
+  Matrix<float> probabilities;  // [N, C]  overwritten with softmax or sigmoid of the logits; absent
+                                // if not wanted;
+                                //         crossentropies from logits only
 };
 BRAID_KERNEL(LossForward)
 
 // predicted_grad[n, c] = value_grad[n] * d values[n] / d predicted[n, c].
 struct LossBackward {
   LossRule rule;
-  Matrix<const float> truth;           // as in LossForward
+  Matrix<const float> truth;  // as in LossForward
   Matrix<const std::int32_t> labels;
-  Matrix<const float> predicted;       // [N, C]  read
-  Matrix<const float> probabilities;   // [N, C]  read; those of LossForward; absent: computed again where needed
-  Matrix<const float> value_grad;      // [N, 1]  read; absent: 1 everywhere
-  const float* scalar = nullptr;       // one value that multiplies every gradient; absent: 1
-  float scale = 1;                     // another constant factor
-  Matrix<float> predicted_grad;        // [N, C]  overwritten
+  Matrix<const float> predicted;  // [N, C]  read
+  Matrix<const float>
+      probabilities;  // [N, C]  read; those of LossForward; absent: computed again where needed
+  Matrix<const float> value_grad;  // [N, 1]  read; absent: 1 everywhere
+  const float* scalar = nullptr;   // one value that multiplies every gradient; absent: 1
+  float scale = 1;                 // another constant factor
+  Matrix<float> predicted_grad;    // [N, C]  overwritten
 };
 BRAID_KERNEL(LossBackward)
 
-// sums[0] (+)= sum_n value[n] * weight[n], sums[1] (+)= sum_n weight[n]; an absent weight is 1 everywhere. Accumulated in
-// double in the order of n, rounded once.
+// sums[0] (+)= sum_n value[n] * weight[n], sums[1] (+)= sum_n weight[n]; an absent weight is 1
+// everywhere. Accumulated in double in the order of n, rounded once.
 struct WeightedSum {
   Matrix<const float> value;   // [N, 1]  read
   Matrix<const float> weight;  // [N, 1]  read; may be absent

@@ -4,12 +4,14 @@
 
 namespace braid::kernels {
 
-// A whole masked LSTM over time (Hochreiter and Schmidhuber, 1997; Keras's gates i, f, g, o), for B rows of T steps:
-//   z = x[t] . kernel + h . recurrent + bias;  i, f, o = recurrent_activation(z_i, z_f, z_o), g = activation(z_g)
-//   c = f * c + i * g;  h = o * activation(c)
-// A masked step leaves h, c and the row's output as they were (the output before the first valid step is 0, or h0 where an
-// initial state is given); any mask pattern is allowed, and masked steps cost nothing. With go_backwards steps run from
-// T - 1 to 0, and sequence[0] is the first one processed.
+// A whole masked LSTM over time (Hochreiter and Schmidhuber, 1997; Keras's gates i, f, g, o), for B
+// rows of T steps:
+//   z = x[t] . kernel + h . recurrent + bias;  i, f, o = recurrent_activation(z_i, z_f, z_o), g =
+//   activation(z_g) c = f * c + i * g;  h = o * activation(c)
+// A masked step leaves h, c and the row's output as they were (the output before the first valid
+// step is 0, or h0 where an initial state is given); any mask pattern is allowed, and masked steps
+// cost nothing. With go_backwards steps run from T - 1 to 0, and sequence[0] is the first one
+// processed.
 struct LstmShape {
   std::int64_t rows = 0;      // B
   std::int64_t steps = 0;     // T
@@ -17,8 +19,8 @@ struct LstmShape {
   std::int64_t units = 0;     // H
 };
 
-// Floats that one row keeps from the forward to the backward pass. The layout inside belongs to the kernel and may span
-// the rows of one call: backward must be called with the same rows as forward.
+// Floats that one row keeps from the forward to the backward pass. The layout inside belongs to the
+// kernel and may span the rows of one call: backward must be called with the same rows as forward.
 std::int64_t lstm_saved_per_row(const LstmShape& shape);
 // Bytes of scratch memory (64-byte aligned) that one call needs.
 std::int64_t lstm_forward_scratch(const LstmShape& shape);
@@ -26,31 +28,33 @@ std::int64_t lstm_backward_scratch(const LstmShape& shape);
 
 struct LstmForward {
   LstmShape shape;
-  Matrix<const float> in;               // [B * T, E]  read; absent where ids and table are given
-  Matrix<const std::int32_t> ids;       // [B, T]      read; input row t of row b is table[ids[b, t]]
-  Matrix<const float> table;            // [V, E]      read
-  Matrix<const std::uint8_t> mask;      // [B, T]      read; absent: every step is valid
-  Matrix<const float> kernel;           // [E, 4H]     read
-  Matrix<const float> recurrent;        // [H, 4H]     read
-  const float* bias = nullptr;          // [4H]        read; may be absent
-  Matrix<const float> initial_h;        // [B, H]      read; absent: 0
-  Matrix<const float> initial_c;        // [B, H]      read; absent: 0
-  Matrix<float> sequence;               // [B * T, H]  overwritten; absent if not wanted
-  Matrix<float> last_output;            // [B, H]      overwritten; the output after the last step; absent if not wanted
-  Matrix<float> last_h;                 // [B, H]      overwritten; absent if not wanted
-  Matrix<float> last_c;                 // [B, H]      overwritten; absent if not wanted
-  float* saved = nullptr;               // [B * lstm_saved_per_row]  overwritten; absent when only predicting
-  void* scratch = nullptr;              // lstm_forward_scratch bytes
+  Matrix<const float> in;           // [B * T, E]  read; absent where ids and table are given
+  Matrix<const std::int32_t> ids;   // [B, T]      read; input row t of row b is table[ids[b, t]]
+  Matrix<const float> table;        // [V, E]      read
+  Matrix<const std::uint8_t> mask;  // [B, T]      read; absent: every step is valid
+  Matrix<const float> kernel;       // [E, 4H]     read
+  Matrix<const float> recurrent;    // [H, 4H]     read
+  const float* bias = nullptr;      // [4H]        read; may be absent
+  Matrix<const float> initial_h;    // [B, H]      read; absent: 0
+  Matrix<const float> initial_c;    // [B, H]      read; absent: 0
+  Matrix<float> sequence;           // [B * T, H]  overwritten; absent if not wanted
+  Matrix<float>
+      last_output;  // [B, H]      overwritten; the output after the last step; absent if not wanted
+  Matrix<float> last_h;     // [B, H]      overwritten; absent if not wanted
+  Matrix<float> last_c;     // [B, H]      overwritten; absent if not wanted
+  float* saved = nullptr;   // [B * lstm_saved_per_row]  overwritten; absent when only predicting
+  void* scratch = nullptr;  // lstm_forward_scratch bytes
   Activation activation{ActivationKind::tanh};
   Activation recurrent_activation{ActivationKind::sigmoid};
   bool go_backwards = false;
 };
 BRAID_KERNEL(LstmForward)
 
-// Gradients of everything, from those of the outputs. Weight gradients are added over rows and steps in a fixed order.
+// Gradients of everything, from those of the outputs. Weight gradients are added over rows and
+// steps in a fixed order.
 struct LstmBackward {
   LstmShape shape;
-  Matrix<const float> in;               // as in LstmForward
+  Matrix<const float> in;  // as in LstmForward
   Matrix<const std::int32_t> ids;
   Matrix<const float> table;
   Matrix<const std::uint8_t> mask;
@@ -58,22 +62,22 @@ struct LstmBackward {
   Matrix<const float> recurrent;
   Matrix<const float> initial_h;
   Matrix<const float> initial_c;
-  const float* saved = nullptr;         // what the forward pass left
-  Matrix<const float> sequence_grad;    // [B * T, H]  read; absent: 0
-  Matrix<const float> last_output_grad; // [B, H]      read; absent: 0
-  Matrix<const float> last_h_grad;      // [B, H]      read; absent: 0
-  Matrix<const float> last_c_grad;      // [B, H]      read; absent: 0
-  Matrix<float> in_grad;                // [B * T, E]  overwritten, 0 at masked steps; absent if not wanted
-  Matrix<float> kernel_grad;            // [E, 4H]     overwritten, or added to; absent if not wanted
-  Matrix<float> recurrent_grad;         // [H, 4H]     overwritten, or added to; absent if not wanted
-  float* bias_grad = nullptr;           // [4H]        overwritten, or added to; absent if not wanted
-  Matrix<float> initial_h_grad;         // [B, H]      overwritten; absent if not wanted
-  Matrix<float> initial_c_grad;         // [B, H]      overwritten; absent if not wanted
-  void* scratch = nullptr;              // lstm_backward_scratch bytes
+  const float* saved = nullptr;          // what the forward pass left
+  Matrix<const float> sequence_grad;     // [B * T, H]  read; absent: 0
+  Matrix<const float> last_output_grad;  // [B, H]      read; absent: 0
+  Matrix<const float> last_h_grad;       // [B, H]      read; absent: 0
+  Matrix<const float> last_c_grad;       // [B, H]      read; absent: 0
+  Matrix<float> in_grad;         // [B * T, E]  overwritten, 0 at masked steps; absent if not wanted
+  Matrix<float> kernel_grad;     // [E, 4H]     overwritten, or added to; absent if not wanted
+  Matrix<float> recurrent_grad;  // [H, 4H]     overwritten, or added to; absent if not wanted
+  float* bias_grad = nullptr;    // [4H]        overwritten, or added to; absent if not wanted
+  Matrix<float> initial_h_grad;  // [B, H]      overwritten; absent if not wanted
+  Matrix<float> initial_c_grad;  // [B, H]      overwritten; absent if not wanted
+  void* scratch = nullptr;       // lstm_backward_scratch bytes
   Activation activation{ActivationKind::tanh};
   Activation recurrent_activation{ActivationKind::sigmoid};
   bool go_backwards = false;
-  bool accumulate = false;              // of the weight gradients
+  bool accumulate = false;  // of the weight gradients
 };
 BRAID_KERNEL(LstmBackward)
 

@@ -14,12 +14,14 @@ struct IdsNotEqual {
 };
 BRAID_KERNEL(IdsNotEqual)
 
-// mask[n] = some in[n, f] != value; out[n, f] = in[n, f] where mask[n], else 0. NaN differs from every value.
+// mask[n] = some in[n, f] != value; out[n, f] = in[n, f] where mask[n], else 0. NaN differs from
+// every value.
 struct MaskingForward {
-  Matrix<const float> in;             // [N, F]  read
-  Matrix<const std::uint8_t> and_mask;  // [N, 1]  read; may be absent; masks beyond the values (the ends of ragged rows)
-  Matrix<float> out;                  // [N, F]  overwritten; absent: only the mask is wanted
-  Matrix<std::uint8_t> mask;          // [N, 1]  overwritten; absent: only the values are wanted
+  Matrix<const float> in;  // [N, F]  read
+  Matrix<const std::uint8_t>
+      and_mask;  // [N, 1]  read; may be absent; masks beyond the values (the ends of ragged rows)
+  Matrix<float> out;          // [N, F]  overwritten; absent: only the mask is wanted
+  Matrix<std::uint8_t> mask;  // [N, 1]  overwritten; absent: only the values are wanted
   float value = 0;
 };
 BRAID_KERNEL(MaskingForward)
@@ -43,9 +45,9 @@ BRAID_KERNEL(CombineMasks)
 
 // weight[n, t] = mask[n, t] as 0 or 1, times sample_weight[n, t] (absent: 1).
 struct MaskToWeight {
-  Matrix<const std::uint8_t> mask;         // [N, T]  read
-  Matrix<const float> sample_weight;       // [N, T]  read; may be absent
-  Matrix<float> weight;                    // [N, T]  overwritten
+  Matrix<const std::uint8_t> mask;    // [N, T]  read
+  Matrix<const float> sample_weight;  // [N, T]  read; may be absent
+  Matrix<float> weight;               // [N, T]  overwritten
 };
 BRAID_KERNEL(MaskToWeight)
 
@@ -56,8 +58,8 @@ struct RowEnds {
 };
 BRAID_KERNEL(RowEnds)
 
-// Mean over time: out[b, f] = sum_t m[b, t] * in[b, t, f] / sum_t m[b, t]; without a mask the mean of all T steps. A row
-// without a valid step is 0 / 0, as in Keras.
+// Mean over time: out[b, f] = sum_t m[b, t] * in[b, t, f] / sum_t m[b, t]; without a mask the mean
+// of all T steps. A row without a valid step is 0 / 0, as in Keras.
 struct AverageTimeForward {
   Matrix<const float> in;           // [B * T, F]  read
   Matrix<const std::uint8_t> mask;  // [B, T]      read; may be absent

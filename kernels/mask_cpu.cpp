@@ -12,7 +12,8 @@ void run(const IdsNotEqual& args) {
     for (std::int64_t t = 0; t < args.ids.columns; ++t) mask[t] = ids[t] != args.value ? 1 : 0;
     if (!args.and_mask) continue;
     const std::uint8_t* also = args.and_mask.row(n);
-    for (std::int64_t t = 0; t < args.ids.columns; ++t) mask[t] = mask[t] != 0 && also[t] != 0 ? 1 : 0;
+    for (std::int64_t t = 0; t < args.ids.columns; ++t)
+      mask[t] = mask[t] != 0 && also[t] != 0 ? 1 : 0;
   }
 }
 
@@ -34,7 +35,8 @@ void run(const MaskingBackward& args) {
     const bool valid = args.mask.row(n)[0] != 0;
     const float* out_grad = args.out_grad.row(n);
     float* in_grad = args.in_grad.row(n);
-    for (std::int64_t f = 0; f < args.out_grad.columns; ++f) in_grad[f] = valid ? out_grad[f] : 0.0F;
+    for (std::int64_t f = 0; f < args.out_grad.columns; ++f)
+      in_grad[f] = valid ? out_grad[f] : 0.0F;
   }
 }
 
@@ -91,7 +93,8 @@ void run(const AverageTimeBackward& args) {
   const std::int64_t steps = rows == 0 ? 0 : args.in_grad.rows / rows;
   for (std::int64_t b = 0; b < rows; ++b) {
     float count = args.mask ? 0.0F : static_cast<float>(steps);
-    for (std::int64_t t = 0; args.mask && t < steps; ++t) count += args.mask.row(b)[t] != 0 ? 1.0F : 0.0F;
+    for (std::int64_t t = 0; args.mask && t < steps; ++t)
+      count += args.mask.row(b)[t] != 0 ? 1.0F : 0.0F;
     const float* out_grad = args.out_grad.row(b);
     for (std::int64_t t = 0; t < steps; ++t) {
       float* in_grad = args.in_grad.row(b * steps + t);

@@ -21,13 +21,13 @@ struct AccuracyValues {
 };
 BRAID_KERNEL(AccuracyValues)
 
-// Weighted confusion counts of every element: for threshold k (ascending), p > thresholds[k] is a positive prediction and
-// truth != 0 a positive truth. counts: [4, K] rows true positives, false positives, true negatives, false negatives,
-// overwritten or added to.
+// Weighted confusion counts of every element: for threshold k (ascending), p > thresholds[k] is a
+// positive prediction and truth != 0 a positive truth. counts: [4, K] rows true positives, false
+// positives, true negatives, false negatives, overwritten or added to.
 struct ConfusionCounts {
-  Matrix<const float> truth;        // [N, C]  read
-  Matrix<const float> predicted;    // [N, C]  read
-  Matrix<const float> weight;       // [N, 1] or [N, C]  read; may be absent
+  Matrix<const float> truth;          // [N, C]  read
+  Matrix<const float> predicted;      // [N, C]  read
+  Matrix<const float> weight;         // [N, 1] or [N, C]  read; may be absent
   const float* thresholds = nullptr;  // [K]  read
   std::int64_t threshold_count = 0;
   float* counts = nullptr;  // [4, K]

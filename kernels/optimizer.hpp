@@ -3,8 +3,9 @@
 
 namespace braid::kernels {
 
-// The gradient of n parameters: the sum of `slices` arrays, `slice_stride` floats apart, from first to last, times
-// *factor (a clip; absent: 1), then clipped to [-clip_value, clip_value] where clip_value > 0.
+// The gradient of n parameters: the sum of `slices` arrays, `slice_stride` floats apart, from first
+// to last, times *factor (a clip; absent: 1), then clipped to [-clip_value, clip_value] where
+// clip_value > 0.
 struct GradientSource {
   const float* data = nullptr;
   std::int64_t slices = 1;
@@ -13,9 +14,11 @@ struct GradientSource {
   float clip_value = 0;
 };
 
-// Keras's decoupled decay, before the update: w -= w * decay with decay = weight_decay * learning rate (0: none).
+// Keras's decoupled decay, before the update: w -= w * decay with decay = weight_decay * learning
+// rate (0: none).
 
-// m = momentum * m - rate * g; w += m, or with nesterov w += momentum * m - rate * g; without momentum w -= rate * g.
+// m = momentum * m - rate * g; w += m, or with nesterov w += momentum * m - rate * g; without
+// momentum w -= rate * g.
 struct SgdUpdate {
   GradientSource gradient;
   float* parameter = nullptr;  // [n]  updated
@@ -28,14 +31,15 @@ struct SgdUpdate {
 };
 BRAID_KERNEL(SgdUpdate)
 
-// v = rho * v + (1 - rho) g^2; denominator sqrt(v + epsilon), centered: sqrt(v - a^2 + epsilon) with a = rho * a +
-// (1 - rho) g; step = rate * g / denominator; with momentum m = momentum * m + step, w -= m; else w -= step.
+// v = rho * v + (1 - rho) g^2; denominator sqrt(v + epsilon), centered: sqrt(v - a^2 + epsilon)
+// with a = rho * a + (1 - rho) g; step = rate * g / denominator; with momentum m = momentum * m +
+// step, w -= m; else w -= step.
 struct RmspropUpdate {
   GradientSource gradient;
   float* parameter = nullptr;
-  float* velocity = nullptr;  // v [n]
+  float* velocity = nullptr;       // v [n]
   float* momentum_slot = nullptr;  // m [n]; absent without momentum
-  float* average = nullptr;   // a [n]; absent unless centered
+  float* average = nullptr;        // a [n]; absent unless centered
   std::int64_t count = 0;
   float rate = 0;
   float rho = 0;
@@ -46,8 +50,9 @@ struct RmspropUpdate {
 };
 BRAID_KERNEL(RmspropUpdate)
 
-// m += (g - m) * (1 - beta_1); v += (g^2 - v) * (1 - beta_2); w -= alpha * m / (sqrt(v) + epsilon), where alpha = rate *
-// sqrt(1 - beta_2^t) / (1 - beta_1^t) comes from the caller; with amsgrad v_max = max(v_max, v) stands under the root.
+// m += (g - m) * (1 - beta_1); v += (g^2 - v) * (1 - beta_2); w -= alpha * m / (sqrt(v) + epsilon),
+// where alpha = rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) comes from the caller; with amsgrad
+// v_max = max(v_max, v) stands under the root.
 struct AdamUpdate {
   GradientSource gradient;
   float* parameter = nullptr;

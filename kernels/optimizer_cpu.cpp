@@ -7,7 +7,8 @@ namespace {
 
 constexpr std::int64_t kBlock = 256;
 
-// Calls body(i, n, g) for blocks of the gradient, g[0 .. n - 1] belonging to elements i .. i + n - 1.
+// Calls body(i, n, g) for blocks of the gradient, g[0 .. n - 1] belonging to elements i .. i + n
+// - 1.
 template <class Body>
 inline void for_blocks(const GradientSource& source, std::int64_t count, const Body& body) {
   alignas(64) float block[kBlock];
@@ -28,7 +29,8 @@ inline void for_blocks(const GradientSource& source, std::int64_t count, const B
     }
     if (source.clip_value > 0) {
       const float limit = source.clip_value;
-      for (std::int64_t j = 0; j < n; ++j) block[j] = block[j] > limit ? limit : (block[j] < -limit ? -limit : block[j]);
+      for (std::int64_t j = 0; j < n; ++j)
+        block[j] = block[j] > limit ? limit : (block[j] < -limit ? -limit : block[j]);
     }
     body(i, n, block);
   }
@@ -126,7 +128,8 @@ void run(const SquaredNorm& args) {
   double total = args.accumulate ? *args.out : 0.0;
   for_blocks(args.gradient, args.count, [&](std::int64_t, std::int64_t n, const float* g) {
     double sum = 0;
-    for (std::int64_t j = 0; j < n; ++j) sum += static_cast<double>(g[j]) * static_cast<double>(g[j]);
+    for (std::int64_t j = 0; j < n; ++j)
+      sum += static_cast<double>(g[j]) * static_cast<double>(g[j]);
     total += sum;
   });
   *args.out = total;

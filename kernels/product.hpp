@@ -7,8 +7,9 @@
 #include <immintrin.h>
 #endif
 
-// Products of small matrices: register blocks of C stay in vector registers over the whole summation. Each element of C is
-// summed in the order of k by one chain of fused multiply-adds, so it does not depend on how rows are cut into calls.
+// Products of small matrices: register blocks of C stay in vector registers over the whole
+// summation. Each element of C is summed in the order of k by one chain of fused multiply-adds, so
+// it does not depend on how rows are cut into calls.
 namespace braid::kernels {
 namespace {
 
@@ -46,8 +47,8 @@ inline void store_first(float* to, Vector v, int count) {
 #endif
 }
 
-// C (+)= A . B over `depth`, for kRows rows and kVectors vectors of columns (the last one of `tail` lanes). A's element
-// (r, k) lies at a + r * row_step + k * depth_step.
+// C (+)= A . B over `depth`, for kRows rows and kVectors vectors of columns (the last one of `tail`
+// lanes). A's element (r, k) lies at a + r * row_step + k * depth_step.
 struct ProductOperands {
   const float* a;
   std::int64_t row_step;
@@ -66,11 +67,13 @@ template <int kRows, int kVectors, bool kFull>
 __attribute__((always_inline)) inline void product_block(const ProductOperands& p) {
   Vector sum[kRows][kVectors];
   const auto read = [&](const float* from, int v) {
-    return kFull || v + 1 < kVectors ? load(from + v * kLanes) : load_first(from + v * kLanes, p.tail);
+    return kFull || v + 1 < kVectors ? load(from + v * kLanes)
+                                     : load_first(from + v * kLanes, p.tail);
   };
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) {
-      sum[r][v] = p.accumulate ? read(p.c + r * p.c_stride, v) : (p.bias != nullptr ? read(p.bias, v) : Vector{});
+      sum[r][v] = p.accumulate ? read(p.c + r * p.c_stride, v)
+                               : (p.bias != nullptr ? read(p.bias, v) : Vector{});
     }
   }
   const float* a = p.a;
@@ -99,7 +102,8 @@ __attribute__((always_inline)) inline void product_block(const ProductOperands& 
 
 template <int kVectors, bool kFull>
 inline void product_rows(ProductOperands p, std::int64_t rows) {
-  constexpr int kBlock = kLanes == 16 ? (kVectors == 1 ? 12 : (kVectors == 2 ? 12 : 6)) : (kVectors == 1 ? 6 : (kVectors == 2 ? 6 : 2));
+  constexpr int kBlock = kLanes == 16 ? (kVectors == 1 ? 12 : (kVectors == 2 ? 12 : 6))
+                                      : (kVectors == 1 ? 6 : (kVectors == 2 ? 6 : 2));
   const auto step = [&](std::int64_t done) {
     p.a += done * p.row_step;
     p.c += done * p.c_stride;
@@ -159,17 +163,24 @@ inline void multiply(ProductOperands p, std::int64_t rows, std::int64_t columns)
 }
 
 // C = A . B + bias.
-inline void product(Matrix<const float> a, Matrix<const float> b, const float* bias, Matrix<float> c, bool accumulate) {
-  multiply({a.data, a.stride, 1, b.data, b.stride, bias, c.data, c.stride, a.columns, 0, accumulate}, a.rows, b.columns);
+inline void product(Matrix<const float> a, Matrix<const float> b, const float* bias,
+                    Matrix<float> c, bool accumulate) {
+  multiply(
+      {a.data, a.stride, 1, b.data, b.stride, bias, c.data, c.stride, a.columns, 0, accumulate},
+      a.rows, b.columns);
 }
 
 // C (+)= A^T . B: the sum runs over the rows of both, in order.
-inline void product_transposed_a(Matrix<const float> a, Matrix<const float> b, Matrix<float> c, bool accumulate) {
-  multiply({a.data, 1, a.stride, b.data, b.stride, nullptr, c.data, c.stride, a.rows, 0, accumulate}, a.columns, b.columns);
+inline void product_transposed_a(Matrix<const float> a, Matrix<const float> b, Matrix<float> c,
+                                 bool accumulate) {
+  multiply(
+      {a.data, 1, a.stride, b.data, b.stride, nullptr, c.data, c.stride, a.rows, 0, accumulate},
+      a.columns, b.columns);
 }
 
 // C (+)= A . B^T, for B [columns of C, depth]: panels of B are turned round on the stack.
-inline void product_transposed_b(Matrix<const float> a, Matrix<const float> b, Matrix<float> c, bool accumulate) {
+inline void product_transposed_b(Matrix<const float> a, Matrix<const float> b, Matrix<float> c,
+                                 bool accumulate) {
   constexpr int kWidth = 2 * kLanes;
   constexpr std::int64_t kDepth = 256;
   alignas(64) float panel[kDepth * kWidth];
@@ -181,8 +192,8 @@ inline void product_transposed_b(Matrix<const float> a, Matrix<const float> b, M
         const float* source = b.row(column + j) + first;
         for (std::int64_t k = 0; k < depth; ++k) panel[k * kWidth + j] = source[k];
       }
-      multiply({a.data + first, a.stride, 1, panel, kWidth, nullptr, c.data + column, c.stride, depth, 0,
-                accumulate || first > 0},
+      multiply({a.data + first, a.stride, 1, panel, kWidth, nullptr, c.data + column, c.stride,
+                depth, 0, accumulate || first > 0},
                a.rows, width);
     }
   }

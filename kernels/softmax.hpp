@@ -3,8 +3,9 @@
 
 namespace braid::kernels {
 
-// Softmax along the columns of each row, stable: out[n, c] = exp(in[n, c] - max_n) / sum_c exp(in[n, c] - max_n); with
-// `logarithm` its logarithm. Axis other than the last: `inner` > 1 reads element c of group i at column c * inner + i.
+// Softmax along the columns of each row, stable: out[n, c] = exp(in[n, c] - max_n) / sum_c
+// exp(in[n, c] - max_n); with `logarithm` its logarithm. Axis other than the last: `inner` > 1
+// reads element c of group i at column c * inner + i.
 struct SoftmaxForward {
   Matrix<const float> in;  // [N, C * inner]  read
   Matrix<float> out;       // [N, C * inner]  overwritten; may be `in`
@@ -13,7 +14,8 @@ struct SoftmaxForward {
 };
 BRAID_KERNEL(SoftmaxForward)
 
-// in_grad = out * (out_grad - sum_c out * out_grad), or, for the logarithm, out_grad - exp(out) * sum_c out_grad.
+// in_grad = out * (out_grad - sum_c out * out_grad), or, for the logarithm, out_grad - exp(out) *
+// sum_c out_grad.
 struct SoftmaxBackward {
   Matrix<const float> out;       // [N, C * inner]  read
   Matrix<const float> out_grad;  // [N, C * inner]  read

@@ -13,7 +13,8 @@ void run(const SoftmaxForward& args) {
       const float* in = args.in.row(n) + i;
       float* out = args.out.row(n) + i;
       float largest = -INFINITY;
-      for (std::int64_t c = 0; c < columns; ++c) largest = in[c * inner] > largest ? in[c * inner] : largest;
+      for (std::int64_t c = 0; c < columns; ++c)
+        largest = in[c * inner] > largest ? in[c * inner] : largest;
       float sum = 0;
       if (args.logarithm) {
         // The largest element's own exponential is 1: without it a sum near 0 keeps its digits.
@@ -27,10 +28,12 @@ void run(const SoftmaxForward& args) {
           }
         }
         const float logarithm = vector_log1p(others);
-        for (std::int64_t c = 0; c < columns; ++c) out[c * inner] = (in[c * inner] - largest) - logarithm;
+        for (std::int64_t c = 0; c < columns; ++c)
+          out[c * inner] = (in[c * inner] - largest) - logarithm;
         continue;
       }
-      for (std::int64_t c = 0; c < columns; ++c) out[c * inner] = vector_exp(in[c * inner] - largest);
+      for (std::int64_t c = 0; c < columns; ++c)
+        out[c * inner] = vector_exp(in[c * inner] - largest);
       for (std::int64_t c = 0; c < columns; ++c) sum += out[c * inner];
       const float scale = 1.0F / sum;
       for (std::int64_t c = 0; c < columns; ++c) out[c * inner] *= scale;
@@ -55,7 +58,8 @@ void run(const SoftmaxBackward& args) {
         continue;
       }
       for (std::int64_t c = 0; c < columns; ++c) sum += out[c * inner] * out_grad[c * inner];
-      for (std::int64_t c = 0; c < columns; ++c) in_grad[c * inner] = out[c * inner] * (out_grad[c * inner] - sum);
+      for (std::int64_t c = 0; c < columns; ++c)
+        in_grad[c * inner] = out[c * inner] * (out_grad[c * inner] - sum);
     }
   }
 }

@@ -2,9 +2,9 @@
 #include <cmath>
 #include <cstdint>
 
-// Elementary functions of float32, without branches, so that loops over them become vector code under every instruction
-// set. Polynomials after Cody and Waite's reductions; errors of 1 to 2 ulp. Everything here has internal linkage: each
-// instruction set compiles a copy of its own.
+// Elementary functions of float32, without branches, so that loops over them become vector code
+// under every instruction set. Polynomials after Cody and Waite's reductions; errors of 1 to 2 ulp.
+// Everything here has internal linkage: each instruction set compiles a copy of its own.
 namespace braid::kernels {
 namespace {
 
@@ -28,7 +28,8 @@ inline float vector_exp(float x) {
   // Two factors, as 2^n itself may lie beyond the largest float.
   const auto power = static_cast<std::int32_t>(n);
   const std::int32_t half = power >> 1;
-  const float result = p * bits_to_float((half + 127) << 23) * bits_to_float((power - half + 127) << 23);
+  const float result =
+      p * bits_to_float((half + 127) << 23) * bits_to_float((power - half + 127) << 23);
   const float beyond = x > kHighest ? INFINITY : (x < -103.97F ? 0.0F : result);
   return x != x ? x : beyond;
 }

@@ -32,9 +32,11 @@ class DenseLayer final : public LayerOf<DenseOptions> {
   void build(const std::vector<ValueInfo>& inputs) override {
     const Shape& shape = inputs[0].shape;
     if (shape.rank() < 2 || shape.back() == None) {
-      throw ShapeError(described() + ": the input " + to_string(shape) + " needs a batch axis and a known last axis");
+      throw ShapeError(described() + ": the input " + to_string(shape) +
+                       " needs a batch axis and a known last axis");
     }
-    add_weight("kernel", {shape.back(), options_.units}, options_.kernel_initializer, options_.kernel_regularizer);
+    add_weight("kernel", {shape.back(), options_.units}, options_.kernel_initializer,
+               options_.kernel_regularizer);
     if (options_.use_bias) {
       add_weight("bias", {options_.units}, options_.bias_initializer, options_.bias_regularizer);
     }
@@ -48,7 +50,8 @@ class DenseLayer final : public LayerOf<DenseOptions> {
       throw ShapeError(described() + " was built for " + std::to_string(variables_[0]->shape[0]) +
                        " features; an input " + to_string(graph.info(in).shape) + " came");
     }
-    const Value sum = ops::dense(graph, in, weight(call, 0), options_.use_bias ? weight(call, 1) : Value{});
+    const Value sum =
+        ops::dense(graph, in, weight(call, 0), options_.use_bias ? weight(call, 1) : Value{});
     const Value out = apply_activation(graph, options_.activation, sum);
     add_activity_penalty(call, options_.activity_regularizer, out);
     return {{.value = out, .mask = call.input().mask, .ragged = call.input().ragged}};

@@ -10,8 +10,8 @@
 namespace braid::layers {
 
 struct DenseOptions {
-  Count units = 0;                       // M
-  ActivationFunction activation = {};    // linear
+  Count units = 0;                     // M
+  ActivationFunction activation = {};  // linear
   bool use_bias = true;
   Initializer kernel_initializer = "glorot_uniform";
   Initializer bias_initializer = "zeros";
@@ -21,8 +21,9 @@ struct DenseOptions {
   std::string name = {};
 };
 
-// activation(x . kernel + bias) over the last axis, of any rank: [batch, ..., K] -> [batch, ..., M]. Weights: kernel [K, M],
-// bias [M]. A mask passes on. As keras.layers.Dense. RangeError if units is not positive; ShapeError if K is unknown.
+// activation(x . kernel + bias) over the last axis, of any rank: [batch, ..., K] -> [batch, ...,
+// M]. Weights: kernel [K, M], bias [M]. A mask passes on. As keras.layers.Dense. RangeError if
+// units is not positive; ShapeError if K is unknown.
 class Dense : public Layer {
  public:
   explicit Dense(DenseOptions options);

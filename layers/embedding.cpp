@@ -27,8 +27,8 @@ class EmbeddingLayer final : public LayerOf<EmbeddingOptions> {
   nlohmann::json config() const override { return written(options_); }
 
   void build(const std::vector<ValueInfo>&) override {
-    add_weight("embeddings", {options_.input_dim, options_.output_dim}, options_.embeddings_initializer,
-               options_.embeddings_regularizer);
+    add_weight("embeddings", {options_.input_dim, options_.output_dim},
+               options_.embeddings_initializer, options_.embeddings_regularizer);
   }
 
   std::vector<Lowered> call(LayerCall& call) override {
@@ -48,10 +48,12 @@ class EmbeddingLayer final : public LayerOf<EmbeddingOptions> {
   }
 };
 
-const LayerRegistration registration("Embedding", from_options<EmbeddingLayer, EmbeddingOptions>("Embedding"));
+const LayerRegistration registration("Embedding",
+                                     from_options<EmbeddingLayer, EmbeddingOptions>("Embedding"));
 
 }  // namespace
 
-Embedding::Embedding(EmbeddingOptions options) : Layer(std::make_shared<EmbeddingLayer>(std::move(options))) {}
+Embedding::Embedding(EmbeddingOptions options)
+    : Layer(std::make_shared<EmbeddingLayer>(std::move(options))) {}
 
 }  // namespace braid::layers

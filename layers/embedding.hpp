@@ -13,12 +13,13 @@ struct EmbeddingOptions {
   Count output_dim = 0;                            // E
   Initializer embeddings_initializer = "uniform";  // U(-0.05, 0.05)
   Regularizer embeddings_regularizer = {};
-  bool mask_zero = false;                          // id 0 is padding: steps with id 0 are masked downstream
+  bool mask_zero = false;  // id 0 is padding: steps with id 0 are masked downstream
   std::string name = {};
 };
 
-// Turns ids [batch, T...] into vectors [batch, T..., E]. Weights: embeddings [V, E]. Ids may come as floats (an Input of the
-// default dtype): they are cut to integers. As keras.layers.Embedding; an id out of range is a RangeError.
+// Turns ids [batch, T...] into vectors [batch, T..., E]. Weights: embeddings [V, E]. Ids may come
+// as floats (an Input of the default dtype): they are cut to integers. As keras.layers.Embedding;
+// an id out of range is a RangeError.
 class Embedding : public Layer {
  public:
   explicit Embedding(EmbeddingOptions options);

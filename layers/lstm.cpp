@@ -39,14 +39,18 @@ class LSTMLayer final : public LayerOf<LSTMOptions> {
   void build(const std::vector<ValueInfo>& inputs) override {
     const Shape& shape = inputs[0].shape;
     if (shape.rank() != 3 || shape.back() == None) {
-      throw ShapeError(described() + ": the input must be [batch, steps, features] with known features, not " +
+      throw ShapeError(described() +
+                       ": the input must be [batch, steps, features] with known features, not " +
                        to_string(shape));
     }
     const Dim units = options_.units;
-    add_weight("kernel", {shape.back(), 4 * units}, options_.kernel_initializer, options_.kernel_regularizer);
-    add_weight("recurrent_kernel", {units, 4 * units}, options_.recurrent_initializer, options_.recurrent_regularizer);
+    add_weight("kernel", {shape.back(), 4 * units}, options_.kernel_initializer,
+               options_.kernel_regularizer);
+    add_weight("recurrent_kernel", {units, 4 * units}, options_.recurrent_initializer,
+               options_.recurrent_regularizer);
     if (options_.use_bias) {
-      const auto bias = add_weight("bias", {4 * units}, options_.bias_initializer, options_.bias_regularizer);
+      const auto bias =
+          add_weight("bias", {4 * units}, options_.bias_initializer, options_.bias_regularizer);
       if (options_.unit_forget_bias) bias->ones = {units, 2 * units};
     }
   }
@@ -55,7 +59,8 @@ class LSTMLayer final : public LayerOf<LSTMOptions> {
     Graph& graph = call.graph;
     const Lowered& input = call.input();
     if (call.info().shape.rank() != 3) {
-      throw ShapeError(described() + ": the input must be [batch, steps, features], not " + to_string(call.info().shape));
+      throw ShapeError(described() + ": the input must be [batch, steps, features], not " +
+                       to_string(call.info().shape));
     }
     if (!call.initial_state.empty() && call.initial_state.size() != 2) {
       throw ShapeError(described() + ": the initial state is two tensors, h and c; " +
@@ -77,10 +82,9 @@ class LSTMLayer final : public LayerOf<LSTMOptions> {
     const Value output = options_.return_sequences ? out.sequence : out.last_output;
     add_activity_penalty(call, options_.activity_regularizer, output);
     const Value carried = call.has_explicit_mask ? call.explicit_mask : input.mask;
-    std::vector<Lowered> results{
-        {.value = output,
-         .mask = options_.return_sequences ? carried : Value{},
-         .ragged = options_.return_sequences && input.ragged}};
+    std::vector<Lowered> results{{.value = output,
+                                  .mask = options_.return_sequences ? carried : Value{},
+                                  .ragged = options_.return_sequences && input.ragged}};
     if (options_.return_state) {
       results.push_back({.value = out.last_h});
       results.push_back({.value = out.last_c});
@@ -94,7 +98,9 @@ class LSTMLayer final : public LayerOf<LSTMOptions> {
     if (call.initial_state.empty()) return call.input().mask;
     if (call.input().mask) {
       if (call.input().ragged) return call.input().mask;
-      warn_once(described() + ": the mask of its sequence is not used because initial_state is given; pass .mask to use it");
+      warn_once(described() +
+                ": the mask of its sequence is not used because initial_state is given; pass .mask "
+                "to use it");
     }
     return {};
   }
@@ -102,8 +108,8 @@ class LSTMLayer final : public LayerOf<LSTMOptions> {
   void require_state(const Graph& graph, const Lowered& state) const {
     const Shape& shape = graph.info(state.value).shape;
     if (shape.rank() != 2 || shape[1] != static_cast<Dim>(options_.units)) {
-      throw ShapeError(described() + ": an initial state must be [batch, " + std::to_string(options_.units) + "], not " +
-                       to_string(shape));
+      throw ShapeError(described() + ": an initial state must be [batch, " +
+                       std::to_string(options_.units) + "], not " + to_string(shape));
     }
   }
 };
@@ -115,7 +121,9 @@ const LayerRegistration registration("LSTM", from_options<LSTMLayer, LSTMOptions
 LSTM::LSTM(LSTMOptions options) : Layer(std::make_shared<LSTMLayer>(std::move(options))) {}
 
 SymbolicTensor LSTM::operator()(const SymbolicTensor& sequence, RecurrentCall call) const {
-  return call_layer(base_, {.inputs = {sequence}, .initial_state = std::move(call.initial_state), .mask = std::move(call.mask)})
+  return call_layer(base_, {.inputs = {sequence},
+                            .initial_state = std::move(call.initial_state),
+                            .mask = std::move(call.mask)})
       .front();
 }
 
@@ -123,8 +131,9 @@ LSTMStates LSTM::states(const SymbolicTensor& sequence, RecurrentCall call) cons
   if (!static_cast<const LSTMLayer&>(*base_).returns_state()) {
     throw NameError(base_->described() + ": states() needs the option return_state");
   }
-  const auto results = call_layer(
-      base_, {.inputs = {sequence}, .initial_state = std::move(call.initial_state), .mask = std::move(call.mask)});
+  const auto results = call_layer(base_, {.inputs = {sequence},
+                                          .initial_state = std::move(call.initial_state),
+                                          .mask = std::move(call.mask)});
   return {results[0], results[1], results[2]};
 }
 

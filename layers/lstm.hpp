@@ -11,8 +11,9 @@
 
 namespace braid {
 
-// Arguments of a recurrent call beside the sequence. Given an initial state, the layer ignores the mask attached to its
-// sequence, as Keras does, and computes with a mask only if one is passed here; building warns.
+// Arguments of a recurrent call beside the sequence. Given an initial state, the layer ignores the
+// mask attached to its sequence, as Keras does, and computes with a mask only if one is passed
+// here; building warns.
 struct RecurrentCall {
   std::vector<SymbolicTensor> initial_state = {};  // h, c: each [batch, units]
   std::optional<SymbolicTensor> mask = {};         // [batch, T] bool
@@ -33,9 +34,11 @@ struct LSTMOptions {
   Regularizer recurrent_regularizer = {};
   Regularizer bias_regularizer = {};
   Regularizer activity_regularizer = {};
-  bool return_sequences = false;  // every step's output [batch, T, H] instead of the last one [batch, H]
-  bool return_state = false;      // output, then the last h and c
-  bool go_backwards = false;      // from the last step to the first; the sequence comes out in that order
+  bool return_sequences =
+      false;  // every step's output [batch, T, H] instead of the last one [batch, H]
+  bool return_state = false;  // output, then the last h and c
+  bool go_backwards =
+      false;  // from the last step to the first; the sequence comes out in that order
   std::string name = {};
 };
 
@@ -45,8 +48,9 @@ struct LSTMStates {
   SymbolicTensor c;
 };
 
-// Long short-term memory over [batch, T, E]. Weights: kernel [E, 4H], recurrent_kernel [H, 4H], bias [4H]; gates i, f, c, o.
-// Masked steps keep the state and repeat the output, whatever the pattern of the mask. As keras.layers.LSTM.
+// Long short-term memory over [batch, T, E]. Weights: kernel [E, 4H], recurrent_kernel [H, 4H],
+// bias [4H]; gates i, f, c, o. Masked steps keep the state and repeat the output, whatever the
+// pattern of the mask. As keras.layers.LSTM.
 class LSTM : public Layer {
  public:
   explicit LSTM(LSTMOptions options);

@@ -9,12 +9,13 @@
 
 namespace braid::layers {
 
-// A layer made from an option struct with a `name`. Its file writes describe(fields, options), one line a field; the config,
-// both ways, follows from that.
+// A layer made from an option struct with a `name`. Its file writes describe(fields, options), one
+// line a field; the config, both ways, follows from that.
 template <class Options>
 class LayerOf : public LayerBase {
  public:
-  LayerOf(const char* class_name, Options options) : options_(std::move(options)), class_name_(class_name) {
+  LayerOf(const char* class_name, Options options)
+      : options_(std::move(options)), class_name_(class_name) {
     name = options_.name;
   }
   std::string class_name() const override { return class_name_; }
@@ -22,7 +23,8 @@ class LayerOf : public LayerBase {
  protected:
   void require_positive(const char* option, std::int64_t number) const {
     if (number <= 0) {
-      throw RangeError(described() + ": " + option + " must be positive, not " + std::to_string(number));
+      throw RangeError(described() + ": " + option + " must be positive, not " +
+                       std::to_string(number));
     }
   }
 

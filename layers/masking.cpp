@@ -27,16 +27,19 @@ class MaskingLayer final : public LayerOf<MaskingOptions> {
                 std::to_string(options_.mask_value) +
                 " are masked, not padding id 0. Did you mean mask_zero = true on the Embedding?");
     }
-    const auto masked = ops::masking(graph, ops::to_float(graph, input.value), static_cast<float>(options_.mask_value),
-                                     input.ragged ? input.mask : Value{});
+    const auto masked =
+        ops::masking(graph, ops::to_float(graph, input.value),
+                     static_cast<float>(options_.mask_value), input.ragged ? input.mask : Value{});
     return {{.value = masked.value, .mask = masked.mask, .ragged = input.ragged}};
   }
 };
 
-const LayerRegistration registration("Masking", from_options<MaskingLayer, MaskingOptions>("Masking"));
+const LayerRegistration registration("Masking",
+                                     from_options<MaskingLayer, MaskingOptions>("Masking"));
 
 }  // namespace
 
-Masking::Masking(MaskingOptions options) : Layer(std::make_shared<MaskingLayer>(std::move(options))) {}
+Masking::Masking(MaskingOptions options)
+    : Layer(std::make_shared<MaskingLayer>(std::move(options))) {}
 
 }  // namespace braid::layers

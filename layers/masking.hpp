@@ -10,9 +10,9 @@ struct MaskingOptions {
   std::string name = {};
 };
 
-// Steps [batch, T, F] whose features all equal mask_value become invalid (and zero). Replaces a mask that came in. As
-// keras.layers.Masking; after an Embedding without mask_zero it masks only steps whose whole vector is mask_value, which
-// hardly ever is what was meant: building warns.
+// Steps [batch, T, F] whose features all equal mask_value become invalid (and zero). Replaces a
+// mask that came in. As keras.layers.Masking; after an Embedding without mask_zero it masks only
+// steps whose whole vector is mask_value, which hardly ever is what was meant: building warns.
 class Masking : public Layer {
  public:
   explicit Masking(MaskingOptions options = {});

@@ -13,7 +13,8 @@ namespace {
 using kernels::BinaryKind;
 
 bool any_ragged(const LayerCall& call) {
-  return std::any_of(call.inputs.begin(), call.inputs.end(), [](const Lowered& input) { return input.ragged; });
+  return std::any_of(call.inputs.begin(), call.inputs.end(),
+                     [](const Lowered& input) { return input.ragged; });
 }
 
 bool all_masked(const LayerCall& call) {
@@ -25,7 +26,8 @@ bool all_masked(const LayerCall& call) {
 Value joint_mask(LayerCall& call) {
   if (!all_masked(call)) return {};
   Value mask = call.inputs.front().mask;
-  for (std::size_t i = 1; i < call.inputs.size(); ++i) mask = ops::either(call.graph, mask, call.inputs[i].mask);
+  for (std::size_t i = 1; i < call.inputs.size(); ++i)
+    mask = ops::either(call.graph, mask, call.inputs[i].mask);
   return mask;
 }
 
@@ -40,10 +42,12 @@ class FoldLayer final : public LayerOf<MergeOptions> {
   std::vector<Lowered> call(LayerCall& call) override {
     const std::size_t count = call.inputs.size();
     if (count < 2 || (rule_ == Rule::subtract && count != 2)) {
-      throw ShapeError(described() + " takes " + (rule_ == Rule::subtract ? "exactly 2" : "2 or more") + " inputs; " +
+      throw ShapeError(described() + " takes " +
+                       (rule_ == Rule::subtract ? "exactly 2" : "2 or more") + " inputs; " +
                        std::to_string(count) + " came");
     }
-    const bool leaves_out = rule_ == Rule::multiply || rule_ == Rule::maximum || rule_ == Rule::minimum;
+    const bool leaves_out =
+        rule_ == Rule::multiply || rule_ == Rule::maximum || rule_ == Rule::minimum;
     Graph& graph = call.graph;
     Value result = ops::to_float(graph, call.inputs[0].value);
     Value valid = leaves_out ? call.inputs[0].mask : Value{};
@@ -52,13 +56,15 @@ class FoldLayer final : public LayerOf<MergeOptions> {
         const Lowered& next = call.inputs[i];
         result = ops::binary(graph, kind(), result, ops::to_float(graph, next.value), valid,
                              leaves_out ? next.mask : Value{});
-        // What has been folded is valid where one of its inputs was; an unmasked input makes it valid everywhere.
+        // What has been folded is valid where one of its inputs was; an unmasked input makes it
+        // valid everywhere.
         if (leaves_out) valid = i > 1 && !valid ? Value{} : join(graph, call, i, valid);
       }
     } catch (const ShapeError& error) {
       throw ShapeError(described() + ": " + error.what());
     }
-    if (rule_ == Rule::average) result = ops::affine(graph, result, 1.0F / static_cast<float>(count));
+    if (rule_ == Rule::average)
+      result = ops::affine(graph, result, 1.0F / static_cast<float>(count));
     const Value mask = joint_mask(call);
     if (rule_ == Rule::multiply && mask) result = zero_invalid(graph, result, mask);
     return {{.value = result, .mask = mask, .ragged = mask && any_ragged(call)}};
@@ -106,7 +112,8 @@ LayerMaker fold(const char* class_name, FoldLayer::Rule rule) {
 
 class ConcatenateLayer final : public LayerOf<ConcatenateOptions> {
  public:
-  explicit ConcatenateLayer(ConcatenateOptions options) : LayerOf("Concatenate", std::move(options)) {}
+  explicit ConcatenateLayer(ConcatenateOptions options)
+      : LayerOf("Concatenate", std::move(options)) {}
   nlohmann::json config() const override { return {{"axis", options_.axis}}; }
 
   std::vector<Lowered> call(LayerCall& call) override {
@@ -121,7 +128,8 @@ class ConcatenateLayer final : public LayerOf<ConcatenateOptions> {
     }
     try {
       const Value joined = ops::concatenate(graph, values, options_.axis);
-      const Value mask = masked ? ops::concatenated_mask(graph, values, masks, options_.axis) : Value{};
+      const Value mask =
+          masked ? ops::concatenated_mask(graph, values, masks, options_.axis) : Value{};
       return {{.value = joined, .mask = mask, .ragged = any_ragged(call)}};
     } catch (const ShapeError& error) {
       throw ShapeError(described() + ": " + error.what());
@@ -139,7 +147,8 @@ const LayerRegistration registrations[] = {
     {"Minimum", fold("Minimum", Rule::minimum)},
     {"Concatenate",
      [](const nlohmann::json& config) -> std::shared_ptr<LayerBase> {
-       return std::make_shared<ConcatenateLayer>(ConcatenateOptions{.axis = config.value("axis", -1)});
+       return std::make_shared<ConcatenateLayer>(
+           ConcatenateOptions{.axis = config.value("axis", -1)});
      }},
 };
 
@@ -152,11 +161,16 @@ std::shared_ptr<LayerBase> make_fold(const char* class_name, Rule rule, MergeOpt
 Concatenate::Concatenate(ConcatenateOptions options)
     : Layer(std::make_shared<ConcatenateLayer>(std::move(options))) {}
 Add::Add(MergeOptions options) : Layer(make_fold("Add", Rule::add, std::move(options))) {}
-Subtract::Subtract(MergeOptions options) : Layer(make_fold("Subtract", Rule::subtract, std::move(options))) {}
-Multiply::Multiply(MergeOptions options) : Layer(make_fold("Multiply", Rule::multiply, std::move(options))) {}
-Average::Average(MergeOptions options) : Layer(make_fold("Average", Rule::average, std::move(options))) {}
-Maximum::Maximum(MergeOptions options) : Layer(make_fold("Maximum", Rule::maximum, std::move(options))) {}
-Minimum::Minimum(MergeOptions options) : Layer(make_fold("Minimum", Rule::minimum, std::move(options))) {}
+Subtract::Subtract(MergeOptions options)
+    : Layer(make_fold("Subtract", Rule::subtract, std::move(options))) {}
+Multiply::Multiply(MergeOptions options)
+    : Layer(make_fold("Multiply", Rule::multiply, std::move(options))) {}
+Average::Average(MergeOptions options)
+    : Layer(make_fold("Average", Rule::average, std::move(options))) {}
+Maximum::Maximum(MergeOptions options)
+    : Layer(make_fold("Maximum", Rule::maximum, std::move(options))) {}
+Minimum::Minimum(MergeOptions options)
+    : Layer(make_fold("Minimum", Rule::minimum, std::move(options))) {}
 
 SymbolicTensor concatenate(const std::vector<SymbolicTensor>& inputs, ConcatenateOptions options) {
   return Concatenate(std::move(options))(inputs);

@@ -15,8 +15,9 @@ struct ConcatenateOptions {
   std::string name = {};
 };
 
-// Merging layers are called on a list. Masks follow Keras: Concatenate joins them along its axis (missing ones count as all
-// valid); the others give the OR of all masks, or none if an input has none. As the keras.layers of these names.
+// Merging layers are called on a list. Masks follow Keras: Concatenate joins them along its axis
+// (missing ones count as all valid); the others give the OR of all masks, or none if an input has
+// none. As the keras.layers of these names.
 class Concatenate : public Layer {
  public:
   explicit Concatenate(ConcatenateOptions options = {});
@@ -50,7 +51,8 @@ class Minimum : public Layer {
   explicit Minimum(MergeOptions options = {});
 };
 
-SymbolicTensor concatenate(const std::vector<SymbolicTensor>& inputs, ConcatenateOptions options = {});
+SymbolicTensor concatenate(const std::vector<SymbolicTensor>& inputs,
+                           ConcatenateOptions options = {});
 SymbolicTensor add(const std::vector<SymbolicTensor>& inputs, MergeOptions options = {});
 SymbolicTensor subtract(const std::vector<SymbolicTensor>& inputs, MergeOptions options = {});
 SymbolicTensor multiply(const std::vector<SymbolicTensor>& inputs, MergeOptions options = {});

@@ -44,7 +44,8 @@ class DropoutLayer final : public LayerOf<DropoutOptions> {
  public:
   explicit DropoutLayer(DropoutOptions options) : LayerOf("Dropout", std::move(options)) {
     if (!(options_.rate >= 0 && options_.rate <= 1)) {
-      throw RangeError(described() + ": rate must lie in 0 .. 1, not " + std::to_string(options_.rate));
+      throw RangeError(described() + ": rate must lie in 0 .. 1, not " +
+                       std::to_string(options_.rate));
     }
   }
   nlohmann::json config() const override { return written(options_); }
@@ -53,8 +54,10 @@ class DropoutLayer final : public LayerOf<DropoutOptions> {
     Lowered result = call.input();
     result.value = ops::to_float(call.graph, result.value);
     if (call.training) {
-      // Two calls of one graph draw apart; the number of nodes so far tells them apart in every process alike.
-      result.value = ops::dropout(call.graph, result.value, options_.rate, call.graph.nodes().size() + 1);
+      // Two calls of one graph draw apart; the number of nodes so far tells them apart in every
+      // process alike.
+      result.value =
+          ops::dropout(call.graph, result.value, options_.rate, call.graph.nodes().size() + 1);
     }
     return {result};
   }
@@ -68,7 +71,8 @@ class GlobalAveragePooling1DLayer final : public LayerOf<GlobalAveragePooling1DO
 
   std::vector<Lowered> call(LayerCall& call) override {
     if (call.info().shape.rank() != 3) {
-      throw ShapeError(described() + ": the input must be [batch, steps, features], not " + to_string(call.info().shape));
+      throw ShapeError(described() + ": the input must be [batch, steps, features], not " +
+                       to_string(call.info().shape));
     }
     Graph& graph = call.graph;
     Value in = ops::to_float(graph, call.input().value);
@@ -83,13 +87,16 @@ const LayerRegistration registrations[] = {
     {"Activation", from_options<ActivationLayer, ActivationOptions>("Activation")},
     {"Dropout", from_options<DropoutLayer, DropoutOptions>("Dropout")},
     {"GlobalAveragePooling1D",
-     from_options<GlobalAveragePooling1DLayer, GlobalAveragePooling1DOptions>("GlobalAveragePooling1D")},
+     from_options<GlobalAveragePooling1DLayer, GlobalAveragePooling1DOptions>(
+         "GlobalAveragePooling1D")},
 };
 
 }  // namespace
 
-Activation::Activation(ActivationOptions options) : Layer(std::make_shared<ActivationLayer>(std::move(options))) {}
-Dropout::Dropout(DropoutOptions options) : Layer(std::make_shared<DropoutLayer>(std::move(options))) {}
+Activation::Activation(ActivationOptions options)
+    : Layer(std::make_shared<ActivationLayer>(std::move(options))) {}
+Dropout::Dropout(DropoutOptions options)
+    : Layer(std::make_shared<DropoutLayer>(std::move(options))) {}
 GlobalAveragePooling1D::GlobalAveragePooling1D(GlobalAveragePooling1DOptions options)
     : Layer(std::make_shared<GlobalAveragePooling1DLayer>(std::move(options))) {}
 

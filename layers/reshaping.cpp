@@ -52,7 +52,9 @@ const LayerRegistration registrations[] = {
 
 }  // namespace
 
-Flatten::Flatten(FlattenOptions options) : Layer(std::make_shared<FlattenLayer>(std::move(options))) {}
-Reshape::Reshape(ReshapeOptions options) : Layer(std::make_shared<ReshapeLayer>(std::move(options))) {}
+Flatten::Flatten(FlattenOptions options)
+    : Layer(std::make_shared<FlattenLayer>(std::move(options))) {}
+Reshape::Reshape(ReshapeOptions options)
+    : Layer(std::make_shared<ReshapeLayer>(std::move(options))) {}
 
 }  // namespace braid::layers

@@ -6,7 +6,8 @@
 namespace braid::layers {
 
 struct FlattenOptions {
-  std::string data_format = "channels_last";  // or "channels_first": the first axis goes behind the others
+  std::string data_format =
+      "channels_last";  // or "channels_first": the first axis goes behind the others
   std::string name = {};
 };
 
@@ -17,11 +18,13 @@ class Flatten : public Layer {
 };
 
 struct ReshapeOptions {
-  Shape target_shape = {};  // without the batch axis; one entry may be None (Keras: -1) and is worked out
+  Shape target_shape =
+      {};  // without the batch axis; one entry may be None (Keras: -1) and is worked out
   std::string name = {};
 };
 
-// The same elements under other axes. Drops a mask. As keras.layers.Reshape; ShapeError where they cannot fit.
+// The same elements under other axes. Drops a mask. As keras.layers.Reshape; ShapeError where they
+// cannot fit.
 class Reshape : public Layer {
  public:
   explicit Reshape(ReshapeOptions options);

@@ -6,7 +6,7 @@
 
 // What every example takes on its command line.
 struct ExampleOptions {
-  std::string data;  // a file or folder; empty: data that the example makes itself
+  std::string data = {};  // a file or folder; empty: data that the example makes itself
   std::int64_t epochs = 5;
   std::int64_t batch_size = 32;
   std::uint64_t seed = 1;

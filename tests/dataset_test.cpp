@@ -28,8 +28,8 @@ Dataset sample() {
 
 TEST_CASE("a CSV file becomes columns of the types that their fields have") {
   const ScratchFolder folder;
-  const std::string path =
-      folder.file("a.csv", "id,price,name,mixed,count\n1,2.5,ann,3,7\n2,,bob,x, 8 \n-3,1e2,\"c, d\",5,+9\n");
+  const std::string path = folder.file(
+      "a.csv", "id,price,name,mixed,count\n1,2.5,ann,3,7\n2,,bob,x, 8 \n-3,1e2,\"c, d\",5,+9\n");
   const Dataset data = Dataset::csv(path);
   CHECK(data.rows() == 3);
   CHECK(data.names() == Strings{"id", "price", "name", "mixed", "count"});
@@ -39,7 +39,8 @@ TEST_CASE("a CSV file becomes columns of the types that their fields have") {
   CHECK(data.text("name") == Strings{"ann", "bob", "c, d"});
   CHECK(data.is_text("mixed"));
   CHECK(data["count"].to_vector<std::int32_t>() == Ints{7, 8, 9});
-  const Dataset typed = Dataset::csv(path, {.columns = {"count", "id"}, .types = {{"id", ColumnType::float32}}});
+  const Dataset typed =
+      Dataset::csv(path, {.columns = {"count", "id"}, .types = {{"id", ColumnType::float32}}});
   CHECK(typed.names() == Strings{"count", "id"});
   CHECK(typed["id"].to_vector<float>() == std::vector<float>{1, 2, -3});
   CHECK_THROWS_WITH(Dataset::csv(path, {.types = {{"mixed", ColumnType::int32}}}),
@@ -56,7 +57,8 @@ TEST_CASE("columns are inputs or targets, tensors or text") {
   CHECK_THROWS_WITH(data["titel"], ContainsSubstring("Did you mean \"title\"?"));
   CHECK_THROWS_AS(data["title"], DTypeError);
   CHECK_THROWS_AS(data.text("age"), DTypeError);
-  CHECK_THROWS_WITH(data.with("new", Strings{"x"}), ContainsSubstring("has 1 rows, the dataset has 4"));
+  CHECK_THROWS_WITH(data.with("new", Strings{"x"}),
+                    ContainsSubstring("has 1 rows, the dataset has 4"));
   CHECK_THROWS_AS(data.targets({"lable"}), NameError);
 }
 
@@ -67,7 +69,9 @@ TEST_CASE("map makes a column anew in its place") {
   });
   CHECK(mapped.names() == data.names());
   CHECK(mapped["title"].to_vector<float>() == std::vector<float>(4, 0.5F));
-  const Dataset older = data.map("age", [](const Tensor& age) { return Tensor::from(Ints(4, age.data<std::int32_t>()[0]), {4}); });
+  const Dataset older = data.map("age", [](const Tensor& age) {
+    return Tensor::from(Ints(4, age.data<std::int32_t>()[0]), {4});
+  });
   CHECK(older["age"].to_vector<std::int32_t>() == Ints(4, 30));
   CHECK_THROWS_AS(data.map("age", [](const Tensor&) { return Tensor::zeros({3}); }), ShapeError);
 }
@@ -108,8 +112,9 @@ TEST_CASE("fit and evaluate on a dataset equal fit and evaluate on its dicts") {
     const auto x = Input({.shape = {2}, .name = "x"});
     Model model(x, layers::Dense({.units = 1, .name = "y"})(x));
     model.compile({.optimizer = "sgd", .loss = "mse"});
-    const Dataset data = Dataset::from({{"x", Tensor::from({1.0F, 2.0F, 3.0F, 4.0F, 5.0F, 6.0F}, {3, 2})}},
-                                       {{"y", Tensor::from({1.0F, 0.0F, 1.0F}, {3, 1})}});
+    const Dataset data =
+        Dataset::from({{"x", Tensor::from({1.0F, 2.0F, 3.0F, 4.0F, 5.0F, 6.0F}, {3, 2})}},
+                      {{"y", Tensor::from({1.0F, 0.0F, 1.0F}, {3, 1})}});
     const FitOptions options{.batch_size = 2, .epochs = 3, .verbose = 0, .seed = 5};
     if (as_dataset) {
       model.fit(data, options);

@@ -17,18 +17,22 @@ struct Altered {
 };
 
 template <class Change>
-Outcome outcome_of(const std::string& file_name, const std::string& case_name, const Change& change) {
+Outcome outcome_of(const std::string& file_name, const std::string& case_name,
+                   const Change& change) {
   const SafetensorsFile original(std::string(BRAID_SOURCE_DIR) + "/tests/golden/" + file_name);
   Altered altered;
   for (const auto& description : json::parse(original.metadata().at("cases"))) {
     if (description.at("name") == case_name) altered.description = description;
   }
   for (const auto& entry : original.entries()) {
-    if (entry.name.starts_with(case_name + "/")) altered.tensors.set(entry.name, original.tensor(entry).clone());
+    if (entry.name.starts_with(case_name + "/"))
+      altered.tensors.set(entry.name, original.tensor(entry).clone());
   }
   change(altered);
-  const auto path = std::filesystem::temp_directory_path() / ("braid_golden_runner_" + case_name + ".safetensors");
-  write_safetensors(path.string(), altered.tensors, {{"cases", json::array({altered.description}).dump()}});
+  const auto path = std::filesystem::temp_directory_path() /
+                    ("braid_golden_runner_" + case_name + ".safetensors");
+  write_safetensors(path.string(), altered.tensors,
+                    {{"cases", json::array({altered.description}).dump()}});
   const SafetensorsFile file(path.string());
   const Outcome outcome = run_case(read_cases(file).front());
   std::filesystem::remove(path);
@@ -60,7 +64,8 @@ TEST_CASE("a value off by ten tolerances fails its golden case, one within a tol
     return outcome_of(kUnits, kUnit, [&](Altered& altered) {
       const json& pair = altered.description.at("tolerance").at("tensors").at(role);
       float* values = altered.tensors[kUnit + "/" + role].data<float>();
-      values[3] += static_cast<float>(tolerances * (pair[1].get<double>() + pair[0].get<double>() * std::abs(values[3])));
+      values[3] += static_cast<float>(
+          tolerances * (pair[1].get<double>() + pair[0].get<double>() * std::abs(values[3])));
     });
   };
   for (const char* role : {"output/y", "grad_input/x", "grad_weight/kernel", "grad_weight/bias"}) {
@@ -71,7 +76,8 @@ TEST_CASE("a value off by ten tolerances fails its golden case, one within a tol
     CHECK_THAT(far.reason, ContainsSubstring(role));
     CHECK_THAT(far.reason, ContainsSubstring("[3]"));
   }
-  for (const char* role : {"weight_step10/lstm/recurrent_kernel", "predict_final/label", "optimizer/label/kernel/velocity"}) {
+  for (const char* role : {"weight_step10/lstm/recurrent_kernel", "predict_final/label",
+                           "optimizer/label/kernel/velocity"}) {
     INFO(role);
     const Outcome far = outcome_of(kModels, kModel, [&](Altered& altered) {
       altered.tensors[kModel + "/" + role].data<float>()[0] += 1e-3F;
@@ -114,7 +120,8 @@ TEST_CASE("what the engine does not have skips its golden case by name") {
   });
   CHECK(option.verdict == Verdict::skipped);
   CHECK_THAT(option.reason, ContainsSubstring("lora_rank"));
-  const Outcome kind = outcome_of(kUnits, kUnit, [](Altered& altered) { altered.description["kind"] = "dream"; });
+  const Outcome kind =
+      outcome_of(kUnits, kUnit, [](Altered& altered) { altered.description["kind"] = "dream"; });
   CHECK(kind.verdict == Verdict::skipped);
   const Outcome optimizer = outcome_of(kModels, kModel, [](Altered& altered) {
     altered.description.at("compile").at("optimizer")["class"] = "Adagrad";
@@ -124,8 +131,7 @@ TEST_CASE("what the engine does not have skips its golden case by name") {
 }
 
 TEST_CASE("a case that keeps a flaw of Keras on record is left out") {
-  const Outcome outcome = outcome_of(kUnits, kUnit, [](Altered& altered) {
-    altered.description["not_reproduced"] = "a flaw";
-  });
+  const Outcome outcome = outcome_of(
+      kUnits, kUnit, [](Altered& altered) { altered.description["not_reproduced"] = "a flaw"; });
   CHECK(outcome.verdict == Verdict::left_out);
 }

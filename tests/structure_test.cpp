@@ -89,7 +89,8 @@ const std::map<std::string, std::set<std::string>>& allowed_arrows() {
       {"engine/data", {"engine/core", "engine/io"}},
       {"engine/train",
        {"engine/core", "kernels", "engine/graph", "engine/runtime", "engine/io", "engine/data"}},
-      {"engine", {"engine/core", "engine/graph", "engine/train", "engine/io", "engine/data", "layers"}},
+      {"engine",
+       {"engine/core", "engine/graph", "engine/train", "engine/io", "engine/data", "layers"}},
       {"python_free_examples", {}},
   };
   return arrows;

@@ -11,9 +11,11 @@ class Device {
 
   static Device cpu() { return Device(Kind::cpu, 0); }
   static Device cuda(int index = 0) { return Device(Kind::cuda, index); }
-  // The GPU if one answers and this build can use it, else the CPU. BRAID_DEVICE=cpu|cuda|cuda:1 overrides it.
+  // The GPU if one answers and this build can use it, else the CPU. BRAID_DEVICE=cpu|cuda|cuda:1
+  // overrides it.
   static Device best();
-  // "cpu", "cuda", "cuda:1" or "best". Throws NameError for another name, DeviceError for a device that is not there.
+  // "cpu", "cuda", "cuda:1" or "best". Throws NameError for another name, DeviceError for a device
+  // that is not there.
   static Device named(std::string_view name);
 
   Kind kind() const { return kind_; }
@@ -29,7 +31,8 @@ class Device {
 // "cpu" or "cuda:0".
 std::string to_string(Device device);
 
-// The device of models and tensors that name none; Device::best() until it is set. Throws DeviceError if it is not there.
+// The device of models and tensors that name none; Device::best() until it is set. Throws
+// DeviceError if it is not there.
 void set_default_device(Device device);
 Device default_device();
 

@@ -10,10 +10,10 @@ namespace braid {
 namespace {
 
 constexpr std::array<std::pair<DType, std::string_view>, 5> kNames{{{DType::float32, "float32"},
-                                                                     {DType::int32, "int32"},
-                                                                     {DType::int64, "int64"},
-                                                                     {DType::uint8, "uint8"},
-                                                                     {DType::bool_, "bool"}}};
+                                                                    {DType::int32, "int32"},
+                                                                    {DType::int64, "int64"},
+                                                                    {DType::uint8, "uint8"},
+                                                                    {DType::bool_, "bool"}}};
 
 }  // namespace
 

@@ -6,7 +6,8 @@
 
 namespace braid {
 
-// What every error of the library derives from. The message names the layer or key, what was expected and what came.
+// What every error of the library derives from. The message names the layer or key, what was
+// expected and what came.
 class Error : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
@@ -66,7 +67,8 @@ class NumericError : public Error {
   using Error::Error;
 };
 
-// The entry of `known` that differs from `name` by the fewest edits; empty if none is near enough to be meant.
+// The entry of `known` that differs from `name` by the fewest edits; empty if none is near enough
+// to be meant.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& known);
 
 // `"a", "b" and "c"`; `none` for an empty list.

@@ -3,9 +3,9 @@
 
 namespace braid {
 
-// Rows of equal length in somebody else's memory: what kernels read and write. All axes but the last are counted as
-// rows, in order. `stride` (elements from one row to the next) is `columns`, or more in a column slice of a wider matrix.
-// An absent operand is the empty matrix, data == nullptr.
+// Rows of equal length in somebody else's memory: what kernels read and write. All axes but the
+// last are counted as rows, in order. `stride` (elements from one row to the next) is `columns`, or
+// more in a column slice of a wider matrix. An absent operand is the empty matrix, data == nullptr.
 template <class T>
 struct Matrix {
   T* data = nullptr;

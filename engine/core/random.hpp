@@ -4,9 +4,10 @@
 
 namespace braid {
 
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): four numbers from a key and a
-// counter, the same on every device and in any order.
-constexpr std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t counter_high, std::uint64_t counter_low) {
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): four numbers
+// from a key and a counter, the same on every device and in any order.
+constexpr std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t counter_high,
+                                              std::uint64_t counter_low) {
   constexpr std::uint32_t kMultiplierA = 0xD2511F53U;
   constexpr std::uint32_t kMultiplierB = 0xCD9E8D57U;
   constexpr std::uint32_t kWeylA = 0x9E3779B9U;
@@ -28,9 +29,12 @@ constexpr std::array<std::uint32_t, 4> philox(std::uint64_t key, std::uint64_t c
 }
 
 // In [0, 1), from the upper 24 bits: every value is exact in float32.
-constexpr float uniform_from(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24F; }
+constexpr float uniform_from(std::uint32_t bits) {
+  return static_cast<float>(bits >> 8) * 0x1p-24F;
+}
 
-// A stream of numbers from one seed: one after another on the host, where order is fixed anyway (weights, shuffles).
+// A stream of numbers from one seed: one after another on the host, where order is fixed anyway
+// (weights, shuffles).
 class Random {
  public:
   explicit Random(std::uint64_t seed, std::uint64_t stream = 0) : seed_(seed), stream_(stream) {}
@@ -51,11 +55,12 @@ class Random {
   int used_ = 4;
 };
 
-// Seeds everything random that follows: initial weights, shuffles, dropout. Until it is called the seed is drawn from the
-// operating system.
+// Seeds everything random that follows: initial weights, shuffles, dropout. Until it is called the
+// seed is drawn from the operating system.
 void set_random_seed(std::uint64_t seed);
 
-// A fresh seed derived from the global one and the number of seeds derived before; for a model's weights, a fit's shuffles.
+// A fresh seed derived from the global one and the number of seeds derived before; for a model's
+// weights, a fit's shuffles.
 std::uint64_t next_seed();
 
 }  // namespace braid

@@ -25,7 +25,8 @@ std::shared_ptr<std::byte[]> allocate(std::size_t bytes) {
 
 std::size_t row_bytes(const Shape& shape, DType dtype) {
   std::size_t bytes = size_of(dtype);
-  for (std::size_t axis = 1; axis < shape.rank(); ++axis) bytes *= static_cast<std::size_t>(shape[axis]);
+  for (std::size_t axis = 1; axis < shape.rank(); ++axis)
+    bytes *= static_cast<std::size_t>(shape[axis]);
   return bytes;
 }
 
@@ -35,7 +36,8 @@ Tensor::Tensor() : Tensor(zeros(Shape{0})) {}
 
 Tensor Tensor::uninitialized(Shape shape, DType dtype) {
   for (Dim dim : shape) {
-    if (dim < 0) throw ShapeError("a tensor needs known axes; " + to_string(shape) + " was asked for");
+    if (dim < 0)
+      throw ShapeError("a tensor needs known axes; " + to_string(shape) + " was asked for");
   }
   Tensor tensor{std::in_place};
   tensor.elements_ = shape.elements();
@@ -55,9 +57,10 @@ Tensor Tensor::zeros(Shape shape, DType dtype) {
 template <class T>
 Tensor Tensor::from(std::span<const T> values, Shape shape) {
   if (shape.elements() != static_cast<Dim>(values.size())) {
-    throw ShapeError("Tensor::from: shape " + to_string(shape) + " holds " +
-                     (shape.is_known() ? std::to_string(shape.elements()) : "an unknown number of") +
-                     " elements, but " + std::to_string(values.size()) + " values were given");
+    throw ShapeError(
+        "Tensor::from: shape " + to_string(shape) + " holds " +
+        (shape.is_known() ? std::to_string(shape.elements()) : "an unknown number of") +
+        " elements, but " + std::to_string(values.size()) + " values were given");
   }
   if constexpr (std::is_same_v<T, double>) {
     Tensor tensor = uninitialized(std::move(shape), DType::float32);
@@ -87,15 +90,17 @@ Tensor Tensor::from(const std::vector<bool>& values, Shape shape) {
 
 Tensor Tensor::ragged(Tensor values, std::vector<std::int64_t> row_splits) {
   if (values.is_ragged() || values.shape().empty()) {
-    throw ShapeError("Tensor::ragged: the values must be a tensor [total, ...], not " + describe(values));
+    throw ShapeError("Tensor::ragged: the values must be a tensor [total, ...], not " +
+                     describe(values));
   }
   if (row_splits.empty() || row_splits.front() != 0 ||
-      !std::is_sorted(row_splits.begin(), row_splits.end()) || row_splits.back() != values.shape()[0]) {
+      !std::is_sorted(row_splits.begin(), row_splits.end()) ||
+      row_splits.back() != values.shape()[0]) {
     throw ShapeError("Tensor::ragged: row splits must start at 0, never fall and end at the " +
                      std::to_string(values.shape()[0]) + " values" +
                      (row_splits.empty() ? "; none were given"
-                                         : "; they run from " + std::to_string(row_splits.front()) + " to " +
-                                               std::to_string(row_splits.back())));
+                                         : "; they run from " + std::to_string(row_splits.front()) +
+                                               " to " + std::to_string(row_splits.back())));
   }
   std::vector<Dim> dims{static_cast<Dim>(row_splits.size()) - 1, None};
   dims.insert(dims.end(), values.shape_.begin() + 1, values.shape_.end());
@@ -130,8 +135,8 @@ std::int64_t Tensor::rows() const { return shape_.empty() ? 1 : shape_[0]; }
 
 Tensor Tensor::slice(std::int64_t begin, std::int64_t end) const {
   if (shape_.empty() || begin < 0 || end < begin || end > rows()) {
-    throw RangeError("slice: rows " + std::to_string(begin) + " .. " + std::to_string(end) + " of " +
-                     describe(*this));
+    throw RangeError("slice: rows " + std::to_string(begin) + " .. " + std::to_string(end) +
+                     " of " + describe(*this));
   }
   Tensor part = *this;
   part.shape_[0] = end - begin;
@@ -139,7 +144,8 @@ Tensor Tensor::slice(std::int64_t begin, std::int64_t end) const {
     const auto splits = row_splits();
     const std::int64_t first = splits[static_cast<std::size_t>(begin)];
     std::vector<std::int64_t> moved;
-    for (std::int64_t row = begin; row <= end; ++row) moved.push_back(splits[static_cast<std::size_t>(row)] - first);
+    for (std::int64_t row = begin; row <= end; ++row)
+      moved.push_back(splits[static_cast<std::size_t>(row)] - first);
     const std::size_t step = row_bytes(values().shape_, dtype_);
     part.data_ += static_cast<std::size_t>(first) * step;
     part.elements_ = moved.back() * static_cast<std::int64_t>(step / size_of(dtype_));
@@ -244,8 +250,8 @@ const Tensor* TensorDict::find(std::string_view name) const {
 
 const Tensor& TensorDict::at(std::string_view name) const {
   if (const Tensor* tensor = find(name)) return *tensor;
-  throw NameError("no tensor \"" + std::string(name) + "\"; known are " + quoted_list(names()) + "." +
-                  suggestion(name, names()));
+  throw NameError("no tensor \"" + std::string(name) + "\"; known are " + quoted_list(names()) +
+                  "." + suggestion(name, names()));
 }
 
 Tensor& TensorDict::at(std::string_view name) {

@@ -15,8 +15,9 @@
 
 namespace braid {
 
-// An n-dimensional array, row-major, on a device. Copies share their storage; clone() does not. A ragged tensor holds
-// rows of different length one after another: values [total, ...] and row_splits [rows + 1], no padding.
+// An n-dimensional array, row-major, on a device. Copies share their storage; clone() does not. A
+// ragged tensor holds rows of different length one after another: values [total, ...] and
+// row_splits [rows + 1], no padding.
 class Tensor {
  public:
   // No elements, float32, shape [0].
@@ -35,8 +36,9 @@ class Tensor {
   // Storage whose content is not yet defined; for readers that fill it at once.
   static Tensor uninitialized(Shape shape, DType dtype);
 
-  // Rows of ids (a vector) or of feature vectors (values [total, features]); row r is values row_splits[r] ..
-  // row_splits[r + 1] - 1. Throws ShapeError unless the splits start at 0, never fall and end at the number of values.
+  // Rows of ids (a vector) or of feature vectors (values [total, features]); row r is values
+  // row_splits[r] .. row_splits[r + 1] - 1. Throws ShapeError unless the splits start at 0, never
+  // fall and end at the number of values.
   template <class T>
   static Tensor ragged(const std::vector<T>& values, std::vector<std::int64_t> row_splits);
   static Tensor ragged(Tensor values, std::vector<std::int64_t> row_splits);
@@ -48,7 +50,8 @@ class Tensor {
   Tensor to(Device device) const;
 
   bool is_ragged() const { return row_splits_ != nullptr; }
-  // Only of ragged tensors: rows + 1 ends, and the values without the row structure [total, features...].
+  // Only of ragged tensors: rows + 1 ends, and the values without the row structure [total,
+  // features...].
   std::span<const std::int64_t> row_splits() const;
   Tensor values() const;
 
@@ -61,7 +64,8 @@ class Tensor {
   // Copy of the elements; T must be the dtype (DTypeError), as nothing is converted.
   template <class T>
   std::vector<T> to_vector() const;
-  // The elements in place, host only; DTypeError if T is not the dtype. Writing to shared storage changes every copy.
+  // The elements in place, host only; DTypeError if T is not the dtype. Writing to shared storage
+  // changes every copy.
   template <class T>
   const T* data() const;
   template <class T>

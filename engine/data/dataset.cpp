@@ -34,27 +34,30 @@ bool is_blank(const std::string& field) {
 
 ColumnType type_of(const Text& fields) {
   std::int32_t integer = 0;
-  if (!fields.empty() && std::all_of(fields.begin(), fields.end(), [&](const auto& f) { return parse(f, integer); })) {
+  if (!fields.empty() &&
+      std::all_of(fields.begin(), fields.end(), [&](const auto& f) { return parse(f, integer); })) {
     return ColumnType::int32;
   }
   double number = 0;
-  const bool numbers =
-      std::all_of(fields.begin(), fields.end(), [&](const auto& f) { return is_blank(f) || parse(f, number); });
-  const bool any = std::any_of(fields.begin(), fields.end(), [](const auto& f) { return !is_blank(f); });
+  const bool numbers = std::all_of(fields.begin(), fields.end(),
+                                   [&](const auto& f) { return is_blank(f) || parse(f, number); });
+  const bool any =
+      std::any_of(fields.begin(), fields.end(), [](const auto& f) { return !is_blank(f); });
   return numbers && any ? ColumnType::float32 : ColumnType::text;
 }
 
-[[noreturn]] void refuse_field(const std::string& path, const std::string& column, std::size_t row, const std::string& field,
-                               const char* wanted) {
-  throw RangeError("\"" + path + "\": column \"" + column + "\", row " + std::to_string(row) + ": \"" + field +
-                   "\" is no " + wanted);
+[[noreturn]] void refuse_field(const std::string& path, const std::string& column, std::size_t row,
+                               const std::string& field, const char* wanted) {
+  throw RangeError("\"" + path + "\": column \"" + column + "\", row " + std::to_string(row) +
+                   ": \"" + field + "\" is no " + wanted);
 }
 
 Tensor as_floats(const std::string& path, const std::string& name, const Text& fields) {
   Tensor tensor = Tensor::uninitialized({static_cast<Dim>(fields.size())}, DType::float32);
   for (std::size_t row = 0; row < fields.size(); ++row) {
     double number = std::numeric_limits<double>::quiet_NaN();
-    if (!is_blank(fields[row]) && !parse(fields[row], number)) refuse_field(path, name, row, fields[row], "number");
+    if (!is_blank(fields[row]) && !parse(fields[row], number))
+      refuse_field(path, name, row, fields[row], "number");
     tensor.data<float>()[row] = static_cast<float>(number);
   }
   return tensor;
@@ -97,7 +100,10 @@ Dataset Dataset::csv(const std::string& path, const CsvDatasetOptions& options) 
     if (type == ColumnType::text) {
       data.put(name, std::move(fields), false);
     } else {
-      data.put(name, type == ColumnType::int32 ? as_integers(path, name, fields) : as_floats(path, name, fields), false);
+      data.put(name,
+               type == ColumnType::int32 ? as_integers(path, name, fields)
+                                         : as_floats(path, name, fields),
+               false);
     }
   }
   return data;
@@ -116,29 +122,34 @@ std::vector<std::string> Dataset::names() const {
 }
 
 bool Dataset::contains(const std::string& name) const {
-  return std::any_of(columns_.begin(), columns_.end(), [&](const Column& column) { return column.name == name; });
+  return std::any_of(columns_.begin(), columns_.end(),
+                     [&](const Column& column) { return column.name == name; });
 }
 
 const Dataset::Column& Dataset::column(const std::string& name) const {
   for (const Column& column : columns_) {
     if (column.name == name) return column;
   }
-  throw NameError("the dataset has no column \"" + name + "\"; its columns are " + quoted_list(names()) + "." +
-                  suggestion(name, names()));
+  throw NameError("the dataset has no column \"" + name + "\"; its columns are " +
+                  quoted_list(names()) + "." + suggestion(name, names()));
 }
 
-bool Dataset::is_text(const std::string& name) const { return std::holds_alternative<Text>(column(name).content); }
+bool Dataset::is_text(const std::string& name) const {
+  return std::holds_alternative<Text>(column(name).content);
+}
 
 const Tensor& Dataset::tensor(const std::string& name) const {
   const auto* found = std::get_if<Tensor>(&column(name).content);
-  if (found == nullptr) throw DTypeError("the column \"" + name + "\" is text; map it to a tensor first");
+  if (found == nullptr)
+    throw DTypeError("the column \"" + name + "\" is text; map it to a tensor first");
   return *found;
 }
 
 const Text& Dataset::text(const std::string& name) const {
   const auto* found = std::get_if<Text>(&column(name).content);
   if (found == nullptr) {
-    throw DTypeError("the column \"" + name + "\" is no text but " + describe(std::get<Tensor>(column(name).content)));
+    throw DTypeError("the column \"" + name + "\" is no text but " +
+                     describe(std::get<Tensor>(column(name).content)));
   }
   return *found;
 }
@@ -157,13 +168,17 @@ TensorDict Dataset::y() const { return tensors(true); }
 
 void Dataset::put(const std::string& name, std::variant<Tensor, Text> content, bool target) {
   const auto* tensor = std::get_if<Tensor>(&content);
-  const std::int64_t rows = tensor != nullptr ? tensor->rows() : static_cast<std::int64_t>(std::get<Text>(content).size());
-  const auto same = [&](const Column& column) { return column.name == name && column.target == target; };
+  const std::int64_t rows = tensor != nullptr
+                                ? tensor->rows()
+                                : static_cast<std::int64_t>(std::get<Text>(content).size());
+  const auto same = [&](const Column& column) {
+    return column.name == name && column.target == target;
+  };
   const auto found = std::find_if(columns_.begin(), columns_.end(), same);
   const bool only = columns_.empty() || (columns_.size() == 1 && found != columns_.end());
   if (!only && rows != rows_) {
-    throw ShapeError("the column \"" + name + "\" has " + std::to_string(rows) + " rows, the dataset has " +
-                     std::to_string(rows_));
+    throw ShapeError("the column \"" + name + "\" has " + std::to_string(rows) +
+                     " rows, the dataset has " + std::to_string(rows_));
   }
   rows_ = rows;
   if (found != columns_.end()) {
@@ -203,18 +218,20 @@ Dataset Dataset::targets(const std::vector<std::string>& names) const {
   return data;
 }
 
-Dataset Dataset::map(const std::string& name, const std::function<Tensor(const Text&)>& change) const {
+Dataset Dataset::map(const std::string& name,
+                     const std::function<Tensor(const Text&)>& change) const {
   return with(name, change(text(name)));
 }
 
-Dataset Dataset::map(const std::string& name, const std::function<Tensor(const Tensor&)>& change) const {
+Dataset Dataset::map(const std::string& name,
+                     const std::function<Tensor(const Tensor&)>& change) const {
   return with(name, change(tensor(name)));
 }
 
 Dataset Dataset::slice(std::int64_t begin, std::int64_t end) const {
   if (begin < 0 || end < begin || end > rows_) {
-    throw RangeError("rows " + std::to_string(begin) + " .. " + std::to_string(end) + " are not within 0 .. " +
-                     std::to_string(rows_));
+    throw RangeError("rows " + std::to_string(begin) + " .. " + std::to_string(end) +
+                     " are not within 0 .. " + std::to_string(rows_));
   }
   Dataset data = *this;
   data.rows_ = end - begin;
@@ -232,7 +249,8 @@ Dataset Dataset::slice(std::int64_t begin, std::int64_t end) const {
 Dataset Dataset::gather(std::span<const std::int64_t> indices) const {
   for (std::int64_t row : indices) {
     if (row >= 0 && row < rows_) continue;
-    throw RangeError("row " + std::to_string(row) + " is not within 0 .. " + std::to_string(rows_ - 1));
+    throw RangeError("row " + std::to_string(row) + " is not within 0 .. " +
+                     std::to_string(rows_ - 1));
   }
   Dataset data;
   data.rows_ = static_cast<std::int64_t>(indices.size());
@@ -243,7 +261,8 @@ Dataset Dataset::gather(std::span<const std::int64_t> indices) const {
     } else {
       Text rows;
       rows.reserve(indices.size());
-      for (std::int64_t row : indices) rows.push_back(std::get<Text>(column.content)[static_cast<std::size_t>(row)]);
+      for (std::int64_t row : indices)
+        rows.push_back(std::get<Text>(column.content)[static_cast<std::size_t>(row)]);
       part.content = std::move(rows);
     }
     data.columns_.push_back(std::move(part));
@@ -267,7 +286,8 @@ std::pair<Dataset, Dataset> Dataset::split(double fraction, std::uint64_t seed) 
   std::iota(order.begin(), order.end(), std::int64_t{0});
   Random random(seed, 0);
   for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
-  const auto held_out = static_cast<std::ptrdiff_t>(std::floor(fraction * static_cast<double>(rows_)));
+  const auto held_out =
+      static_cast<std::ptrdiff_t>(std::floor(fraction * static_cast<double>(rows_)));
   const auto cut = order.begin() + held_out;
   std::sort(order.begin(), cut);
   std::sort(cut, order.end());

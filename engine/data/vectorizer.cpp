@@ -17,8 +17,9 @@ bool is_in(std::string_view set, char c) { return set.find(c) != std::string_vie
 
 Vectorizer::Vectorizer(VectorizerOptions options) : options_(options) {
   if (options_.max_tokens != 0 && options_.max_tokens < 2) {
-    throw RangeError("Vectorizer: max_tokens counts padding and unknown, so it is 0 or at least 2, not " +
-                     std::to_string(static_cast<std::int64_t>(options_.max_tokens)));
+    throw RangeError(
+        "Vectorizer: max_tokens counts padding and unknown, so it is 0 or at least 2, not " +
+        std::to_string(static_cast<std::int64_t>(options_.max_tokens)));
   }
   if (options_.sequence_length < 0) {
     throw RangeError("Vectorizer: sequence_length must not be " +
@@ -52,7 +53,9 @@ void Vectorizer::adapt(const std::vector<std::string>& texts) {
   std::sort(ranked.begin(), ranked.end(), std::greater<>());
   std::vector<std::string> vocabulary{"", "[UNK]"};
   for (const auto& [count, word] : ranked) {
-    if (options_.max_tokens != 0 && static_cast<std::int64_t>(vocabulary.size()) >= options_.max_tokens) break;
+    if (options_.max_tokens != 0 &&
+        static_cast<std::int64_t>(vocabulary.size()) >= options_.max_tokens)
+      break;
     if (word != vocabulary[1]) vocabulary.push_back(word);
   }
   set_vocabulary(std::move(vocabulary));
@@ -73,7 +76,8 @@ void Vectorizer::set_vocabulary(std::vector<std::string> words) {
 }
 
 Tensor Vectorizer::operator()(const std::vector<std::string>& texts) const {
-  if (words_.empty()) throw NameError("the Vectorizer has no vocabulary yet; call adapt() or set_vocabulary() first");
+  if (words_.empty())
+    throw NameError("the Vectorizer has no vocabulary yet; call adapt() or set_vocabulary() first");
   std::vector<std::int32_t> ids;
   std::vector<std::int64_t> row_splits{0};
   std::vector<std::string> words;

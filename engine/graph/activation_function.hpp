@@ -4,8 +4,8 @@
 
 namespace braid {
 
-// An activation function by its Keras name: "relu", "tanh", "sigmoid", "softmax", "gelu", "linear", ... NameError for an
-// unknown name.
+// An activation function by its Keras name: "relu", "tanh", "sigmoid", "softmax", "gelu", "linear",
+// ... NameError for an unknown name.
 class ActivationFunction {
  public:
   ActivationFunction() = default;

@@ -9,8 +9,12 @@ namespace braid {
 // What an op sees when it writes its gradient as further ops.
 class GradientBuilder {
  public:
-  GradientBuilder(Graph& graph, const GraphNode& node, std::vector<Value> output_gradients, std::vector<bool> needed)
-      : graph(graph), node_(node), output_gradients_(std::move(output_gradients)), needed_(std::move(needed)) {}
+  GradientBuilder(Graph& graph, const GraphNode& node, std::vector<Value> output_gradients,
+                  std::vector<bool> needed)
+      : graph(graph),
+        node_(node),
+        output_gradients_(std::move(output_gradients)),
+        needed_(std::move(needed)) {}
 
   Graph& graph;
 
@@ -28,9 +32,10 @@ class GradientBuilder {
   std::vector<bool> needed_;
 };
 
-// Appends the ops that compute the gradient of sum_k <seed_k, value_k> with respect to each of `targets`: in reverse order,
-// summed where a value is used more than once, leaving out whatever nothing needs. A target that no seed depends on gets
-// Value{}. Seeds are pairs (value, gradient of the same shape).
+// Appends the ops that compute the gradient of sum_k <seed_k, value_k> with respect to each of
+// `targets`: in reverse order, summed where a value is used more than once, leaving out whatever
+// nothing needs. A target that no seed depends on gets Value{}. Seeds are pairs (value, gradient of
+// the same shape).
 std::vector<Value> add_gradients(Graph& graph, const std::vector<std::pair<Value, Value>>& seeds,
                                  const std::vector<Value>& targets);
 

@@ -5,7 +5,9 @@ namespace {
 
 using nlohmann::json;
 
-json object(const char* class_name, json config) { return {{"class_name", class_name}, {"config", std::move(config)}}; }
+json object(const char* class_name, json config) {
+  return {{"class_name", class_name}, {"config", std::move(config)}};
+}
 
 // {"class_name": ..., "config": ...} or {"class": ..., "config": ...}.
 std::string class_of(const json& config) {
@@ -40,9 +42,11 @@ json to_config(const Initializer& rule) {
     case Kind::zeros: return object("Zeros", json::object());
     case Kind::ones: return object("Ones", json::object());
     case Kind::constant: return object("Constant", {{"value", rule.a}});
-    case Kind::random_uniform: return object("RandomUniform", {{"minval", rule.a}, {"maxval", rule.b}});
+    case Kind::random_uniform:
+      return object("RandomUniform", {{"minval", rule.a}, {"maxval", rule.b}});
     case Kind::random_normal: return object("RandomNormal", {{"mean", rule.a}, {"stddev", rule.b}});
-    case Kind::truncated_normal: return object("TruncatedNormal", {{"mean", rule.a}, {"stddev", rule.b}});
+    case Kind::truncated_normal:
+      return object("TruncatedNormal", {{"mean", rule.a}, {"stddev", rule.b}});
     case Kind::variance_scaling:
       return object("VarianceScaling",
                     {{"scale", rule.a},
@@ -97,7 +101,9 @@ void from_config(const json& config, Initializer& rule) {
     rule = GlorotUniform();
     rule.a = c.value("scale", 1.0);
     const std::string mode = c.value("mode", "fan_in");
-    rule.fan = mode == "fan_in" ? Initializer::Fan::in : mode == "fan_out" ? Initializer::Fan::out : Initializer::Fan::average;
+    rule.fan = mode == "fan_in"    ? Initializer::Fan::in
+               : mode == "fan_out" ? Initializer::Fan::out
+                                   : Initializer::Fan::average;
     rule.uniform = c.value("distribution", "truncated_normal") == "uniform";
   } else {
     throw NameError("unknown initializer \"" + name + "\"");
@@ -163,8 +169,8 @@ void ConfigReader::operator()(const char* key, Shape& value) {
 void ConfigReader::finish() const {
   for (const auto& [key, value] : config_.items()) {
     if (known_.contains(key) || key == "name" || key == "trainable" || key == "dtype") continue;
-    const bool unused = value.is_null() || (value.is_boolean() && !value.get<bool>()) || value.empty() ||
-                        (value.is_number() && value.get<double>() == 0);
+    const bool unused = value.is_null() || (value.is_boolean() && !value.get<bool>()) ||
+                        value.empty() || (value.is_number() && value.get<double>() == 0);
     if (!unused) {
       throw NameError(owner_ + ": the option \"" + key + "\" = " + value.dump() + " is not known");
     }

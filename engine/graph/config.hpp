@@ -12,7 +12,8 @@
 namespace braid {
 
 // Option structs and Keras configs, both ways, from one list of fields: a layer writes
-//   template <class Fields> void describe(Fields& fields, DenseOptions& options) { fields("units", options.units); ... }
+//   template <class Fields> void describe(Fields& fields, DenseOptions& options) { fields("units",
+//   options.units); ... }
 // and gets its config by ConfigWriter, its options by ConfigReader.
 
 // "GlobalAveragePooling1D" -> "global_average_pooling1d", as Keras names what has no name.
@@ -27,7 +28,9 @@ class ConfigWriter {
  public:
   nlohmann::json config = nlohmann::json::object();
 
-  void operator()(const char* key, const Count& value) { config[key] = static_cast<std::int64_t>(value); }
+  void operator()(const char* key, const Count& value) {
+    config[key] = static_cast<std::int64_t>(value);
+  }
   void operator()(const char* key, const bool& value) { config[key] = value; }
   void operator()(const char* key, const double& value) { config[key] = value; }
   void operator()(const char* key, const std::string& value) { config[key] = value; }
@@ -40,11 +43,12 @@ class ConfigWriter {
   }
 };
 
-// Reads the fields that the config has. finish() throws NameError for one that no field took, unless it is null, false or
-// empty, which in Keras's configs means "not used".
+// Reads the fields that the config has. finish() throws NameError for one that no field took,
+// unless it is null, false or empty, which in Keras's configs means "not used".
 class ConfigReader {
  public:
-  ConfigReader(std::string owner, const nlohmann::json& config) : owner_(std::move(owner)), config_(config) {}
+  ConfigReader(std::string owner, const nlohmann::json& config)
+      : owner_(std::move(owner)), config_(config) {}
 
   void operator()(const char* key, Count& value) { read<std::int64_t>(key, value); }
   void operator()(const char* key, bool& value) { read<bool>(key, value); }

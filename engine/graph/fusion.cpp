@@ -29,7 +29,8 @@ bool gives_probabilities(const Op& op, const kernels::LossRule& rule, std::size_
     return activation != nullptr && activation->function().kind == kernels::ActivationKind::sigmoid;
   }
   const auto* softmax = dynamic_cast<const ops::Softmax*>(&op);
-  return softmax != nullptr && !softmax->logarithm() && softmax->axis() == static_cast<std::int64_t>(rank) - 1;
+  return softmax != nullptr && !softmax->logarithm() &&
+         softmax->axis() == static_cast<std::int64_t>(rank) - 1;
 }
 
 }  // namespace
@@ -43,11 +44,13 @@ int fuse_dense_activation(Graph& graph, const std::vector<Value>& kept) {
     if (activation == nullptr || !gradient_from_output(activation->function())) continue;
     const Value before = node.inputs[0];
     const GraphNode* producer = graph.producer(before);
-    if (producer == nullptr || dynamic_cast<const ops::Dense*>(producer->op.get()) == nullptr) continue;
+    if (producer == nullptr || dynamic_cast<const ops::Dense*>(producer->op.get()) == nullptr)
+      continue;
     if (!producer->op->detail().empty() || uses[static_cast<std::size_t>(before.id)] != 1) continue;
     if (std::find(kept.begin(), kept.end(), before) != kept.end()) continue;
     std::vector<Value> inputs = producer->inputs;
-    graph.replace(static_cast<int>(number), std::make_shared<ops::Dense>(activation->function()), std::move(inputs));
+    graph.replace(static_cast<int>(number), std::make_shared<ops::Dense>(activation->function()),
+                  std::move(inputs));
     ++fused;
   }
   return fused;
@@ -63,13 +66,17 @@ int fuse_probabilities_into_loss(Graph& graph) {
     for (std::size_t other = 0; other < number; ++other) {
       const GraphNode candidate = graph.nodes()[other];
       if (candidate.inputs.size() != 1 || candidate.inputs[0] != logits) continue;
-      if (!gives_probabilities(*candidate.op, loss->rule(), graph.info(logits).shape.rank())) continue;
-      // The probabilities may be wanted before the loss is computed only by ops that stand behind it in the graph.
-      const bool used_before = std::any_of(
-          graph.nodes().begin() + static_cast<std::ptrdiff_t>(other) + 1,
-          graph.nodes().begin() + static_cast<std::ptrdiff_t>(number), [&](const GraphNode& between) {
-            return std::find(between.inputs.begin(), between.inputs.end(), candidate.outputs[0]) != between.inputs.end();
-          });
+      if (!gives_probabilities(*candidate.op, loss->rule(), graph.info(logits).shape.rank()))
+        continue;
+      // The probabilities may be wanted before the loss is computed only by ops that stand behind
+      // it in the graph.
+      const bool used_before =
+          std::any_of(graph.nodes().begin() + static_cast<std::ptrdiff_t>(other) + 1,
+                      graph.nodes().begin() + static_cast<std::ptrdiff_t>(number),
+                      [&](const GraphNode& between) {
+                        return std::find(between.inputs.begin(), between.inputs.end(),
+                                         candidate.outputs[0]) != between.inputs.end();
+                      });
       if (used_before) continue;
       graph.share_output(static_cast<int>(number), candidate.outputs[0],
                          std::make_shared<ops::LossValues>(loss->rule(), true));

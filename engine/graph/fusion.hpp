@@ -6,11 +6,13 @@
 
 namespace braid {
 
-// Rewrites of a forward graph, before its gradients are added. Each leaves every value in `kept` (what the program returns)
-// what it was, and every fused op computes what its unfused twin computes. Concatenations are fused by the memory plan,
-// which lets producers write into their columns.
+// Rewrites of a forward graph, before its gradients are added. Each leaves every value in `kept`
+// (what the program returns) what it was, and every fused op computes what its unfused twin
+// computes. Concatenations are fused by the memory plan, which lets producers write into their
+// columns.
 
-// activation(dense(x)) becomes one dense op where the derivative can be had from the output. Returns how many did.
+// activation(dense(x)) becomes one dense op where the derivative can be had from the output.
+// Returns how many did.
 int fuse_dense_activation(Graph& graph, const std::vector<Value>& kept);
 
 // A softmax or sigmoid beside a crossentropy of the same logits becomes the loss's second output.

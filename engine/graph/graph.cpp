@@ -35,7 +35,8 @@ Value Graph::weight(const VariablePointer& variable) {
 
 Value Graph::constant(Tensor tensor) {
   ValueInfo info{.shape = tensor.shape(), .dtype = tensor.dtype()};
-  return append({.kind = ValueKind::constant, .info = std::move(info), .constant = std::move(tensor)});
+  return append(
+      {.kind = ValueKind::constant, .info = std::move(info), .constant = std::move(tensor)});
 }
 
 Value Graph::scalar(float number) { return constant(Tensor::from({number}, {1})); }
@@ -69,7 +70,8 @@ void Graph::replace(int node, std::shared_ptr<const Op> op, std::vector<Value> i
 
 void Graph::share_output(int node, Value value, std::shared_ptr<const Op> op) {
   GraphValue& taken = values_[index(value)];
-  nodes_[static_cast<std::size_t>(taken.producer)].outputs[static_cast<std::size_t>(taken.output)] = Value{};
+  nodes_[static_cast<std::size_t>(taken.producer)].outputs[static_cast<std::size_t>(taken.output)] =
+      Value{};
   GraphNode& target = nodes_[static_cast<std::size_t>(node)];
   taken.producer = node;
   taken.output = static_cast<int>(target.outputs.size());
@@ -95,7 +97,8 @@ std::string describe(const Graph& graph) {
       if (!node.outputs[i]) continue;
       if (!text.empty() && text.back() != '\n') text += ", ";
       const ValueInfo& info = graph.info(node.outputs[i]);
-      text += describe(graph, node.outputs[i]) + " " + std::string(name_of(info.dtype)) + " " + to_string(info.shape);
+      text += describe(graph, node.outputs[i]) + " " + std::string(name_of(info.dtype)) + " " +
+              to_string(info.shape);
     }
     text += " = " + std::string(node.op->kind());
     if (!node.op->detail().empty()) text += " (" + node.op->detail() + ")";

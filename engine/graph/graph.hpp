@@ -17,21 +17,21 @@ enum class ValueKind { input, weight, constant, result };
 struct GraphValue {
   ValueKind kind = ValueKind::result;
   ValueInfo info;
-  std::string name;            // input: its key; weight: its path; else empty
-  int producer = -1;           // result: the node
-  int output = 0;              // result: which of the node's outputs
-  VariablePointer variable;    // weight
-  Tensor constant;             // constant
+  std::string name;          // input: its key; weight: its path; else empty
+  int producer = -1;         // result: the node
+  int output = 0;            // result: which of the node's outputs
+  VariablePointer variable;  // weight
+  Tensor constant;           // constant
 };
 
 struct GraphNode {
   std::shared_ptr<const Op> op;
-  std::vector<Value> inputs;   // absent operands are Value{}
+  std::vector<Value> inputs;  // absent operands are Value{}
   std::vector<Value> outputs;
 };
 
-// Ops and the values between them, in an order in which they can be run. Built by layers, extended by autograd,
-// rewritten by the fusion passes, then planned.
+// Ops and the values between them, in an order in which they can be run. Built by layers, extended
+// by autograd, rewritten by the fusion passes, then planned.
 class Graph {
  public:
   Value input(std::string name, ValueInfo info);
@@ -44,7 +44,8 @@ class Graph {
   // The first output of a new op.
   template <class OpType, class... Arguments>
   Value op(std::vector<Value> inputs, Arguments&&... arguments) {
-    return add(std::make_shared<OpType>(std::forward<Arguments>(arguments)...), std::move(inputs)).front();
+    return add(std::make_shared<OpType>(std::forward<Arguments>(arguments)...), std::move(inputs))
+        .front();
   }
 
   const ValueInfo& info(Value value) const { return value ? values_[index(value)].info : kAbsent; }
@@ -54,10 +55,11 @@ class Graph {
   // The node that makes the value; null for inputs, weights and constants.
   const GraphNode* producer(Value value) const;
 
-  // Puts another op in the place of a node; its outputs keep their handles and descriptions. For the fusion passes.
+  // Puts another op in the place of a node; its outputs keep their handles and descriptions. For
+  // the fusion passes.
   void replace(int node, std::shared_ptr<const Op> op, std::vector<Value> inputs);
-  // Puts an op with one more result in the place of a node: the new result takes over `value`, whose own producer is left
-  // without it.
+  // Puts an op with one more result in the place of a node: the new result takes over `value`,
+  // whose own producer is left without it.
   void share_output(int node, Value value, std::shared_ptr<const Op> op);
 
  private:
@@ -69,7 +71,8 @@ class Graph {
   std::deque<GraphNode> nodes_;
 };
 
-// The graph in words, one line an op: `%7 float32 [batch, 64] = dense (relu) %0 text, dense/kernel, dense/bias`.
+// The graph in words, one line an op: `%7 float32 [batch, 64] = dense (relu) %0 text, dense/kernel,
+// dense/bias`.
 std::string describe(const Graph& graph);
 // `%7` with the name where it has one.
 std::string describe(const Graph& graph, Value value);

@@ -13,7 +13,8 @@
 namespace braid {
 namespace {
 
-// Deviation of a normal distribution cut at two deviations: what is drawn is widened by it to keep the variance asked for.
+// Deviation of a normal distribution cut at two deviations: what is drawn is widened by it to keep
+// the variance asked for.
 constexpr double kTruncatedDeviation = 0.87962566103423978;
 
 Initializer make(Initializer::Kind kind, double a = 0, double b = 0) {
@@ -61,15 +62,18 @@ double truncated_normal(Random& random) {
   }
 }
 
-// Q of the QR decomposition of a random normal matrix, made unique by a positive diagonal of R: its `columns` columns are
-// orthonormal. Householder reflections in double.
+// Q of the QR decomposition of a random normal matrix, made unique by a positive diagonal of R: its
+// `columns` columns are orthonormal. Householder reflections in double.
 std::vector<double> random_orthonormal(std::int64_t rows, std::int64_t columns, Random& random) {
-  const auto at = [columns](std::int64_t r, std::int64_t c) { return static_cast<std::size_t>(r * columns + c); };
+  const auto at = [columns](std::int64_t r, std::int64_t c) {
+    return static_cast<std::size_t>(r * columns + c);
+  };
   std::vector<double> a(static_cast<std::size_t>(rows * columns));
   for (double& element : a) element = random.normal();
   std::vector<double> signs(static_cast<std::size_t>(columns));
   std::vector<double> scales(static_cast<std::size_t>(columns), 0.0);
-  // Column k, from row k on, becomes the reflection vector; R itself is needed for the signs of its diagonal only.
+  // Column k, from row k on, becomes the reflection vector; R itself is needed for the signs of its
+  // diagonal only.
   for (std::int64_t k = 0; k < columns; ++k) {
     double norm = 0;
     for (std::int64_t r = k; r < rows; ++r) norm += a[at(r, k)] * a[at(r, k)];
@@ -108,7 +112,8 @@ std::vector<double> random_orthonormal(std::int64_t rows, std::int64_t columns, 
 void fill_orthogonal(Tensor& tensor, double gain, Random& random) {
   const Shape& shape = tensor.shape();
   if (shape.rank() < 2) {
-    throw ShapeError("the orthogonal initializer needs a weight of two axes or more, not " + to_string(shape));
+    throw ShapeError("the orthogonal initializer needs a weight of two axes or more, not " +
+                     to_string(shape));
   }
   const std::int64_t columns = shape.back();
   const std::int64_t rows = tensor.elements() / std::max<std::int64_t>(columns, 1);
@@ -135,8 +140,8 @@ Initializer::Initializer(std::string_view name) {
     }
     known.push_back(rule_name);
   }
-  throw NameError("unknown initializer \"" + std::string(name) + "\"; known are " + quoted_list(known) + "." +
-                  suggestion(name, known));
+  throw NameError("unknown initializer \"" + std::string(name) + "\"; known are " +
+                  quoted_list(known) + "." + suggestion(name, known));
 }
 
 namespace initializers {
@@ -147,9 +152,15 @@ using Fan = Initializer::Fan;
 Initializer Zeros() { return make(Kind::zeros); }
 Initializer Ones() { return make(Kind::ones); }
 Initializer Constant(double value) { return make(Kind::constant, value); }
-Initializer RandomUniform(double minval, double maxval) { return make(Kind::random_uniform, minval, maxval); }
-Initializer RandomNormal(double mean, double stddev) { return make(Kind::random_normal, mean, stddev); }
-Initializer TruncatedNormal(double mean, double stddev) { return make(Kind::truncated_normal, mean, stddev); }
+Initializer RandomUniform(double minval, double maxval) {
+  return make(Kind::random_uniform, minval, maxval);
+}
+Initializer RandomNormal(double mean, double stddev) {
+  return make(Kind::random_normal, mean, stddev);
+}
+Initializer TruncatedNormal(double mean, double stddev) {
+  return make(Kind::truncated_normal, mean, stddev);
+}
 Initializer GlorotUniform() { return scaling(1, Fan::average, true); }
 Initializer GlorotNormal() { return scaling(1, Fan::average, false); }
 Initializer HeUniform() { return scaling(2, Fan::in, true); }
@@ -187,7 +198,8 @@ double spread_of(const Initializer& initializer, const Shape& shape) {
   return initializer.uniform ? std::sqrt(3 * variance) : std::sqrt(variance) / kTruncatedDeviation;
 }
 
-Tensor initial_value(const Initializer& initializer, const Shape& shape, std::uint64_t seed, std::uint64_t stream) {
+Tensor initial_value(const Initializer& initializer, const Shape& shape, std::uint64_t seed,
+                     std::uint64_t stream) {
   Tensor tensor = Tensor::zeros(shape);
   Random random(seed, stream);
   float* out = tensor.data<float>();
@@ -203,7 +215,9 @@ Tensor initial_value(const Initializer& initializer, const Shape& shape, std::ui
     case Kind::random_uniform:
       fill([&] { return initializer.a + (initializer.b - initializer.a) * random.uniform(); });
       break;
-    case Kind::random_normal: fill([&] { return initializer.a + initializer.b * random.normal(); }); break;
+    case Kind::random_normal:
+      fill([&] { return initializer.a + initializer.b * random.normal(); });
+      break;
     case Kind::truncated_normal:
       fill([&] { return initializer.a + initializer.b * truncated_normal(random); });
       break;
@@ -219,9 +233,11 @@ Tensor initial_value(const Initializer& initializer, const Shape& shape, std::ui
     case Kind::orthogonal: fill_orthogonal(tensor, initializer.a, random); break;
     case Kind::identity:
       if (shape.rank() != 2) {
-        throw ShapeError("the identity initializer needs a weight of two axes, not " + to_string(shape));
+        throw ShapeError("the identity initializer needs a weight of two axes, not " +
+                         to_string(shape));
       }
-      for (std::int64_t i = 0; i < std::min(shape[0], shape[1]); ++i) out[i * shape[1] + i] = static_cast<float>(initializer.a);
+      for (std::int64_t i = 0; i < std::min(shape[0], shape[1]); ++i)
+        out[i * shape[1] + i] = static_cast<float>(initializer.a);
       break;
   }
   return tensor;

@@ -52,7 +52,8 @@ std::shared_ptr<LayerBase> make_layer(const std::string& class_name, const nlohm
     throw NameError("unknown layer class \"" + class_name + "\"." + suggestion(class_name, known));
   }
   std::shared_ptr<LayerBase> layer = found->second(config);
-  if (config.contains("name") && config.at("name").is_string()) layer->name = config.at("name").get<std::string>();
+  if (config.contains("name") && config.at("name").is_string())
+    layer->name = config.at("name").get<std::string>();
   if (config.contains("trainable") && config.at("trainable").is_boolean()) {
     layer->trainable = config.at("trainable").get<bool>();
   }
@@ -71,7 +72,8 @@ std::string LayerBase::described() const {
   return name.empty() ? class_name() + " layer" : class_name() + " layer \"" + name + "\"";
 }
 
-VariablePointer LayerBase::add_weight(std::string weight_name, Shape shape, const Initializer& initializer,
+VariablePointer LayerBase::add_weight(std::string weight_name, Shape shape,
+                                      const Initializer& initializer,
                                       const Regularizer& regularizer) {
   auto variable = std::make_shared<Variable>();
   variable->name = std::move(weight_name);
@@ -85,12 +87,14 @@ VariablePointer LayerBase::add_weight(std::string weight_name, Shape shape, cons
 void LayerBase::drop_mask(const Lowered& input) const {
   if (!input.mask) return;
   if (input.ragged) {
-    throw ShapeError(described() + " drops masks, so it cannot take ragged rows: their ends would be lost");
+    throw ShapeError(described() +
+                     " drops masks, so it cannot take ragged rows: their ends would be lost");
   }
   warn_once(described() + " does not pass masks on: the mask of its input ends here");
 }
 
-void LayerBase::add_activity_penalty(LayerCall& call, const Regularizer& regularizer, Value output) const {
+void LayerBase::add_activity_penalty(LayerCall& call, const Regularizer& regularizer,
+                                     Value output) const {
   if (!regularizer || call.added_losses == nullptr) return;
   const Value penalty = ops::penalty(call.graph, output, regularizer.l1, regularizer.l2);
   call.added_losses->push_back(ops::scale_by(call.graph, penalty, call.graph.op<OverBatch>({})));

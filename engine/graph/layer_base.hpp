@@ -13,8 +13,9 @@ namespace braid {
 // A value on its way through the layers, with the mask that travels with it.
 struct Lowered {
   Value value;
-  Value mask;           // bool [B, T]; absent: no mask
-  bool ragged = false;  // the mask stands for the ends of ragged rows: layers that drop masks must refuse it
+  Value mask;  // bool [B, T]; absent: no mask
+  bool ragged =
+      false;  // the mask stands for the ends of ragged rows: layers that drop masks must refuse it
 
   bool operator==(const Lowered&) const = default;
 };
@@ -36,7 +37,8 @@ struct LayerCall {
   const ValueInfo& info(std::size_t index = 0) const { return graph.info(inputs[index].value); }
 };
 
-// What a layer is inside. Layers make variables in build() and emit ops in call(); they hold no loops.
+// What a layer is inside. Layers make variables in build() and emit ops in call(); they hold no
+// loops.
 class LayerBase : public std::enable_shared_from_this<LayerBase> {
  public:
   virtual ~LayerBase() = default;
@@ -45,8 +47,8 @@ class LayerBase : public std::enable_shared_from_this<LayerBase> {
   virtual std::string class_name() const = 0;
   // Every option that bears on values, as Keras's get_config names them.
   virtual nlohmann::json config() const = 0;
-  // Makes the variables for inputs of these shapes (with batch axis). Called once, before the first call. Throws ShapeError,
-  // DTypeError, which name the layer.
+  // Makes the variables for inputs of these shapes (with batch axis). Called once, before the first
+  // call. Throws ShapeError, DTypeError, which name the layer.
   virtual void build(const std::vector<ValueInfo>& inputs) { (void)inputs; }
   // Emits the ops of one call; one result or more.
   virtual std::vector<Lowered> call(LayerCall& call) = 0;
@@ -60,7 +62,7 @@ class LayerBase : public std::enable_shared_from_this<LayerBase> {
   // Builds on the first call.
   void ensure_built(const std::vector<ValueInfo>& inputs);
 
-  std::string name;         // empty until a model names it
+  std::string name;  // empty until a model names it
   bool trainable = true;
 
   // `dense "label"`, for messages; the class name alone while there is no name.
@@ -69,7 +71,9 @@ class LayerBase : public std::enable_shared_from_this<LayerBase> {
  protected:
   VariablePointer add_weight(std::string weight_name, Shape shape, const Initializer& initializer,
                              const Regularizer& regularizer = {});
-  Value weight(LayerCall& call, std::size_t index) const { return call.graph.weight(variables_[index]); }
+  Value weight(LayerCall& call, std::size_t index) const {
+    return call.graph.weight(variables_[index]);
+  }
   // The mask is dropped here: a warning once (Keras), an error for ragged rows.
   void drop_mask(const Lowered& input) const;
   // Adds l1, l2 of the output, divided by the batch size, to the losses.
@@ -107,7 +111,8 @@ std::vector<SymbolicTensor> call_layer(const std::shared_ptr<LayerBase>& layer, 
 void warn_once(const std::string& text);
 
 // Layers by their class name, from a Keras config. One line a layer registers it:
-//   const LayerRegistration registration("Dense", [](const nlohmann::json& config) { return ...; });
+//   const LayerRegistration registration("Dense", [](const nlohmann::json& config) { return ...;
+//   });
 using LayerMaker = std::function<std::shared_ptr<LayerBase>(const nlohmann::json& config)>;
 class LayerRegistration {
  public:

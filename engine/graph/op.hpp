@@ -21,11 +21,13 @@ struct Alias {
   std::int64_t first_column = 0;  // columns: the output is columns first_column .. of the input
 };
 
-// One step of the graph. An op says what comes out, what is launched and what the gradient is; it holds no loop.
+// One step of the graph. An op says what comes out, what is launched and what the gradient is; it
+// holds no loop.
 //
-// A tileable op may be run on any range of the batch's rows: rows of its batched outputs depend on the same rows of its
-// batched inputs alone, and its unbatched outputs are sums over the rows, to be added up over the tiles. All other ops see
-// the whole batch at once, in `parts` independent pieces.
+// A tileable op may be run on any range of the batch's rows: rows of its batched outputs depend on
+// the same rows of its batched inputs alone, and its unbatched outputs are sums over the rows, to
+// be added up over the tiles. All other ops see the whole batch at once, in `parts` independent
+// pieces.
 class Op {
  public:
   virtual ~Op() = default;
@@ -33,7 +35,8 @@ class Op {
   virtual std::string_view kind() const = 0;
   // Options worth reading in a dump: "relu".
   virtual std::string detail() const { return {}; }
-  // Shapes and dtypes of the outputs; operands that are not there come as kAbsent. Throws ShapeError, DTypeError.
+  // Shapes and dtypes of the outputs; operands that are not there come as kAbsent. Throws
+  // ShapeError, DTypeError.
   virtual std::vector<ValueInfo> infer(Infos inputs) const = 0;
   virtual void run(const Run& run) const = 0;
   // One gradient for each input, absent where none is needed or exists.
@@ -44,14 +47,17 @@ class Op {
   virtual std::int64_t parts(Infos) const { return 1; }
   // Bytes of scratch memory for a run over `rows` rows of the batch.
   virtual std::int64_t scratch_bytes(Infos, std::int64_t /*rows*/) const { return 0; }
-  // Multiplications and additions over the whole batch, roughly: decides into how many slices the batch is cut.
+  // Multiplications and additions over the whole batch, roughly: decides into how many slices the
+  // batch is cut.
   virtual double operations(Infos inputs, Infos outputs) const;
   // False for an operand of which only the shape is looked at.
   virtual bool reads(std::size_t /*input*/) const { return true; }
   virtual Alias alias() const { return {}; }
-  // The op only puts its inputs side by side as columns of its output: producers may write there at once.
+  // The op only puts its inputs side by side as columns of its output: producers may write there at
+  // once.
   virtual bool joins_columns() const { return false; }
-  // The op reads and writes whole values as one block, so that none of its operands may be a column slice.
+  // The op reads and writes whole values as one block, so that none of its operands may be a column
+  // slice.
   virtual bool needs_packed() const { return false; }
 };
 

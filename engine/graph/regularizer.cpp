@@ -12,7 +12,8 @@ Regularizer::Regularizer(std::string_view name) {
   } else if (name == "l1_l2") {
     l1 = l2 = 0.01;
   } else {
-    throw NameError("unknown regularizer \"" + std::string(name) + "\"; known are \"l1\", \"l2\" and \"l1_l2\"." +
+    throw NameError("unknown regularizer \"" + std::string(name) +
+                    "\"; known are \"l1\", \"l2\" and \"l1_l2\"." +
                     suggestion(name, {"l1", "l2", "l1_l2"}));
   }
 }

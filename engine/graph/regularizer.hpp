@@ -4,8 +4,8 @@
 
 namespace braid {
 
-// A penalty l1 * sum |w| + l2 * sum w^2, added to the loss. From "l1", "l2", "l1_l2" (0.01 each) or a function of namespace
-// regularizers. NameError for an unknown name.
+// A penalty l1 * sum |w| + l2 * sum w^2, added to the loss. From "l1", "l2", "l1_l2" (0.01 each) or
+// a function of namespace regularizers. NameError for an unknown name.
 class Regularizer {
  public:
   Regularizer() = default;

@@ -11,32 +11,33 @@
 
 namespace braid {
 
-// Where one operand of a planned op lies: `base` picks a pointer of the frame, the rest says which matrix is there.
+// Where one operand of a planned op lies: `base` picks a pointer of the frame, the rest says which
+// matrix is there.
 struct Operand {
-  std::int32_t base = -1;              // -1: absent
+  std::int32_t base = -1;  // -1: absent
   bool batched = false;
-  bool tile_local = false;             // storage holds one tile's rows only
-  std::int64_t offset = 0;             // bytes from the base
-  std::int64_t batch_row_bytes = 0;    // from one row of the batch to the next
-  std::int64_t slice_bytes = 0;        // a sum over rows: from one slice's block to the next
-  std::int64_t rows = 0;               // matrix rows: of one batch row where batched, else of the whole
+  bool tile_local = false;           // storage holds one tile's rows only
+  std::int64_t offset = 0;           // bytes from the base
+  std::int64_t batch_row_bytes = 0;  // from one row of the batch to the next
+  std::int64_t slice_bytes = 0;      // a sum over rows: from one slice's block to the next
+  std::int64_t rows = 0;  // matrix rows: of one batch row where batched, else of the whole
   std::int64_t columns = 0;
-  std::int64_t stride = 0;             // elements
-  Shape shape;                         // of the whole value
+  std::int64_t stride = 0;  // elements
+  Shape shape;              // of the whole value
 };
 
 // Shared by all ops of one pass over one tile (or one part).
 struct Frame {
   std::byte* const* bases = nullptr;
-  std::int64_t first_row = 0;    // of the batch
-  std::int64_t rows = 0;         // of this tile
-  std::int64_t batch = 0;        // rows of the whole batch
-  std::int64_t slice = 0;        // which slice of the rows this tile belongs to
-  bool accumulate = false;       // add to sums over rows instead of overwriting them
+  std::int64_t first_row = 0;  // of the batch
+  std::int64_t rows = 0;       // of this tile
+  std::int64_t batch = 0;      // rows of the whole batch
+  std::int64_t slice = 0;      // which slice of the rows this tile belongs to
+  bool accumulate = false;     // add to sums over rows instead of overwriting them
   std::int64_t part = 0;
   std::int64_t parts = 1;
   std::byte* scratch = nullptr;
-  std::uint64_t seed = 0;        // of dropout
+  std::uint64_t seed = 0;  // of dropout
   std::uint64_t step = 0;
   kernels::Stream stream;
 };
@@ -88,7 +89,8 @@ class Run {
       return {reinterpret_cast<T*>(data), operand.rows, operand.columns, operand.stride};
     }
     if (!operand.tile_local) data += frame_.first_row * operand.batch_row_bytes;
-    return {reinterpret_cast<T*>(data), operand.rows * frame_.rows, operand.columns, operand.stride};
+    return {reinterpret_cast<T*>(data), operand.rows * frame_.rows, operand.columns,
+            operand.stride};
   }
 
   const Frame& frame_;

@@ -13,7 +13,8 @@ class InputLayer final : public LayerBase {
   std::string class_name() const override { return "InputLayer"; }
   nlohmann::json config() const override {
     nlohmann::json shape = nlohmann::json::array();
-    for (Dim dim : options_.shape) shape.push_back(dim == None ? nlohmann::json(nullptr) : nlohmann::json(dim));
+    for (Dim dim : options_.shape)
+      shape.push_back(dim == None ? nlohmann::json(nullptr) : nlohmann::json(dim));
     return {{"shape", shape}, {"dtype", std::string(name_of(options_.dtype))}};
   }
   std::vector<Lowered> call(LayerCall& call) override { return call.inputs; }
@@ -31,7 +32,8 @@ class MaskOf final : public LayerBase {
   std::vector<Lowered> call(LayerCall& call) override { return {{.value = call.input().mask}}; }
 };
 
-// An operator on two tensors, or on a tensor and a number. Masks: as for Keras's operators, none is passed on.
+// An operator on two tensors, or on a tensor and a number. Masks: as for Keras's operators, none is
+// passed on.
 class Operator final : public LayerBase {
  public:
   Operator(kernels::BinaryKind kind, bool has_scalar, double scalar, bool scalar_first)
@@ -63,16 +65,19 @@ class Operator final : public LayerBase {
 
 const LayerRegistration operator_registration("Operator", [](const nlohmann::json& config) {
   return std::make_shared<Operator>(static_cast<kernels::BinaryKind>(config.at("kind").get<int>()),
-                                    config.at("has_scalar").get<bool>(), config.at("scalar").get<double>(),
+                                    config.at("has_scalar").get<bool>(),
+                                    config.at("scalar").get<double>(),
                                     config.at("scalar_first").get<bool>());
 });
-const LayerRegistration mask_registration("MaskOf",
-                                          [](const nlohmann::json&) { return std::make_shared<MaskOf>(); });
+const LayerRegistration mask_registration("MaskOf", [](const nlohmann::json&) {
+  return std::make_shared<MaskOf>();
+});
 const LayerRegistration input_registration("InputLayer", [](const nlohmann::json& config) {
   std::vector<Dim> dims;
   for (const auto& dim : config.at("shape")) dims.push_back(dim.is_null() ? None : dim.get<Dim>());
   return std::make_shared<InputLayer>(
-      InputOptions{.shape = Shape(std::move(dims)), .dtype = dtype_named(config.at("dtype").get<std::string>())});
+      InputOptions{.shape = Shape(std::move(dims)),
+                   .dtype = dtype_named(config.at("dtype").get<std::string>())});
 });
 
 SymbolicTensor apply(kernels::BinaryKind kind, const SymbolicTensor& a, const SymbolicTensor& b) {
@@ -103,7 +108,8 @@ const std::string& SymbolicTensor::name() const { return node_->layer->name; }
 bool SymbolicTensor::has_mask() const { return output_of(*this).masked; }
 
 SymbolicTensor SymbolicTensor::mask() const {
-  if (!has_mask()) throw NameError("the tensor of " + node_->layer->described() + " carries no mask");
+  if (!has_mask())
+    throw NameError("the tensor of " + node_->layer->described() + " carries no mask");
   auto node = std::make_shared<SymbolicNode>();
   node->layer = std::make_shared<MaskOf>();
   node->inputs = {*this};
@@ -116,21 +122,40 @@ SymbolicTensor SymbolicTensor::mask() const {
 }
 
 using kernels::BinaryKind;
-SymbolicTensor operator+(const SymbolicTensor& a, const SymbolicTensor& b) { return apply(BinaryKind::add, a, b); }
-SymbolicTensor operator-(const SymbolicTensor& a, const SymbolicTensor& b) { return apply(BinaryKind::subtract, a, b); }
-SymbolicTensor operator*(const SymbolicTensor& a, const SymbolicTensor& b) { return apply(BinaryKind::multiply, a, b); }
-SymbolicTensor operator/(const SymbolicTensor& a, const SymbolicTensor& b) { return apply(BinaryKind::divide, a, b); }
+SymbolicTensor operator+(const SymbolicTensor& a, const SymbolicTensor& b) {
+  return apply(BinaryKind::add, a, b);
+}
+SymbolicTensor operator-(const SymbolicTensor& a, const SymbolicTensor& b) {
+  return apply(BinaryKind::subtract, a, b);
+}
+SymbolicTensor operator*(const SymbolicTensor& a, const SymbolicTensor& b) {
+  return apply(BinaryKind::multiply, a, b);
+}
+SymbolicTensor operator/(const SymbolicTensor& a, const SymbolicTensor& b) {
+  return apply(BinaryKind::divide, a, b);
+}
 SymbolicTensor operator+(const SymbolicTensor& a, double b) { return apply(BinaryKind::add, a, b); }
-SymbolicTensor operator-(const SymbolicTensor& a, double b) { return apply(BinaryKind::subtract, a, b); }
-SymbolicTensor operator*(const SymbolicTensor& a, double b) { return apply(BinaryKind::multiply, a, b); }
-SymbolicTensor operator/(const SymbolicTensor& a, double b) { return apply(BinaryKind::divide, a, b); }
+SymbolicTensor operator-(const SymbolicTensor& a, double b) {
+  return apply(BinaryKind::subtract, a, b);
+}
+SymbolicTensor operator*(const SymbolicTensor& a, double b) {
+  return apply(BinaryKind::multiply, a, b);
+}
+SymbolicTensor operator/(const SymbolicTensor& a, double b) {
+  return apply(BinaryKind::divide, a, b);
+}
 SymbolicTensor operator+(double a, const SymbolicTensor& b) { return apply(BinaryKind::add, a, b); }
-SymbolicTensor operator-(double a, const SymbolicTensor& b) { return apply(BinaryKind::subtract, a, b); }
-SymbolicTensor operator*(double a, const SymbolicTensor& b) { return apply(BinaryKind::multiply, a, b); }
+SymbolicTensor operator-(double a, const SymbolicTensor& b) {
+  return apply(BinaryKind::subtract, a, b);
+}
+SymbolicTensor operator*(double a, const SymbolicTensor& b) {
+  return apply(BinaryKind::multiply, a, b);
+}
 
 SymbolicTensor Input(InputOptions options) {
   auto node = std::make_shared<SymbolicNode>();
-  node->outputs = {{.info = {.shape = options.shape.prepend(None), .dtype = options.dtype, .batched = true}}};
+  node->outputs = {
+      {.info = {.shape = options.shape.prepend(None), .dtype = options.dtype, .batched = true}}};
   node->layer = std::make_shared<InputLayer>(std::move(options));
   return SymbolicTensor(std::move(node), 0);
 }
@@ -141,17 +166,20 @@ const SymbolicTensor& SymbolicDict::operator[](const std::string& name) const {
     if (key == name) return tensor;
     known.push_back(key);
   }
-  throw NameError("no output \"" + name + "\"; known are " + quoted_list(known) + "." + suggestion(name, known));
+  throw NameError("no output \"" + name + "\"; known are " + quoted_list(known) + "." +
+                  suggestion(name, known));
 }
 
 std::vector<SymbolicTensor> call_layer(const std::shared_ptr<LayerBase>& layer, SymbolicCall call) {
-  // A trial run in a graph of its own says what comes out; the model's graph is built later, for its own purpose.
+  // A trial run in a graph of its own says what comes out; the model's graph is built later, for
+  // its own purpose.
   Graph graph;
   const auto enter = [&](const SymbolicTensor& tensor) -> Lowered {
     const SymbolicNode::Output& output = output_of(tensor);
     Lowered lowered{.value = graph.input("", output.info)};
     if (output.masked) {
-      lowered.mask = graph.input("", {.shape = output.info.shape.slice(0, 2), .dtype = DType::bool_, .batched = true});
+      lowered.mask = graph.input(
+          "", {.shape = output.info.shape.slice(0, 2), .dtype = DType::bool_, .batched = true});
     }
     return lowered;
   };
@@ -161,7 +189,8 @@ std::vector<SymbolicTensor> call_layer(const std::shared_ptr<LayerBase>& layer, 
     trial.inputs.push_back(enter(tensor));
     infos.push_back(output_of(tensor).info);
   }
-  for (const SymbolicTensor& tensor : call.initial_state) trial.initial_state.push_back(enter(tensor));
+  for (const SymbolicTensor& tensor : call.initial_state)
+    trial.initial_state.push_back(enter(tensor));
   if (call.mask) {
     trial.explicit_mask = enter(*call.mask).value;
     trial.has_explicit_mask = true;
@@ -171,14 +200,16 @@ std::vector<SymbolicTensor> call_layer(const std::shared_ptr<LayerBase>& layer, 
 
   auto node = std::make_shared<SymbolicNode>();
   for (const Lowered& result : layer->call(trial)) {
-    node->outputs.push_back({.info = graph.info(result.value), .masked = static_cast<bool>(result.mask)});
+    node->outputs.push_back(
+        {.info = graph.info(result.value), .masked = static_cast<bool>(result.mask)});
   }
   node->layer = layer;
   node->inputs = std::move(call.inputs);
   node->initial_state = std::move(call.initial_state);
   node->mask = std::move(call.mask);
   std::vector<SymbolicTensor> results;
-  for (std::size_t i = 0; i < node->outputs.size(); ++i) results.emplace_back(node, static_cast<int>(i));
+  for (std::size_t i = 0; i < node->outputs.size(); ++i)
+    results.emplace_back(node, static_cast<int>(i));
   return results;
 }
 

@@ -17,7 +17,8 @@ struct SymbolicNode;
 // A tensor that a model will compute: what Input and layer calls return. A cheap handle.
 class SymbolicTensor {
  public:
-  SymbolicTensor(std::shared_ptr<const SymbolicNode> node, int index) : node_(std::move(node)), index_(index) {}
+  SymbolicTensor(std::shared_ptr<const SymbolicNode> node, int index)
+      : node_(std::move(node)), index_(index) {}
 
   // Without the batch axis; axes may be None.
   Shape shape() const;
@@ -27,7 +28,8 @@ class SymbolicTensor {
 
   // Whether the tensor carries a mask of valid steps.
   bool has_mask() const;
-  // That mask [batch, steps] as a tensor of its own, for the `mask` of a recurrent call. NameError if there is none.
+  // That mask [batch, steps] as a tensor of its own, for the `mask` of a recurrent call. NameError
+  // if there is none.
   SymbolicTensor mask() const;
 
   const std::shared_ptr<const SymbolicNode>& node() const { return node_; }
@@ -53,8 +55,8 @@ SymbolicTensor operator-(double a, const SymbolicTensor& b);
 SymbolicTensor operator*(double a, const SymbolicTensor& b);
 
 struct InputOptions {
-  Shape shape = {};         // without the batch axis
-  std::string name = {};    // "input", "input_1", ... if empty
+  Shape shape = {};       // without the batch axis
+  std::string name = {};  // "input", "input_1", ... if empty
   DType dtype = DType::float32;
 };
 
@@ -71,7 +73,9 @@ class SymbolicDict {
 
   // By name (NameError for an unknown one) and by position.
   const SymbolicTensor& operator[](const std::string& name) const;
-  const SymbolicTensor& operator[](std::size_t position) const { return items_.at(position).second; }
+  const SymbolicTensor& operator[](std::size_t position) const {
+    return items_.at(position).second;
+  }
   std::size_t size() const { return items_.size(); }
   auto begin() const { return items_.begin(); }
   auto end() const { return items_.end(); }
@@ -80,7 +84,8 @@ class SymbolicDict {
   std::vector<Item> items_;
 };
 
-// A layer: callable on symbolic tensors, any number of times, with one set of weights. A cheap handle.
+// A layer: callable on symbolic tensors, any number of times, with one set of weights. A cheap
+// handle.
 class Layer {
  public:
   explicit Layer(std::shared_ptr<LayerBase> base) : base_(std::move(base)) {}
@@ -91,7 +96,8 @@ class Layer {
   // "" until a model that holds the layer has named it.
   const std::string& name() const;
   std::string class_name() const;
-  // Whether training changes the weights; of a model: of all its layers. Read when a model is compiled.
+  // Whether training changes the weights; of a model: of all its layers. Read when a model is
+  // compiled.
   bool trainable() const;
   void set_trainable(bool trainable);
   std::int64_t count_params() const;

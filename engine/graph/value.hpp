@@ -11,11 +11,13 @@ struct Value {
   bool operator==(const Value&) const = default;
 };
 
-// What is known of a value while the graph is built (axes may be None), or of one planned program (all axes known).
+// What is known of a value while the graph is built (axes may be None), or of one planned program
+// (all axes known).
 struct ValueInfo {
   Shape shape;  // axis 0 is the batch where `batched`
   DType dtype = DType::float32;
-  bool batched = false;  // has one entry for each row of the batch; else a weight, a sum over the batch, a scalar
+  bool batched = false;  // has one entry for each row of the batch; else a weight, a sum over the
+                         // batch, a scalar
   bool present = true;   // false for an operand that is not there
 
   bool operator==(const ValueInfo&) const = default;

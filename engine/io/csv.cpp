@@ -52,7 +52,8 @@ class FieldReader {
       content += text_[at_];
     }
     ++at_;
-    if (plain_end() != at_) refuse(line_, "has characters between a closing quote and the end of its field");
+    if (plain_end() != at_)
+      refuse(line_, "has characters between a closing quote and the end of its field");
     return content;
   }
 
@@ -90,8 +91,10 @@ class FieldReader {
 
 CsvTable read_csv(const std::string& path, const CsvOptions& options) {
   const std::vector<std::byte> content = read_unpacked(path);
-  FieldReader reader(path, {reinterpret_cast<const char*>(content.data()), content.size()}, options.delimiter);
-  if (reader.done()) throw FormatError("\"" + path + "\": the file is empty, so it has no line of column names");
+  FieldReader reader(path, {reinterpret_cast<const char*>(content.data()), content.size()},
+                     options.delimiter);
+  if (reader.done())
+    throw FormatError("\"" + path + "\": the file is empty, so it has no line of column names");
   std::vector<std::string> header;
   reader.read(header);
 
@@ -104,8 +107,8 @@ CsvTable read_csv(const std::string& path, const CsvOptions& options) {
   for (const std::string& wanted : options.columns) {
     const auto found = std::find(header.begin(), header.end(), wanted);
     if (found == header.end()) {
-      throw NameError("\"" + path + "\" has no column \"" + wanted + "\"; its columns are " + quoted_list(header) + "." +
-                      suggestion(wanted, header));
+      throw NameError("\"" + path + "\" has no column \"" + wanted + "\"; its columns are " +
+                      quoted_list(header) + "." + suggestion(wanted, header));
     }
     table.names.push_back(wanted);
     places.push_back(static_cast<std::size_t>(found - header.begin()));

@@ -17,9 +17,10 @@ struct CsvTable {
   std::size_t rows() const { return columns.empty() ? 0 : columns.front().size(); }
 };
 
-// Reads a CSV file after RFC 4180, gzipped or not: quoted fields may hold delimiters, line ends and doubled quotes; lines end
-// in LF or CRLF; a byte order mark in front and blank lines behind are passed over. The first line names the columns. IoError;
-// FormatError with the line for a row of another width or a quote that is not closed; NameError for an unknown column.
+// Reads a CSV file after RFC 4180, gzipped or not: quoted fields may hold delimiters, line ends and
+// doubled quotes; lines end in LF or CRLF; a byte order mark in front and blank lines behind are
+// passed over. The first line names the columns. IoError; FormatError with the line for a row of
+// another width or a quote that is not closed; NameError for an unknown column.
 CsvTable read_csv(const std::string& path, const CsvOptions& options = {});
 
 }  // namespace braid

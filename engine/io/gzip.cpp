@@ -17,7 +17,8 @@ class Inflater {
     stream_.next_in = reinterpret_cast<Bytef*>(packed.data());
     left_ = packed.size();
     constexpr int kGzipWindow = 15 + 16;
-    if (inflateInit2(&stream_, kGzipWindow) != Z_OK) throw OutOfMemory("no memory to unpack \"" + path + "\"");
+    if (inflateInit2(&stream_, kGzipWindow) != Z_OK)
+      throw OutOfMemory("no memory to unpack \"" + path + "\"");
   }
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
@@ -36,7 +37,8 @@ class Inflater {
                           (stream_.msg == nullptr ? "" : std::string(" (") + stream_.msg + ")"));
       }
       const std::size_t got = piece.size() - stream_.avail_out;
-      content.insert(content.end(), piece.begin(), piece.begin() + static_cast<std::ptrdiff_t>(got));
+      content.insert(content.end(), piece.begin(),
+                     piece.begin() + static_cast<std::ptrdiff_t>(got));
       if (status == Z_STREAM_END) {
         if (stream_.avail_in == 0 && left_ == 0) return content;
         inflateReset(&stream_);
@@ -63,7 +65,8 @@ class Inflater {
 
 std::vector<std::byte> read_unpacked(const std::string& path) {
   std::vector<std::byte> content = read_file(path);
-  const bool packed = content.size() >= 2 && content[0] == std::byte{0x1f} && content[1] == std::byte{0x8b};
+  const bool packed =
+      content.size() >= 2 && content[0] == std::byte{0x1f} && content[1] == std::byte{0x8b};
   return packed ? Inflater(path, content).unpack() : content;
 }
 

@@ -16,12 +16,14 @@ struct Kind {
   NpyKind kind;
   std::size_t bytes;
 };
-constexpr Kind kKinds[] = {{"f2", NpyKind::float16, 2}, {"f4", NpyKind::float32, 4}, {"f8", NpyKind::float64, 8},
-                           {"i1", NpyKind::int8, 1},    {"i2", NpyKind::int16, 2},   {"u2", NpyKind::uint16, 2},
-                           {"i4", NpyKind::int32, 4},   {"i8", NpyKind::int64, 8},   {"u1", NpyKind::uint8, 1},
-                           {"b1", NpyKind::boolean, 1}};
+constexpr Kind kKinds[] = {{"f2", NpyKind::float16, 2}, {"f4", NpyKind::float32, 4},
+                           {"f8", NpyKind::float64, 8}, {"i1", NpyKind::int8, 1},
+                           {"i2", NpyKind::int16, 2},   {"u2", NpyKind::uint16, 2},
+                           {"i4", NpyKind::int32, 4},   {"i8", NpyKind::int64, 8},
+                           {"u1", NpyKind::uint8, 1},   {"b1", NpyKind::boolean, 1}};
 
-// Reads the one form of dict that numpy writes: quoted keys, values that are strings, True, False or tuples of integers.
+// Reads the one form of dict that numpy writes: quoted keys, values that are strings, True, False
+// or tuples of integers.
 class DictReader {
  public:
   DictReader(const std::string& where, std::string_view text) : where_(where), text_(text) {}
@@ -54,7 +56,8 @@ class DictReader {
 
   bool boolean() {
     skip_blanks();
-    for (const auto& [word, value] : {std::pair<std::string_view, bool>{"True", true}, {"False", false}}) {
+    for (const auto& [word, value] :
+         {std::pair<std::string_view, bool>{"True", true}, {"False", false}}) {
       if (!text_.substr(at_).starts_with(word)) continue;
       at_ += word.size();
       return value;
@@ -68,7 +71,8 @@ class DictReader {
     while (!next_is(')')) {
       skip_blanks();
       Dim number = 0;
-      const auto [end, failed] = std::from_chars(text_.data() + at_, text_.data() + text_.size(), number);
+      const auto [end, failed] =
+          std::from_chars(text_.data() + at_, text_.data() + text_.size(), number);
       if (failed != std::errc() || number < 0) refuse("a length");
       at_ = static_cast<std::size_t>(end - text_.data());
       numbers.push_back(number);
@@ -80,7 +84,8 @@ class DictReader {
   }
 
   [[noreturn]] void refuse(const std::string& expected) const {
-    throw FormatError(where_ + ": the npy header needs " + expected + " at its character " + std::to_string(at_));
+    throw FormatError(where_ + ": the npy header needs " + expected + " at its character " +
+                      std::to_string(at_));
   }
 
  private:
@@ -140,9 +145,11 @@ DType NpyHeader::tensor_dtype() const {
 NpyHeader read_npy_header(const std::string& where, const std::vector<std::byte>& content) {
   const std::string_view text(reinterpret_cast<const char*>(content.data()), content.size());
   const auto byte = [&](std::size_t i) { return std::to_integer<std::size_t>(content[i]); };
-  if (!text.starts_with(kMagic) || content.size() < 10) throw FormatError(where + ": no npy file, its first bytes are others");
+  if (!text.starts_with(kMagic) || content.size() < 10)
+    throw FormatError(where + ": no npy file, its first bytes are others");
   const std::size_t version = byte(6);
-  if (version < 1 || version > 3) throw FormatError(where + ": npy version " + std::to_string(version) + " is not known");
+  if (version < 1 || version > 3)
+    throw FormatError(where + ": npy version " + std::to_string(version) + " is not known");
   const std::size_t start = version == 1 ? 10 : 12;
   if (content.size() < start) throw FormatError(where + ": the npy header is cut short");
   std::size_t length = byte(8) | byte(9) << 8;
@@ -155,21 +162,23 @@ NpyHeader read_npy_header(const std::string& where, const std::vector<std::byte>
   header.data_offset = start + length;
   std::string type;
   int seen = 0;
-  DictReader(where, text.substr(start, length)).read([&](const std::string& key, DictReader& reader) {
-    if (key == "descr") {
-      seen |= 1;
-      type = reader.quoted();
-    } else if (key == "fortran_order") {
-      seen |= 2;
-      header.fortran_order = reader.boolean();
-    } else if (key == "shape") {
-      seen |= 4;
-      header.shape = Shape(reader.tuple());
-    } else {
-      reader.refuse("descr, fortran_order or shape, not \"" + key + "\"");
-    }
-  });
-  if (seen != 7) throw FormatError(where + ": the npy header must tell descr, fortran_order and shape");
+  DictReader(where, text.substr(start, length))
+      .read([&](const std::string& key, DictReader& reader) {
+        if (key == "descr") {
+          seen |= 1;
+          type = reader.quoted();
+        } else if (key == "fortran_order") {
+          seen |= 2;
+          header.fortran_order = reader.boolean();
+        } else if (key == "shape") {
+          seen |= 4;
+          header.shape = Shape(reader.tuple());
+        } else {
+          reader.refuse("descr, fortran_order or shape, not \"" + key + "\"");
+        }
+      });
+  if (seen != 7)
+    throw FormatError(where + ": the npy header must tell descr, fortran_order and shape");
   const Kind& kind = kind_of(where, type, header.swapped);
   header.kind = kind.kind;
   const std::size_t there = content.size() - header.data_offset;
@@ -183,13 +192,15 @@ NpyHeader read_npy_header(const std::string& where, const std::vector<std::byte>
   }
   if (there != elements * kind.bytes) {
     throw FormatError(where + ": the shape " + to_string(header.shape) + " asks for " +
-                      std::to_string(elements * kind.bytes) + " bytes of data, " + std::to_string(there) + " are there");
+                      std::to_string(elements * kind.bytes) + " bytes of data, " +
+                      std::to_string(there) + " are there");
   }
   return header;
 }
 
 std::string write_npy_header(const Tensor& tensor) {
-  std::string dict = "{'descr': '" + std::string(code_of(tensor.dtype())) + "', 'fortran_order': False, 'shape': (";
+  std::string dict = "{'descr': '" + std::string(code_of(tensor.dtype())) +
+                     "', 'fortran_order': False, 'shape': (";
   for (Dim dim : tensor.shape()) dict += std::to_string(dim) + ", ";
   if (tensor.shape().rank() > 1) dict.resize(dict.size() - 2);
   if (tensor.shape().rank() == 1) dict.pop_back();

@@ -9,7 +9,8 @@ namespace braid {
 
 enum class NpyKind { float16, float32, float64, int8, int16, uint16, int32, int64, uint8, boolean };
 
-// What stands before the data of an .npy file: a Python dict of element type, memory order and shape.
+// What stands before the data of an .npy file: a Python dict of element type, memory order and
+// shape.
 struct NpyHeader {
   NpyKind kind = NpyKind::float32;
   bool swapped = false;  // stored with the highest byte first
@@ -20,7 +21,8 @@ struct NpyHeader {
   DType tensor_dtype() const;
 };
 
-// `where` names the file in messages. Checks that exactly the shape's data follow. FormatError, DTypeError.
+// `where` names the file in messages. Checks that exactly the shape's data follow. FormatError,
+// DTypeError.
 NpyHeader read_npy_header(const std::string& where, const std::vector<std::byte>& content);
 // Version 1.0, padded so that the data begin at a multiple of 64 bytes.
 std::string write_npy_header(const Tensor& tensor);

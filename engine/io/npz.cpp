@@ -45,7 +45,8 @@ void fill(Tensor& tensor, const std::byte* bytes, const NpyHeader& header, const
   const std::size_t rank = shape.rank();
   if (!header.fortran_order || rank < 2) {
     for (std::int64_t i = 0; i < count; ++i) {
-      out[i] = convert(load<Bits>(bytes + i * static_cast<std::int64_t>(sizeof(Bits)), header.swapped));
+      out[i] =
+          convert(load<Bits>(bytes + i * static_cast<std::int64_t>(sizeof(Bits)), header.swapped));
     }
     return;
   }
@@ -54,7 +55,8 @@ void fill(Tensor& tensor, const std::byte* bytes, const NpyHeader& header, const
   std::vector<Dim> at(rank, 0);
   std::int64_t place = 0;
   for (std::int64_t i = 0; i < count; ++i) {
-    out[place] = convert(load<Bits>(bytes + i * static_cast<std::int64_t>(sizeof(Bits)), header.swapped));
+    out[place] =
+        convert(load<Bits>(bytes + i * static_cast<std::int64_t>(sizeof(Bits)), header.swapped));
     for (std::size_t axis = 0; axis < rank; ++axis) {  // the first axis runs fastest
       place += stride[axis];
       if (++at[axis] < shape[axis]) break;
@@ -74,7 +76,8 @@ Tensor parse_npy(const std::string& where, const std::vector<std::byte>& content
     case NpyKind::float16: fill<std::uint16_t, float>(tensor, bytes, header, half_to_float); break;
     case NpyKind::float32: fill<float, float>(tensor, bytes, header, as_it_is); break;
     case NpyKind::float64:
-      fill<double, float>(tensor, bytes, header, [](double value) { return static_cast<float>(value); });
+      fill<double, float>(tensor, bytes, header,
+                          [](double value) { return static_cast<float>(value); });
       break;
     case NpyKind::int8: fill<std::int8_t, std::int32_t>(tensor, bytes, header, widen); break;
     case NpyKind::int16: fill<std::int16_t, std::int32_t>(tensor, bytes, header, widen); break;
@@ -83,8 +86,9 @@ Tensor parse_npy(const std::string& where, const std::vector<std::byte>& content
     case NpyKind::int64: fill<std::int64_t, std::int64_t>(tensor, bytes, header, as_it_is); break;
     case NpyKind::uint8: fill<std::uint8_t, std::uint8_t>(tensor, bytes, header, as_it_is); break;
     case NpyKind::boolean:
-      fill<std::uint8_t, std::uint8_t>(tensor, bytes, header,
-                                       [](std::uint8_t value) { return static_cast<std::uint8_t>(value != 0); });
+      fill<std::uint8_t, std::uint8_t>(tensor, bytes, header, [](std::uint8_t value) {
+        return static_cast<std::uint8_t>(value != 0);
+      });
       break;
   }
   return tensor;
@@ -128,8 +132,10 @@ Archive open_archive(const std::string& path, std::vector<std::byte>& content) {
   return archive;
 }
 
-std::vector<std::byte> entry_bytes(const std::string& where, zip_t* archive, zip_uint64_t index, zip_uint64_t size) {
-  if (size > std::numeric_limits<std::uint32_t>::max() * 64ULL) throw FormatError(where + ": an impossible size");
+std::vector<std::byte> entry_bytes(const std::string& where, zip_t* archive, zip_uint64_t index,
+                                   zip_uint64_t size) {
+  if (size > std::numeric_limits<std::uint32_t>::max() * 64ULL)
+    throw FormatError(where + ": an impossible size");
   std::unique_ptr<zip_file_t, CloseFile> file(zip_fopen_index(archive, index, 0));
   if (!file) throw FormatError(where + ": " + zip_strerror(archive));
   std::vector<std::byte> bytes;
@@ -140,10 +146,12 @@ std::vector<std::byte> entry_bytes(const std::string& where, zip_t* archive, zip
     if (got < 0) throw FormatError(where + ": " + zip_file_strerror(file.get()));
     if (got == 0) break;
     bytes.insert(bytes.end(), piece.begin(), piece.begin() + got);
-    if (bytes.size() > size) throw FormatError(where + ": more data than the archive's directory tells");
+    if (bytes.size() > size)
+      throw FormatError(where + ": more data than the archive's directory tells");
   }
   if (bytes.size() != size) {
-    throw FormatError(where + ": " + std::to_string(bytes.size()) + " of " + std::to_string(size) + " bytes are there");
+    throw FormatError(where + ": " + std::to_string(bytes.size()) + " of " + std::to_string(size) +
+                      " bytes are there");
   }
   return bytes;
 }
@@ -167,7 +175,8 @@ TensorDict read_npz(const std::string& path) {
     const std::string where = "\"" + path + "\", \"" + name + "\"";
     if (name.ends_with(".npy")) name.resize(name.size() - 4);
     if (tensors.contains(name)) throw FormatError(where + ": there are two arrays of this name");
-    tensors.set(name, parse_npy(where, entry_bytes(where, archive.get(), static_cast<zip_uint64_t>(i), entry.size)));
+    tensors.set(name, parse_npy(where, entry_bytes(where, archive.get(),
+                                                   static_cast<zip_uint64_t>(i), entry.size)));
   }
   return tensors;
 }
@@ -196,14 +205,16 @@ void write_npz(const std::string& path, const TensorDict& tensors) {
     const std::vector<std::byte>& bytes = pieces[number++];
     zip_source_t* source = zip_source_buffer(archive.get(), bytes.data(), bytes.size(), 0);
     if (source == nullptr) throw IoError("\"" + path + "\": " + zip_strerror(archive.get()));
-    const zip_int64_t index = zip_file_add(archive.get(), (name + ".npy").c_str(), source, ZIP_FL_ENC_UTF_8);
+    const zip_int64_t index =
+        zip_file_add(archive.get(), (name + ".npy").c_str(), source, ZIP_FL_ENC_UTF_8);
     if (index < 0) {
       zip_source_free(source);
       throw IoError("\"" + path + "\": " + zip_strerror(archive.get()));
     }
     zip_set_file_compression(archive.get(), static_cast<zip_uint64_t>(index), ZIP_CM_STORE, 0);
   }
-  if (zip_close(archive.get()) != 0) throw IoError("\"" + path + "\": " + zip_strerror(archive.get()));
+  if (zip_close(archive.get()) != 0)
+    throw IoError("\"" + path + "\": " + zip_strerror(archive.get()));
   archive.release();
   zip_stat_t written;
   std::vector<std::byte> bytes;

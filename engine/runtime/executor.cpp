@@ -9,14 +9,16 @@ namespace braid {
 
 namespace {
 
-// Shapes that are kept: enough for batches of every length that one model meets, few enough to search.
+// Shapes that are kept: enough for batches of every length that one model meets, few enough to
+// search.
 constexpr std::size_t kPrograms = 256;
 
 }  // namespace
 
 bool dump_wanted(const char* stage) {
   const char* wish = std::getenv("BRAID_DUMP");
-  return wish != nullptr && ("," + std::string(wish) + ",").find("," + std::string(stage) + ",") != std::string::npos;
+  return wish != nullptr &&
+         ("," + std::string(wish) + ",").find("," + std::string(stage) + ",") != std::string::npos;
 }
 
 std::shared_ptr<const Program> Executor::program(const std::vector<ValueInfo>& inputs) {
@@ -45,7 +47,8 @@ Executor::Loan Executor::borrow() {
 Executor::Loan::~Loan() {
   if (!workspace_) return;
   const std::lock_guard lock(executor_->mutex_);
-  // The list keeps its capacity, so a warm call allocates nothing here; should it have to grow and fail, the workspace goes.
+  // The list keeps its capacity, so a warm call allocates nothing here; should it have to grow and
+  // fail, the workspace goes.
   try {
     executor_->idle_.push_back(std::move(workspace_));
   } catch (...) {

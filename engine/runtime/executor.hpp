@@ -8,8 +8,9 @@
 
 namespace braid {
 
-// Runs one graph on batches of any shape: programs are planned when a shape comes first and kept by shape. Safe from several
-// threads at once; each takes a workspace of its own for as long as it needs the results.
+// Runs one graph on batches of any shape: programs are planned when a shape comes first and kept by
+// shape. Safe from several threads at once; each takes a workspace of its own for as long as it
+// needs the results.
 class Executor {
  public:
   Executor(std::shared_ptr<const Graph> graph, std::vector<Value> outputs)
@@ -18,7 +19,8 @@ class Executor {
   const Graph& graph() const { return *graph_; }
   const std::vector<Value>& outputs() const { return outputs_; }
 
-  // The program for inputs of these shapes (one for each graph input, in order). Those of the shapes met last are kept.
+  // The program for inputs of these shapes (one for each graph input, in order). Those of the
+  // shapes met last are kept.
   std::shared_ptr<const Program> program(const std::vector<ValueInfo>& inputs);
 
   // A workspace on loan; goes back when it is destroyed.

@@ -19,8 +19,8 @@ struct MemoryPlan {
 
 inline constexpr std::int64_t kMemoryAlignment = 64;
 
-// Gives every block a place in one arena so that blocks alive at the same time do not overlap: the largest first, each at
-// the lowest place that is free during its whole life. A pure function.
+// Gives every block a place in one arena so that blocks alive at the same time do not overlap: the
+// largest first, each at the lowest place that is free during its whole life. A pure function.
 MemoryPlan plan_memory(const std::vector<MemoryRequest>& requests);
 
 }  // namespace braid

@@ -40,7 +40,9 @@ void run_pieces(std::int64_t count, PieceBody body, const void* context) {
   workers().execute([&] {
     tbb::parallel_for(
         std::int64_t{0}, count,
-        [&](std::int64_t piece) { body(context, piece, tbb::this_task_arena::current_thread_index()); },
+        [&](std::int64_t piece) {
+          body(context, piece, tbb::this_task_arena::current_thread_index());
+        },
         tbb::simple_partitioner());
   });
 }

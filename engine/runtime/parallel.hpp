@@ -14,9 +14,10 @@ void run_pieces(std::int64_t count, PieceBody body, const void* context);
 // Cores that parallel_for may use; BRAID_THREADS limits them. Results never depend on it.
 int thread_count();
 
-// Runs body(piece, worker) for pieces 0 .. count - 1 on the processor's cores, in any order, and returns when all are done.
-// `worker` is below thread_count() and differs between pieces that run at the same time. An exception of a body is thrown
-// here. A single piece runs on the calling thread, at once.
+// Runs body(piece, worker) for pieces 0 .. count - 1 on the processor's cores, in any order, and
+// returns when all are done. `worker` is below thread_count() and differs between pieces that run
+// at the same time. An exception of a body is thrown here. A single piece runs on the calling
+// thread, at once.
 template <class Body>
 void parallel_for(std::int64_t count, const Body& body) {
   if (count == 1) {

@@ -1,7 +1,7 @@
 #include "engine/runtime/planner.hpp"
 
-#include <atomic>
 #include <algorithm>
+#include <atomic>
 #include <map>
 
 #include "engine/core/error.hpp"
@@ -37,7 +37,8 @@ std::int64_t aligned(std::int64_t bytes) {
 // Builds one Program, step by step; thrown away afterwards.
 class Planner {
  public:
-  Planner(Program& program, const Graph& graph, const std::vector<Value>& outputs) : program_(program), graph_(graph), outputs_(outputs) {}
+  Planner(Program& program, const Graph& graph, const std::vector<Value>& outputs)
+      : program_(program), graph_(graph), outputs_(outputs) {}
 
   void plan(const std::vector<ValueInfo>& inputs) {
     infer(inputs);
@@ -67,7 +68,8 @@ class Planner {
       infos_[v] = value.kind == ValueKind::input ? inputs[next++] : value.info;
       if (value.kind == ValueKind::input && infos_[v].batched) program_.batch_ = infos_[v].shape[0];
     }
-    // A fused result may belong to a later node than the one that made it first, so take the nodes in order.
+    // A fused result may belong to a later node than the one that made it first, so take the nodes
+    // in order.
     for (const GraphNode& node : graph_.nodes()) {
       std::vector<ValueInfo> in;
       for (Value input : node.inputs) in.push_back(input ? infos_[index(input)] : kAbsent);
@@ -84,7 +86,8 @@ class Planner {
       if (stage_of_node_[n] == kDeadStage) continue;
       const GraphNode& node = graph_.nodes()[n];
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
-        if (node.inputs[i] && node.op->reads(i)) uses_[index(node.inputs[i])].push_back(static_cast<int>(n));
+        if (node.inputs[i] && node.op->reads(i))
+          uses_[index(node.inputs[i])].push_back(static_cast<int>(n));
       }
     }
     is_output_.assign(infos_.size(), false);
@@ -97,13 +100,16 @@ class Planner {
   int producer(std::size_t value) const { return graph_.values()[value].producer; }
   bool touched_by_packed_op(std::size_t value) const {
     const int made_by = producer(value);
-    if (made_by >= 0 && graph_.nodes()[static_cast<std::size_t>(made_by)].op->needs_packed()) return true;
-    return std::any_of(uses_[value].begin(), uses_[value].end(),
-                       [&](int n) { return graph_.nodes()[static_cast<std::size_t>(n)].op->needs_packed(); });
+    if (made_by >= 0 && graph_.nodes()[static_cast<std::size_t>(made_by)].op->needs_packed())
+      return true;
+    return std::any_of(uses_[value].begin(), uses_[value].end(), [&](int n) {
+      return graph_.nodes()[static_cast<std::size_t>(n)].op->needs_packed();
+    });
   }
   bool is_strided(std::size_t value) const {
     const Storage& storage = storage_[value];
-    return extent_of(infos_[value]).columns != extent_of(infos_[static_cast<std::size_t>(storage.root)]).columns;
+    return extent_of(infos_[value]).columns !=
+           extent_of(infos_[static_cast<std::size_t>(storage.root)]).columns;
   }
 
   // Reshapes, column slices and concatenations that need no copy.
@@ -148,9 +154,13 @@ class Planner {
     for (Value input : node.inputs) {
       const auto in = index(input);
       const std::int64_t width = extent_of(infos_[in]).columns;
-      const bool made_here = producer(in) >= 0 && infos_[in].batched && !shared_[in] && !is_output_[in];
-      const bool own_storage = made_here && graph_.nodes()[static_cast<std::size_t>(producer(in))].op->alias().kind == Alias::Kind::none &&
-                               !graph_.nodes()[static_cast<std::size_t>(producer(in))].op->joins_columns();
+      const bool made_here =
+          producer(in) >= 0 && infos_[in].batched && !shared_[in] && !is_output_[in];
+      const bool own_storage =
+          made_here &&
+          graph_.nodes()[static_cast<std::size_t>(producer(in))].op->alias().kind ==
+              Alias::Kind::none &&
+          !graph_.nodes()[static_cast<std::size_t>(producer(in))].op->joins_columns();
       if (own_storage && !touched_by_packed_op(in)) {
         storage_[in] = {storage_[out].root, storage_[out].first_column + column};
         shared_[in] = true;
@@ -165,7 +175,9 @@ class Planner {
       const GraphValue& value = graph_.values()[v];
       if (value.kind == ValueKind::result) continue;
       const bool used = alive(v);
-      if (value.kind == ValueKind::input) program_.input_externals_.push_back(used ? static_cast<int>(program_.externals_.size()) : -1);
+      if (value.kind == ValueKind::input)
+        program_.input_externals_.push_back(used ? static_cast<int>(program_.externals_.size())
+                                                 : -1);
       if (!used) continue;
       external_of_[v] = static_cast<int>(program_.externals_.size());
       Program::External external{.value = Value{static_cast<int>(v)}, .name = value.name};
@@ -192,7 +204,8 @@ class Planner {
       const int made = stage_of_node_[static_cast<std::size_t>(made_by)];
       if (made == kDeadStage || !alive(v)) continue;
       const bool by_rows = made % 2 == 0;
-      if (class_[root] != Class::external) class_[root] = !infos_[v].batched && by_rows ? Class::slice_sum : Class::arena;
+      if (class_[root] != Class::external)
+        class_[root] = !infos_[v].batched && by_rows ? Class::slice_sum : Class::arena;
       const auto touch = [&](int node) {
         const int stage = stage_of_node_[static_cast<std::size_t>(node)];
         first_[root] = std::min(first_[root], node);
@@ -206,7 +219,8 @@ class Planner {
       if (is_output_[v]) last_stage(root) = INT32_MAX;
     }
     for (std::size_t v = 0; v < infos_.size(); ++v) {
-      if (class_[v] == Class::arena && local[v] && first_stage(v) == last_stage(v)) class_[v] = Class::tile;
+      if (class_[v] == Class::arena && local[v] && first_stage(v) == last_stage(v))
+        class_[v] = Class::tile;
     }
   }
 
@@ -258,16 +272,20 @@ class Planner {
     for (std::size_t v = 0; v < infos_.size(); ++v) {
       switch (class_[v]) {
         case Class::tile:
-          // Stages run one after another and reuse the tile: node numbers order its life within a stage.
-          tile.push_back({row_bytes(v) * program_.tile_rows_, order_of(first_[v]), order_of(last_[v])});
+          // Stages run one after another and reuse the tile: node numbers order its life within a
+          // stage.
+          tile.push_back(
+              {row_bytes(v) * program_.tile_rows_, order_of(first_[v]), order_of(last_[v])});
           tile_values.push_back(v);
           break;
         case Class::arena:
-          arena.push_back({row_bytes(v) * (infos_[v].batched ? program_.batch_ : 1), first_stage(v), last_stage(v)});
+          arena.push_back({row_bytes(v) * (infos_[v].batched ? program_.batch_ : 1), first_stage(v),
+                           last_stage(v)});
           arena_values.push_back(v);
           break;
         case Class::slice_sum:
-          arena.push_back({aligned(row_bytes(v)) * program_.slices_, first_stage(v), last_stage(v)});
+          arena.push_back(
+              {aligned(row_bytes(v)) * program_.slices_, first_stage(v), last_stage(v)});
           arena_values.push_back(v);
           break;
         case Class::none:
@@ -341,7 +359,8 @@ class Planner {
     // A value that merely shares its input's storage costs nothing.
     if (node.op->alias().kind != Alias::Kind::none && shared_[index(node.outputs[0])]) return;
     Program::BoundOp bound{.op = node.op};
-    for (std::size_t i = 0; i < node.inputs.size(); ++i) bound.inputs.push_back(operand(node.inputs[i]));
+    for (std::size_t i = 0; i < node.inputs.size(); ++i)
+      bound.inputs.push_back(operand(node.inputs[i]));
     for (Value output : node.outputs) {
       Operand result = output && alive(index(output)) ? operand(output) : Operand{};
       if (output) result.shape = infos_[index(output)].shape;
@@ -349,14 +368,16 @@ class Planner {
         const auto v = index(output);
         const std::int64_t bytes = aligned(row_bytes(v));
         result.slice_bytes = bytes;
-        stage.sums.push_back({.offset = result.offset, .stride = bytes, .count = infos_[v].shape.elements()});
+        stage.sums.push_back(
+            {.offset = result.offset, .stride = bytes, .count = infos_[v].shape.elements()});
       }
       bound.outputs.push_back(std::move(result));
     }
     const std::vector<ValueInfo> inputs = infos_of(node.inputs);
     if (!stage.rows) bound.parts = node.op->parts(inputs);
     const std::int64_t rows = stage.rows ? program_.tile_rows_ : program_.batch_;
-    program_.scratch_bytes_ = std::max(program_.scratch_bytes_, node.op->scratch_bytes(inputs, rows));
+    program_.scratch_bytes_ =
+        std::max(program_.scratch_bytes_, node.op->scratch_bytes(inputs, rows));
     stage.ops.push_back(std::move(bound));
   }
 
@@ -406,10 +427,11 @@ std::int64_t Program::op_calls() const {
 }
 
 std::string describe(const Program& program) {
-  std::string text = "batch " + std::to_string(program.batch()) + ": " + std::to_string(program.slices()) +
-                     " slices, tiles of " + std::to_string(program.tile_rows()) + " rows, arena " +
-                     std::to_string(program.arena_bytes()) + " bytes, tile " + std::to_string(program.tile_bytes()) +
-                     " bytes\n";
+  std::string text = "batch " + std::to_string(program.batch()) + ": " +
+                     std::to_string(program.slices()) + " slices, tiles of " +
+                     std::to_string(program.tile_rows()) + " rows, arena " +
+                     std::to_string(program.arena_bytes()) + " bytes, tile " +
+                     std::to_string(program.tile_bytes()) + " bytes\n";
   for (const Program::Stage& stage : program.stages()) {
     text += stage.rows ? "  row by row\n" : "  whole batch\n";
     for (const Program::BoundOp& op : stage.ops) {
@@ -418,15 +440,18 @@ std::string describe(const Program& program) {
       if (op.parts > 1) text += " in " + std::to_string(op.parts) + " parts";
       for (const Operand& out : op.outputs) {
         if (out.base < 0) continue;
-        const char* where = out.base == Program::kTile ? "tile" : out.slice_bytes > 0 ? "slice sum" : "arena";
+        const char* where = out.base == Program::kTile ? "tile"
+                            : out.slice_bytes > 0      ? "slice sum"
+                                                       : "arena";
         text += " -> " + to_string(out.shape) + " " + where + " at " + std::to_string(out.offset);
-        if (out.stride != out.columns) text += ", every " + std::to_string(out.stride) + " elements";
+        if (out.stride != out.columns)
+          text += ", every " + std::to_string(out.stride) + " elements";
       }
       text += "\n";
     }
     for (const Program::SliceSum& sum : stage.sums) {
-      text += "    sum of " + std::to_string(program.slices()) + " slices at " + std::to_string(sum.offset) + ", " +
-              std::to_string(sum.count) + " elements\n";
+      text += "    sum of " + std::to_string(program.slices()) + " slices at " +
+              std::to_string(sum.offset) + ", " + std::to_string(sum.count) + " elements\n";
     }
   }
   return text;

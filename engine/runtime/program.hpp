@@ -7,13 +7,14 @@
 
 namespace braid {
 
-// A graph planned for one set of concrete input shapes: what runs in which order on which pieces of memory. Immutable; any
-// number of workspaces may run it at once.
+// A graph planned for one set of concrete input shapes: what runs in which order on which pieces of
+// memory. Immutable; any number of workspaces may run it at once.
 //
-// Ops are grouped into stages. A row stage takes a tile of rows through all of its ops while everything sits in cache;
-// tiles belong to slices, slices run on different cores, and sums over rows are kept a slice and added up, slice by slice,
-// when all are done. How rows are cut depends on the shapes alone, never on the number of cores: the same bits everywhere.
-// A whole stage runs its ops one after another, each in independent parts.
+// Ops are grouped into stages. A row stage takes a tile of rows through all of its ops while
+// everything sits in cache; tiles belong to slices, slices run on different cores, and sums over
+// rows are kept a slice and added up, slice by slice, when all are done. How rows are cut depends
+// on the shapes alone, never on the number of cores: the same bits everywhere. A whole stage runs
+// its ops one after another, each in independent parts.
 class Program {
  public:
   // Fixed base pointers of every frame; inputs, weights and constants follow.
@@ -25,7 +26,8 @@ class Program {
     std::vector<Operand> outputs;
     std::int64_t parts = 1;
   };
-  // A sum over rows: one block a slice, added up into the first (count floats each, `stride` bytes apart).
+  // A sum over rows: one block a slice, added up into the first (count floats each, `stride` bytes
+  // apart).
   struct SliceSum {
     std::int64_t offset = 0;
     std::int64_t stride = 0;
@@ -42,9 +44,10 @@ class Program {
     const std::byte* fixed = nullptr;  // weights and constants; null for inputs
   };
 
-  // `shapes` are those of graph inputs, in the order of the graph's inputs; axis 0 of batched inputs must agree. Throws
-  // ShapeError where an op finds that they do not fit.
-  Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs, const std::vector<ValueInfo>& inputs);
+  // `shapes` are those of graph inputs, in the order of the graph's inputs; axis 0 of batched
+  // inputs must agree. Throws ShapeError where an op finds that they do not fit.
+  Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
+          const std::vector<ValueInfo>& inputs);
 
   // Differs from that of every other program of the process, past ones too.
   std::uint64_t id() const { return id_; }

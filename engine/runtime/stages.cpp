@@ -36,13 +36,16 @@ std::vector<int> assign_stages(const Graph& graph, const std::vector<Value>& out
   }
   std::vector<bool> alive(nodes.size(), false);
   std::vector<bool> by_rows(nodes.size(), false);
-  // Fusion may move a result to a node that stands behind its uses' producers, never behind its uses: one pass is enough.
+  // Fusion may move a result to a node that stands behind its uses' producers, never behind its
+  // uses: one pass is enough.
   for (std::size_t n = nodes.size(); n-- > 0;) {
-    for (Value output : nodes[n].outputs) alive[n] = alive[n] || (output && alive_value[index(output)]);
+    for (Value output : nodes[n].outputs)
+      alive[n] = alive[n] || (output && alive_value[index(output)]);
     if (!alive[n]) continue;
     by_rows[n] = runs_by_rows(graph, nodes[n]);
     for (std::size_t i = 0; i < nodes[n].inputs.size(); ++i) {
-      if (nodes[n].inputs[i] && nodes[n].op->reads(i)) alive_value[index(nodes[n].inputs[i])] = true;
+      if (nodes[n].inputs[i] && nodes[n].op->reads(i))
+        alive_value[index(nodes[n].inputs[i])] = true;
     }
   }
 
@@ -57,7 +60,8 @@ std::vector<int> assign_stages(const Graph& graph, const std::vector<Value>& out
       const int producer = graph.value(input).producer;
       if (producer < 0) continue;
       const auto p = static_cast<std::size_t>(producer);
-      stage[n] = std::max(stage[n], stage[p] + distance(by_rows[p], graph.info(input).batched, by_rows[n]));
+      stage[n] = std::max(stage[n],
+                          stage[p] + distance(by_rows[p], graph.info(input).batched, by_rows[n]));
     }
     last = std::max(last, stage[n]);
   }
@@ -76,7 +80,8 @@ std::vector<int> assign_stages(const Graph& graph, const std::vector<Value>& out
       const int producer = graph.value(input).producer;
       if (producer < 0) continue;
       const auto p = static_cast<std::size_t>(producer);
-      latest[p] = std::min(latest[p], latest[n] - distance(by_rows[p], graph.info(input).batched, by_rows[n]));
+      latest[p] = std::min(latest[p],
+                           latest[n] - distance(by_rows[p], graph.info(input).batched, by_rows[n]));
     }
   }
   for (std::size_t n = 0; n < nodes.size(); ++n) {
@@ -85,7 +90,8 @@ std::vector<int> assign_stages(const Graph& graph, const std::vector<Value>& out
   return stage;
 }
 
-RowCut cut_rows(std::int64_t batch, double operations, std::int64_t bytes_per_row, std::int64_t summed_floats) {
+RowCut cut_rows(std::int64_t batch, double operations, std::int64_t bytes_per_row,
+                std::int64_t summed_floats) {
   // Below this a second core costs more than it saves.
   constexpr double kOperationsPerSlice = 1.5e6;
   // Operations that weigh as much as summing one float of one more slice.
@@ -97,13 +103,17 @@ RowCut cut_rows(std::int64_t batch, double operations, std::int64_t bytes_per_ro
 
   RowCut cut;
   if (batch <= 0) return cut;
-  const double affordable = operations / (kOperationsPerSum * static_cast<double>(std::max<std::int64_t>(summed_floats, 1)));
+  const double affordable =
+      operations /
+      (kOperationsPerSum * static_cast<double>(std::max<std::int64_t>(summed_floats, 1)));
   const double worthwhile = operations / kOperationsPerSlice;
   // Two slices are worth it whenever the work is; more only while adding them up stays cheap.
   const auto wanted = static_cast<std::int64_t>(std::min(worthwhile, std::max(affordable, 2.0)));
-  cut.slices = std::clamp<std::int64_t>(wanted, 1, std::min(kMaxSlices, std::max<std::int64_t>(1, batch / kFewestRows)));
+  cut.slices = std::clamp<std::int64_t>(
+      wanted, 1, std::min(kMaxSlices, std::max<std::int64_t>(1, batch / kFewestRows)));
   const std::int64_t rows = (batch + cut.slices - 1) / cut.slices;
-  const std::int64_t fitting = std::max<std::int64_t>(1, kTileBytes / std::max<std::int64_t>(bytes_per_row, 1));
+  const std::int64_t fitting =
+      std::max<std::int64_t>(1, kTileBytes / std::max<std::int64_t>(bytes_per_row, 1));
   cut.tile_rows = std::clamp<std::int64_t>(fitting / 8 * 8, 8, 64);
   // Tiles of nearly equal size instead of full ones and a small rest.
   const std::int64_t tiles = (rows + cut.tile_rows - 1) / cut.tile_rows;

@@ -19,12 +19,13 @@ std::byte* Workspace::Buffer::reserve(std::int64_t bytes) {
       storage = std::make_unique_for_overwrite<std::byte[]>(wanted);
     } catch (const std::bad_alloc&) {
       data = nullptr;
-      throw OutOfMemory("a plan needs " + std::to_string(bytes) + " bytes of memory, which could not be had");
+      throw OutOfMemory("a plan needs " + std::to_string(bytes) +
+                        " bytes of memory, which could not be had");
     }
     void* start = storage.get();
     std::size_t space = wanted;
-    data = static_cast<std::byte*>(
-        std::align(static_cast<std::size_t>(kMemoryAlignment), static_cast<std::size_t>(bytes), start, space));
+    data = static_cast<std::byte*>(std::align(static_cast<std::size_t>(kMemoryAlignment),
+                                              static_cast<std::size_t>(bytes), start, space));
     capacity = bytes;
   }
   return data;
@@ -61,12 +62,14 @@ void Workspace::bind(const Program& program, const std::vector<const std::byte*>
     const int external = program.input_externals()[i];
     if (external < 0) continue;
     for (auto& bases : bases_) {
-      bases[static_cast<std::size_t>(Program::kFirstExternal + external)] = const_cast<std::byte*>(inputs[i]);
+      bases[static_cast<std::size_t>(Program::kFirstExternal + external)] =
+          const_cast<std::byte*>(inputs[i]);
     }
   }
 }
 
-void Workspace::run(const Program& program, const std::vector<const std::byte*>& inputs, const RunState& state) {
+void Workspace::run(const Program& program, const std::vector<const std::byte*>& inputs,
+                    const RunState& state) {
   bind(program, inputs);
   for (const Program::Stage& stage : program.stages()) {
     if (stage.rows) {
@@ -78,7 +81,8 @@ void Workspace::run(const Program& program, const std::vector<const std::byte*>&
   }
 }
 
-void Workspace::run_rows(const Program& program, const Program::Stage& stage, const RunState& state) {
+void Workspace::run_rows(const Program& program, const Program::Stage& stage,
+                         const RunState& state) {
   parallel_for(program.slices(), [&](std::int64_t slice, int worker) {
     const auto w = static_cast<std::size_t>(worker);
     const std::int64_t begin = program.slice_begin(slice);
@@ -96,13 +100,15 @@ void Workspace::run_rows(const Program& program, const Program::Stage& stage, co
       frame.first_row = row;
       frame.rows = std::min(program.tile_rows(), end - row);
       frame.accumulate = row != begin;
-      for (const Program::BoundOp& bound : stage.ops) bound.op->run(Run(frame, bound.inputs, bound.outputs));
+      for (const Program::BoundOp& bound : stage.ops)
+        bound.op->run(Run(frame, bound.inputs, bound.outputs));
       row += program.tile_rows();
     } while (row < end);
   });
 }
 
-void Workspace::run_whole(const Program& program, const Program::Stage& stage, const RunState& state) {
+void Workspace::run_whole(const Program& program, const Program::Stage& stage,
+                          const RunState& state) {
   for (const Program::BoundOp& bound : stage.ops) {
     parallel_for(bound.parts, [&](std::int64_t part, int worker) {
       const auto w = static_cast<std::size_t>(worker);
@@ -125,11 +131,13 @@ void Workspace::add_slices(const Program& program, const Program::Stage& stage) 
   const auto add = [&](std::int64_t number, int) {
     const Program::SliceSum& sum = stage.sums[static_cast<std::size_t>(number)];
     auto* first = reinterpret_cast<float*>(arena_.data + sum.offset);
-    kernels::launch(stream_, kernels::SumSlices{.in = first,
-                                                .slices = program.slices(),
-                                                .slice_stride = sum.stride / static_cast<std::int64_t>(sizeof(float)),
-                                                .out = first,
-                                                .count = sum.count});
+    kernels::launch(
+        stream_,
+        kernels::SumSlices{.in = first,
+                           .slices = program.slices(),
+                           .slice_stride = sum.stride / static_cast<std::int64_t>(sizeof(float)),
+                           .out = first,
+                           .count = sum.count});
   };
   constexpr std::int64_t kWorthAnotherCore = 65536;
   std::int64_t floats = 0;

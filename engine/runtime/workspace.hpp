@@ -13,21 +13,24 @@ struct RunState {
   std::uint64_t step = 0;
 };
 
-// Memory for runs of one program at a time; it grows to the largest program it has met and allocates nothing after that.
+// Memory for runs of one program at a time; it grows to the largest program it has met and
+// allocates nothing after that.
 class Workspace {
  public:
   explicit Workspace(kernels::Stream stream = {}) : stream_(stream) {}
 
-  // Runs the program. `inputs` holds one pointer for each graph input, to packed elements of the planned shapes; null for
-  // inputs that the program does not read.
-  void run(const Program& program, const std::vector<const std::byte*>& inputs, const RunState& state = {});
+  // Runs the program. `inputs` holds one pointer for each graph input, to packed elements of the
+  // planned shapes; null for inputs that the program does not read.
+  void run(const Program& program, const std::vector<const std::byte*>& inputs,
+           const RunState& state = {});
 
   // The n-th output of the program run last: valid until the next run.
   template <class T>
   Matrix<const T> output(const Program& program, std::size_t index) const {
     const Operand& operand = program.outputs()[index];
     const std::int64_t rows = operand.rows * (operand.batched ? program.batch() : 1);
-    return {reinterpret_cast<const T*>(base_of(operand) + operand.offset), rows, operand.columns, operand.stride};
+    return {reinterpret_cast<const T*>(base_of(operand) + operand.offset), rows, operand.columns,
+            operand.stride};
   }
 
   std::int64_t bytes() const;
@@ -50,10 +53,10 @@ class Workspace {
 
   kernels::Stream stream_;
   Buffer arena_;
-  std::vector<Buffer> tiles_;     // one a worker
+  std::vector<Buffer> tiles_;  // one a worker
   std::vector<Buffer> scratches_;
   std::vector<std::vector<std::byte*>> bases_;  // one a worker
-  std::uint64_t bound_ = 0;  // id of the program
+  std::uint64_t bound_ = 0;                     // id of the program
 };
 
 }  // namespace braid

@@ -43,7 +43,8 @@ class Functional : public LayerBase {
 
   // What trains and runs the model as a whole; made when first asked for, with initial weights.
   Trainer& trainer();
-  // Acts on the trainer: now, or as soon as there is one where the model still waits for the shape of its input.
+  // Acts on the trainer: now, or as soon as there is one where the model still waits for the shape
+  // of its input.
   void with_trainer(std::function<void(Trainer&)> act);
 
  protected:

@@ -11,8 +11,8 @@ template <class Items>
 [[noreturn]] void unknown(std::string_view name, const Items& items, const char* owner) {
   std::vector<std::string> known;
   for (const auto& item : items) known.push_back(item.first);
-  throw NameError(std::string(owner) + ": no key \"" + std::string(name) + "\"; known are " + quoted_list(known) + "." +
-                  suggestion(name, known));
+  throw NameError(std::string(owner) + ": no key \"" + std::string(name) + "\"; known are " +
+                  quoted_list(known) + "." + suggestion(name, known));
 }
 
 // "learning_rate", added by callbacks, comes last.
@@ -32,7 +32,8 @@ double Logs::operator[](std::string_view name) const {
 }
 
 bool Logs::contains(std::string_view name) const {
-  return std::any_of(items_.begin(), items_.end(), [&](const Item& item) { return item.first == name; });
+  return std::any_of(items_.begin(), items_.end(),
+                     [&](const Item& item) { return item.first == name; });
 }
 
 void Logs::set(std::string_view name, double value) {
@@ -53,7 +54,8 @@ const std::vector<double>& History::operator[](std::string_view name) const {
 }
 
 bool History::contains(std::string_view name) const {
-  return std::any_of(columns_.begin(), columns_.end(), [&](const auto& column) { return column.first == name; });
+  return std::any_of(columns_.begin(), columns_.end(),
+                     [&](const auto& column) { return column.first == name; });
 }
 
 std::vector<std::string> History::names() const {

@@ -7,7 +7,8 @@
 
 namespace braid {
 
-// Named numbers of one epoch, batch or evaluation, in alphabetical order as Keras's ("learning_rate" last).
+// Named numbers of one epoch, batch or evaluation, in alphabetical order as Keras's
+// ("learning_rate" last).
 class Logs {
  public:
   using Item = std::pair<std::string, double>;

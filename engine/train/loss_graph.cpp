@@ -23,14 +23,22 @@ kernels::LossRule rule_of(const Loss& loss) {
     case Loss::Kind::mean_squared_error: rule.kind = LossKind::mean_squared_error; break;
     case Loss::Kind::mean_absolute_error: rule.kind = LossKind::mean_absolute_error; break;
     case Loss::Kind::huber: rule.kind = LossKind::huber; break;
-    case Loss::Kind::mean_absolute_percentage_error: rule.kind = LossKind::mean_absolute_percentage_error; break;
-    case Loss::Kind::mean_squared_logarithmic_error: rule.kind = LossKind::mean_squared_logarithmic_error; break;
+    case Loss::Kind::mean_absolute_percentage_error:
+      rule.kind = LossKind::mean_absolute_percentage_error;
+      break;
+    case Loss::Kind::mean_squared_logarithmic_error:
+      rule.kind = LossKind::mean_squared_logarithmic_error;
+      break;
     case Loss::Kind::log_cosh: rule.kind = LossKind::log_cosh; break;
     case Loss::Kind::poisson: rule.kind = LossKind::poisson; break;
     case Loss::Kind::kl_divergence: rule.kind = LossKind::kl_divergence; break;
     case Loss::Kind::binary_crossentropy: rule.kind = LossKind::binary_crossentropy; break;
-    case Loss::Kind::categorical_crossentropy: rule.kind = LossKind::categorical_crossentropy; break;
-    case Loss::Kind::sparse_categorical_crossentropy: rule.kind = LossKind::sparse_categorical_crossentropy; break;
+    case Loss::Kind::categorical_crossentropy:
+      rule.kind = LossKind::categorical_crossentropy;
+      break;
+    case Loss::Kind::sparse_categorical_crossentropy:
+      rule.kind = LossKind::sparse_categorical_crossentropy;
+      break;
   }
   rule.from_logits = loss.from_logits;
   rule.label_smoothing = static_cast<float>(loss.label_smoothing);
@@ -60,11 +68,13 @@ struct Pair {
 
 Value as_labels(Graph& graph, Value truth, std::size_t rows_rank) {
   Value labels = graph.info(truth).dtype == DType::float32 ? ops::to_ids(graph, truth) : truth;
-  if (rank_of(graph, labels) == rows_rank + 1 && graph.info(labels).shape.back() == 1) labels = squeeze(graph, labels);
+  if (rank_of(graph, labels) == rows_rank + 1 && graph.info(labels).shape.back() == 1)
+    labels = squeeze(graph, labels);
   return labels;
 }
 
-// Keras's rule for ranks that differ by one: the shorter gets an axis of 1 if it has rank 1, else the longer loses one.
+// Keras's rule for ranks that differ by one: the shorter gets an axis of 1 if it has rank 1, else
+// the longer loses one.
 Pair equal_ranks(Graph& graph, const Judged& judged) {
   Pair pair{ops::to_float(graph, judged.truth), judged.prediction.value};
   const std::size_t truth = rank_of(graph, pair.truth);
@@ -73,7 +83,8 @@ Pair equal_ranks(Graph& graph, const Judged& judged) {
     if (truth == 1) {
       pair.truth = expand(graph, pair.truth);
     } else if (judged.prediction.mask) {
-      throw ShapeError("output \"" + judged.output + "\": a target " + to_string(graph.info(pair.truth).shape) +
+      throw ShapeError("output \"" + judged.output + "\": a target " +
+                       to_string(graph.info(pair.truth).shape) +
                        " under a mask needs a last axis of 1, like its prediction " +
                        to_string(graph.info(pair.predicted).shape));
     } else {
@@ -94,16 +105,20 @@ Value logits_behind(const Graph& graph, Value predicted, const Loss& loss) {
   const GraphNode* producer = graph.producer(predicted);
   if (producer == nullptr || loss.ignore_class) return {};
   const auto* activation = dynamic_cast<const ops::Activation*>(producer->op.get());
-  const bool sigmoid = activation != nullptr && activation->function().kind == kernels::ActivationKind::sigmoid;
+  const bool sigmoid =
+      activation != nullptr && activation->function().kind == kernels::ActivationKind::sigmoid;
   const auto* softmax_op = dynamic_cast<const ops::Softmax*>(producer->op.get());
-  const bool softmax = softmax_op != nullptr && !softmax_op->logarithm() &&
-                       softmax_op->axis() + 1 == static_cast<std::int64_t>(graph.info(predicted).shape.rank());
+  const bool softmax =
+      softmax_op != nullptr && !softmax_op->logarithm() &&
+      softmax_op->axis() + 1 == static_cast<std::int64_t>(graph.info(predicted).shape.rank());
   const bool binary = loss.kind == Loss::Kind::binary_crossentropy;
-  const bool categorical =
-      loss.kind == Loss::Kind::categorical_crossentropy || loss.kind == Loss::Kind::sparse_categorical_crossentropy;
+  const bool categorical = loss.kind == Loss::Kind::categorical_crossentropy ||
+                           loss.kind == Loss::Kind::sparse_categorical_crossentropy;
   if ((sigmoid && categorical) || (softmax && binary)) {
-    warn_once(softmax ? "a softmax stands before a binary crossentropy: its probabilities are used as they are"
-                      : "a sigmoid stands before a categorical crossentropy: its probabilities are used as they are");
+    warn_once(softmax ? "a softmax stands before a binary crossentropy: its probabilities are used "
+                        "as they are"
+                      : "a sigmoid stands before a categorical crossentropy: its probabilities are "
+                        "used as they are");
   }
   return (sigmoid && binary) || (softmax && categorical) ? producer->inputs[0] : Value{};
 }
@@ -122,8 +137,9 @@ Value fit_weight(Graph& graph, const Judged& judged, Value values) {
   const std::size_t came = rank_of(graph, weight);
   if (came == wanted + 1 && graph.info(weight).shape.back() == 1) return squeeze(graph, weight);
   if (came != wanted) {
-    throw ShapeError("output \"" + judged.output + "\": sample weights " + to_string(graph.info(weight).shape) +
-                     " do not fit losses " + to_string(graph.info(values).shape) +
+    throw ShapeError("output \"" + judged.output + "\": sample weights " +
+                     to_string(graph.info(weight).shape) + " do not fit losses " +
+                     to_string(graph.info(values).shape) +
                      (came + 1 == wanted ? "; give them as [batch, 1] to weigh whole rows" : ""));
   }
   return weight;
@@ -137,7 +153,9 @@ Value ignored_class_mask(Graph& graph, const Loss& loss, const Judged& judged) {
 
 }  // namespace
 
-bool wants_labels(const Loss& loss) { return loss.kind == Loss::Kind::sparse_categorical_crossentropy; }
+bool wants_labels(const Loss& loss) {
+  return loss.kind == Loss::Kind::sparse_categorical_crossentropy;
+}
 
 Value add_loss_values(Graph& graph, const Loss& loss, const Judged& judged) {
   kernels::LossRule rule = rule_of(loss);
@@ -150,7 +168,8 @@ Value add_loss_values(Graph& graph, const Loss& loss, const Judged& judged) {
     }
     if (const Value logits = logits_behind(graph, pair.predicted, loss)) {
       if (loss.from_logits) {
-        warn_once("output \"" + judged.output + "\": its loss is told from_logits although an activation stands before it");
+        warn_once("output \"" + judged.output +
+                  "\": its loss is told from_logits although an activation stands before it");
       }
       rule.from_logits = true;
       pair.predicted = logits;
@@ -166,13 +185,17 @@ Value add_loss(Graph& graph, const Loss& loss, const Judged& judged) {
   Value mask = judged.prediction.mask;
   if (loss.ignore_class) mask = ignored_class_mask(graph, loss, judged);
   if (mask && rank_of(graph, mask) != rank_of(graph, values)) {
-    throw ShapeError("output \"" + judged.output + "\": its mask " + to_string(graph.info(mask).shape) +
-                     " does not fit losses " + to_string(graph.info(values).shape));
+    throw ShapeError("output \"" + judged.output + "\": its mask " +
+                     to_string(graph.info(mask).shape) + " does not fit losses " +
+                     to_string(graph.info(values).shape));
   }
   const Value weight = fit_weight(graph, judged, values);
-  if (loss.reduction != "none") return ops::reduce_loss(graph, values, mask, weight, reduction_of(loss));
+  if (loss.reduction != "none")
+    return ops::reduce_loss(graph, values, mask, weight, reduction_of(loss));
   Value weighted = values;
-  if (mask) weighted = ops::binary(graph, kernels::BinaryKind::multiply, weighted, ops::mask_weights(graph, mask));
+  if (mask)
+    weighted =
+        ops::binary(graph, kernels::BinaryKind::multiply, weighted, ops::mask_weights(graph, mask));
   if (weight) weighted = ops::binary(graph, kernels::BinaryKind::multiply, weighted, weight);
   return weighted;
 }
@@ -191,8 +214,8 @@ Metric resolve_metric(const Metric& metric, const Shape& truth, const Shape& pre
 }
 
 Value add_metric(Graph& graph, const Metric& asked, const Judged& judged, bool weighted) {
-  const Metric metric =
-      resolve_metric(asked, graph.info(judged.truth).shape, graph.info(judged.prediction.value).shape);
+  const Metric metric = resolve_metric(asked, graph.info(judged.truth).shape,
+                                       graph.info(judged.prediction.value).shape);
   const auto threshold = static_cast<float>(metric.threshold);
   Value values;
   switch (metric.kind) {
@@ -201,20 +224,23 @@ Value add_metric(Graph& graph, const Metric& asked, const Judged& judged, bool w
     case Metric::Kind::categorical_accuracy:
     case Metric::Kind::exact_accuracy: {
       const Pair pair = equal_ranks(graph, judged);
-      const auto kind = metric.kind == Metric::Kind::binary_accuracy     ? kernels::AccuracyKind::binary
-                        : metric.kind == Metric::Kind::exact_accuracy    ? kernels::AccuracyKind::exact
-                                                                         : kernels::AccuracyKind::categorical;
+      const auto kind = metric.kind == Metric::Kind::binary_accuracy ? kernels::AccuracyKind::binary
+                        : metric.kind == Metric::Kind::exact_accuracy
+                            ? kernels::AccuracyKind::exact
+                            : kernels::AccuracyKind::categorical;
       values = ops::accuracy_values(graph, kind, pair.truth, pair.predicted, threshold);
       break;
     }
     case Metric::Kind::sparse_categorical_accuracy: {
       const Value predicted = judged.prediction.value;
       const Value labels = as_labels(graph, judged.truth, rank_of(graph, predicted) - 1);
-      values = ops::accuracy_values(graph, kernels::AccuracyKind::sparse_categorical, labels, predicted);
+      values =
+          ops::accuracy_values(graph, kernels::AccuracyKind::sparse_categorical, labels, predicted);
       break;
     }
     case Metric::Kind::loss: {
-      // A metric takes the probabilities as they are; the logits behind them are the loss's business alone.
+      // A metric takes the probabilities as they are; the logits behind them are the loss's
+      // business alone.
       Pair pair{judged.truth, judged.prediction.value};
       if (wants_labels(metric.loss)) {
         pair.truth = as_labels(graph, judged.truth, rank_of(graph, pair.predicted) - 1);
@@ -229,12 +255,15 @@ Value add_metric(Graph& graph, const Metric& asked, const Judged& judged, bool w
     case Metric::Kind::auc: {
       Pair pair = equal_ranks(graph, judged);
       if (metric.from_logits) {
-        pair.predicted = ops::activation(graph, pair.predicted, {.kind = kernels::ActivationKind::sigmoid});
+        pair.predicted =
+            ops::activation(graph, pair.predicted, {.kind = kernels::ActivationKind::sigmoid});
       }
       std::vector<float> thresholds(metric.thresholds.begin(), metric.thresholds.end());
       Value weight = weighted ? judged.weight : Value{};
-      if (weight && rank_of(graph, weight) > 1 && graph.info(weight).shape.back() == 1) weight = squeeze(graph, weight);
-      return ops::confusion_counts(graph, pair.truth, pair.predicted, weight, std::move(thresholds));
+      if (weight && rank_of(graph, weight) > 1 && graph.info(weight).shape.back() == 1)
+        weight = squeeze(graph, weight);
+      return ops::confusion_counts(graph, pair.truth, pair.predicted, weight,
+                                   std::move(thresholds));
     }
   }
   Value weight = weighted ? fit_weight(graph, judged, values) : Value{};
@@ -245,7 +274,8 @@ Value add_metric(Graph& graph, const Metric& asked, const Judged& judged, bool w
   if (mask && rank_of(graph, mask) == rank_of(graph, values)) {
     const bool same = weight && graph.info(weight).shape == graph.info(mask).shape;
     const Value numbers = ops::mask_weights(graph, mask, same ? weight : Value{});
-    weight = weight && !same ? ops::binary(graph, kernels::BinaryKind::multiply, numbers, weight) : numbers;
+    weight = weight && !same ? ops::binary(graph, kernels::BinaryKind::multiply, numbers, weight)
+                             : numbers;
   } else if (weight && graph.info(weight).shape != graph.info(values).shape) {
     // One weight a row for values of every step: each step counts with its row's weight.
     const Value ones = ops::affine(graph, values, 0, 1);

@@ -43,10 +43,11 @@ std::optional<LossKind> loss_kind(std::string_view name) {
 }
 
 Loss make(LossKind kind, std::string reduction) {
-  static const std::vector<std::string> known{"sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none"};
+  static const std::vector<std::string> known{"sum_over_batch_size", "mean", "sum",
+                                              "mean_with_sample_weight", "none"};
   if (std::find(known.begin(), known.end(), reduction) == known.end()) {
-    throw NameError("unknown reduction \"" + reduction + "\"; known are " + quoted_list(known) + "." +
-                    suggestion(reduction, known));
+    throw NameError("unknown reduction \"" + reduction + "\"; known are " + quoted_list(known) +
+                    "." + suggestion(reduction, known));
   }
   Loss loss(kind);
   loss.reduction = std::move(reduction);
@@ -63,19 +64,21 @@ Metric loss_metric(Loss loss, std::string name, const char* default_name) {
   return metric;
 }
 
-std::size_t find_output(const std::vector<std::string>& outputs, const std::string& name, const char* what) {
+std::size_t find_output(const std::vector<std::string>& outputs, const std::string& name,
+                        const char* what) {
   const auto found = std::find(outputs.begin(), outputs.end(), name);
   if (found == outputs.end()) {
-    throw NameError(std::string("compile: ") + what + " for an unknown output \"" + name + "\"; the outputs are " +
-                    quoted_list(outputs) + "." + suggestion(name, outputs));
+    throw NameError(std::string("compile: ") + what + " for an unknown output \"" + name +
+                    "\"; the outputs are " + quoted_list(outputs) + "." +
+                    suggestion(name, outputs));
   }
   return static_cast<std::size_t>(found - outputs.begin());
 }
 
 void require_count(std::size_t came, const std::vector<std::string>& outputs, const char* what) {
   if (came == outputs.size()) return;
-  throw ShapeError("compile: " + std::to_string(came) + " " + what + " for " + std::to_string(outputs.size()) +
-                   " outputs (" + quoted_list(outputs) + ")");
+  throw ShapeError("compile: " + std::to_string(came) + " " + what + " for " +
+                   std::to_string(outputs.size()) + " outputs (" + quoted_list(outputs) + ")");
 }
 
 }  // namespace
@@ -87,14 +90,18 @@ Loss::Loss(std::string_view name) {
   }
   std::vector<std::string> known;
   for (const auto& [known_name, known_kind] : loss_names()) known.push_back(known_name);
-  throw NameError("unknown loss \"" + std::string(name) + "\"; known are " + quoted_list(known) + "." +
-                  suggestion(name, known));
+  throw NameError("unknown loss \"" + std::string(name) + "\"; known are " + quoted_list(known) +
+                  "." + suggestion(name, known));
 }
 
 namespace losses {
 
-Loss MeanSquaredError(Options o) { return make(LossKind::mean_squared_error, std::move(o.reduction)); }
-Loss MeanAbsoluteError(Options o) { return make(LossKind::mean_absolute_error, std::move(o.reduction)); }
+Loss MeanSquaredError(Options o) {
+  return make(LossKind::mean_squared_error, std::move(o.reduction));
+}
+Loss MeanAbsoluteError(Options o) {
+  return make(LossKind::mean_absolute_error, std::move(o.reduction));
+}
 Loss MeanAbsolutePercentageError(Options o) {
   return make(LossKind::mean_absolute_percentage_error, std::move(o.reduction));
 }
@@ -139,7 +146,8 @@ std::vector<std::optional<Loss>> Losses::resolve(const std::vector<std::string>&
     require_count(by_output_.size(), outputs, "losses");
     for (std::size_t i = 0; i < outputs.size(); ++i) result[i] = by_output_[i];
   }
-  for (const Named& named : by_name_) result[find_output(outputs, named.name, "a loss")] = named.loss;
+  for (const Named& named : by_name_)
+    result[find_output(outputs, named.name, "a loss")] = named.loss;
   return result;
 }
 
@@ -149,7 +157,8 @@ std::vector<double> LossWeights::resolve(const std::vector<std::string>& outputs
     require_count(by_output_.size(), outputs, "loss weights");
     result = by_output_;
   }
-  for (const Named& named : by_name_) result[find_output(outputs, named.name, "a loss weight")] = named.weight;
+  for (const Named& named : by_name_)
+    result[find_output(outputs, named.name, "a loss weight")] = named.weight;
   return result;
 }
 
@@ -182,7 +191,8 @@ Metric::Metric(std::string_view metric_name) : name(metric_name) {
   } else {
     std::vector<std::string> known = own;
     for (const auto& [loss_name, loss_kind] : loss_names()) known.push_back(loss_name);
-    throw NameError("unknown metric \"" + name + "\"; known are " + quoted_list(known) + "." + suggestion(name, known));
+    throw NameError("unknown metric \"" + name + "\"; known are " + quoted_list(known) + "." +
+                    suggestion(name, known));
   }
 }
 
@@ -234,7 +244,8 @@ Metric AUC(AUCOptions o) {
     throw NameError("AUC: unknown curve \"" + o.curve + "\"; known are \"ROC\" and \"PR\"");
   }
   if (o.num_thresholds < 2 && o.thresholds.empty()) {
-    throw RangeError("AUC: num_thresholds must be 2 or more, not " + std::to_string(o.num_thresholds));
+    throw RangeError("AUC: num_thresholds must be 2 or more, not " +
+                     std::to_string(o.num_thresholds));
   }
   Metric metric = make(Kind::auc, std::move(o.name), "auc");
   metric.precision_recall_curve = o.curve == "PR";
@@ -244,7 +255,8 @@ Metric AUC(AUCOptions o) {
   metric.thresholds.push_back(-1e-7);
   std::sort(o.thresholds.begin(), o.thresholds.end());
   if (o.thresholds.empty()) {
-    for (int i = 1; i + 1 < o.num_thresholds; ++i) o.thresholds.push_back(i / (o.num_thresholds - 1.0));
+    for (int i = 1; i + 1 < o.num_thresholds; ++i)
+      o.thresholds.push_back(i / (o.num_thresholds - 1.0));
   }
   metric.thresholds.insert(metric.thresholds.end(), o.thresholds.begin(), o.thresholds.end());
   metric.thresholds.push_back(1 + 1e-7);
@@ -265,7 +277,8 @@ std::vector<MetricList> Metrics::resolve(const std::vector<std::string>& outputs
     require_count(by_output_.size(), outputs, "metric lists");
     result = by_output_;
   }
-  for (const Named& named : by_name_) result[find_output(outputs, named.name, "metrics")] = named.metrics;
+  for (const Named& named : by_name_)
+    result[find_output(outputs, named.name, "metrics")] = named.metrics;
   return result;
 }
 

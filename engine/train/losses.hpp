@@ -8,8 +8,8 @@
 
 namespace braid {
 
-// A loss of one output: a Keras name ("binary_crossentropy", "mse", ...) or an object of namespace losses. NameError for an
-// unknown name.
+// A loss of one output: a Keras name ("binary_crossentropy", "mse", ...) or an object of namespace
+// losses. NameError for an unknown name.
 class Loss {
  public:
   Loss(const char* name) : Loss(std::string_view(name)) {}
@@ -60,7 +60,8 @@ struct SparseCrossentropyOptions {
   std::string reduction = "sum_over_batch_size";
 };
 
-// As keras.losses. Each gives one number a row (a step), reduced over the batch as `reduction` says.
+// As keras.losses. Each gives one number a row (a step), reduced over the batch as `reduction`
+// says.
 Loss MeanSquaredError(Options options = {});
 Loss MeanAbsoluteError(Options options = {});
 Loss MeanAbsolutePercentageError(Options options = {});
@@ -77,7 +78,8 @@ Loss SparseCategoricalCrossentropy(SparseCrossentropyOptions options = {});
 
 }  // namespace losses
 
-// The losses of a model: one for every output, a list by output, or by name; an output may have none.
+// The losses of a model: one for every output, a list by output, or by name; an output may have
+// none.
 class Losses {
  public:
   struct Named {
@@ -94,7 +96,8 @@ class Losses {
   Losses(std::vector<Named> by_name) : by_name_(std::move(by_name)) {}
 
   bool empty() const { return !shared_ && by_output_.empty() && by_name_.empty(); }
-  // One entry an output. Throws NameError for an unknown output, ShapeError where the number of losses does not fit.
+  // One entry an output. Throws NameError for an unknown output, ShapeError where the number of
+  // losses does not fit.
   std::vector<std::optional<Loss>> resolve(const std::vector<std::string>& outputs) const;
 
  private:
@@ -143,7 +146,8 @@ class Metric {
     recall,
     auc,
   };
-  explicit Metric(Kind metric_kind, std::string metric_name) : kind(metric_kind), name(std::move(metric_name)) {}
+  explicit Metric(Kind metric_kind, std::string metric_name)
+      : kind(metric_kind), name(std::move(metric_name)) {}
 
   Kind kind = Kind::accuracy;
   std::string name;
@@ -170,11 +174,11 @@ struct PointOptions {
 };
 struct AUCOptions {
   int num_thresholds = 200;
-  std::string curve = "ROC";                         // or "PR"
-  std::string summation_method = "interpolation";    // or "minoring", "majoring"
+  std::string curve = "ROC";                       // or "PR"
+  std::string summation_method = "interpolation";  // or "minoring", "majoring"
   std::string name = {};
-  std::vector<double> thresholds = {};               // inner thresholds in (0, 1), instead of equal steps
-  bool from_logits = false;                          // predictions still need their sigmoid
+  std::vector<double> thresholds = {};  // inner thresholds in (0, 1), instead of equal steps
+  bool from_logits = false;             // predictions still need their sigmoid
 };
 
 // As keras.metrics; means weighted by the number of rows.
@@ -184,8 +188,10 @@ Metric CategoricalAccuracy(Options options = {});
 Metric SparseCategoricalAccuracy(Options options = {});
 Metric MeanSquaredError(Options options = {});
 Metric MeanAbsoluteError(Options options = {});
-Metric BinaryCrossentropy(losses::CrossentropyOptions options = {}, std::string name = "binary_crossentropy");
-Metric CategoricalCrossentropy(losses::CrossentropyOptions options = {}, std::string name = "categorical_crossentropy");
+Metric BinaryCrossentropy(losses::CrossentropyOptions options = {},
+                          std::string name = "binary_crossentropy");
+Metric CategoricalCrossentropy(losses::CrossentropyOptions options = {},
+                               std::string name = "categorical_crossentropy");
 Metric SparseCategoricalCrossentropy(losses::SparseCrossentropyOptions options = {},
                                      std::string name = "sparse_categorical_crossentropy");
 // These three ignore masks, as in Keras.
@@ -203,10 +209,14 @@ class Metrics {
   struct Named {
     std::string name;
     MetricList metrics;
-    Named(std::string output, std::initializer_list<Metric> list) : name(std::move(output)), metrics(list) {}
-    Named(std::string output, MetricList list) : name(std::move(output)), metrics(std::move(list)) {}
-    Named(std::string output, Metric metric) : name(std::move(output)), metrics{std::move(metric)} {}
-    Named(std::string output, const char* metric) : name(std::move(output)), metrics{Metric(metric)} {}
+    Named(std::string output, std::initializer_list<Metric> list)
+        : name(std::move(output)), metrics(list) {}
+    Named(std::string output, MetricList list)
+        : name(std::move(output)), metrics(std::move(list)) {}
+    Named(std::string output, Metric metric)
+        : name(std::move(output)), metrics{std::move(metric)} {}
+    Named(std::string output, const char* metric)
+        : name(std::move(output)), metrics{Metric(metric)} {}
   };
 
   Metrics() = default;
@@ -215,7 +225,8 @@ class Metrics {
   Metrics(std::vector<Named> by_name) : by_name_(std::move(by_name)) {}
   static Metrics by_output(std::vector<MetricList> lists);
 
-  // One list an output. Throws NameError for an unknown output, ShapeError where the number of lists does not fit.
+  // One list an output. Throws NameError for an unknown output, ShapeError where the number of
+  // lists does not fit.
   std::vector<MetricList> resolve(const std::vector<std::string>& outputs) const;
 
  private:

@@ -249,7 +249,8 @@ json to_config(const Metric& metric) {
     case Metric::Kind::recall: writer("thresholds", metric.thresholds); break;
     case Metric::Kind::auc:
       // The first and the last bucket stand a little beyond 0 and 1, whatever was asked for.
-      writer("thresholds", std::vector<double>(metric.thresholds.begin() + 1, metric.thresholds.end() - 1));
+      writer("thresholds",
+             std::vector<double>(metric.thresholds.begin() + 1, metric.thresholds.end() - 1));
       writer("curve", std::string(metric.precision_recall_curve ? "PR" : "ROC"));
       writer("summation_method", metric.summation)("from_logits", metric.from_logits);
       break;
@@ -335,9 +336,9 @@ LearningRate learning_rate_from_config(const json& described) {
   std::vector<double> numbers;
   for (const auto& option : schedule_options(kind)) {
     const json* found = reader.take(option.name);
-    numbers.push_back(found == nullptr       ? option.by_default
+    numbers.push_back(found == nullptr      ? option.by_default
                       : found->is_boolean() ? (found->get<bool>() ? 1.0 : 0.0)
-                                             : found->get<double>());
+                                            : found->get<double>());
   }
   reader.pass_over("name").finish();
   return {kind, std::move(numbers)};
@@ -365,7 +366,8 @@ Optimizer optimizer_from_config(const json& described) {
   optimizer_fields(reader, optimizer);
   if (const json* rate = reader.take("learning_rate"))
     optimizer.learning_rate = learning_rate_from_config(*rate);
-  if (reader.class_name() == "AdamW" && !config_of(described).contains("weight_decay")) optimizer.weight_decay = 0.004;
+  if (reader.class_name() == "AdamW" && !config_of(described).contains("weight_decay"))
+    optimizer.weight_decay = 0.004;
   // Without use_ema, which is an unknown option where it is on, this number says nothing.
   reader.pass_over("ema_momentum").finish();
   optimizer.check();

@@ -31,8 +31,8 @@ Optimizer::Optimizer(std::string_view wanted) {
     *this = optimizers::AdamW();
   } else {
     const std::vector<std::string> known{"sgd", "rmsprop", "adam", "adamw"};
-    throw NameError("unknown optimizer \"" + std::string(wanted) + "\"; known are " + quoted_list(known) + "." +
-                    suggestion(wanted, known));
+    throw NameError("unknown optimizer \"" + std::string(wanted) + "\"; known are " +
+                    quoted_list(known) + "." + suggestion(wanted, known));
   }
 }
 
@@ -42,7 +42,9 @@ void Optimizer::exclude_from_weight_decay(const std::vector<std::string>& names)
 
 void Optimizer::check() const {
   const int clips = (clipnorm ? 1 : 0) + (clipvalue ? 1 : 0) + (global_clipnorm ? 1 : 0);
-  if (clips > 1) throw RangeError("optimizer \"" + name + "\": only one of clipnorm, clipvalue and global_clipnorm may be set");
+  if (clips > 1)
+    throw RangeError("optimizer \"" + name +
+                     "\": only one of clipnorm, clipvalue and global_clipnorm may be set");
 }
 
 namespace optimizers {

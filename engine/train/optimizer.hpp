@@ -8,8 +8,9 @@
 
 namespace braid {
 
-// An optimizer's rule and numbers: a Keras name ("adam", "sgd", "rmsprop", "adamw") or an object of namespace optimizers.
-// NameError for an unknown name; RangeError if more than one of the three clips is set.
+// An optimizer's rule and numbers: a Keras name ("adam", "sgd", "rmsprop", "adamw") or an object of
+// namespace optimizers. NameError for an unknown name; RangeError if more than one of the three
+// clips is set.
 class Optimizer {
  public:
   enum class Kind { sgd, rmsprop, adam };
@@ -36,7 +37,8 @@ class Optimizer {
   std::optional<double> global_clipnorm;
   std::vector<std::string> without_weight_decay;
 
-  // Weights whose path ("dense/bias") holds one of these strings keep out of the weight decay. As Keras's method of this name.
+  // Weights whose path ("dense/bias") holds one of these strings keep out of the weight decay. As
+  // Keras's method of this name.
   void exclude_from_weight_decay(const std::vector<std::string>& names);
 
   void check() const;
@@ -79,7 +81,8 @@ struct AdamOptions {
   std::string name = "adam";
 };
 
-// As keras.optimizers. Weight decay is decoupled: each step first takes rate * weight_decay of every weight, biases too.
+// As keras.optimizers. Weight decay is decoupled: each step first takes rate * weight_decay of
+// every weight, biases too.
 Optimizer SGD(SGDOptions options = {});
 Optimizer RMSprop(RMSpropOptions options = {});
 Optimizer Adam(AdamOptions options = {});

@@ -13,7 +13,8 @@ constexpr std::int64_t kChunk = 16384;
 
 std::vector<std::string> slot_names(const Optimizer& rule) {
   switch (rule.kind) {
-    case Optimizer::Kind::sgd: return rule.momentum != 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
+    case Optimizer::Kind::sgd:
+      return rule.momentum != 0 ? std::vector<std::string>{"momentum"} : std::vector<std::string>{};
     case Optimizer::Kind::rmsprop: {
       std::vector<std::string> names{"velocity"};
       if (rule.momentum > 0) names.push_back("momentum");
@@ -35,7 +36,8 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
     : rule_(std::move(rule)), rate_(static_cast<float>(rule_.learning_rate.at(0))) {
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     Slots slots{parameters[p].name, {}};
-    for (const std::string& name : slot_names(rule_)) slots.tensors.emplace_back(name, Tensor::zeros(parameters[p].shape));
+    for (const std::string& name : slot_names(rule_))
+      slots.tensors.emplace_back(name, Tensor::zeros(parameters[p].shape));
     slots_.push_back(std::move(slots));
     const std::int64_t count = parameters[p].count();
     for (std::int64_t begin = 0; begin < count; begin += kChunk) {
@@ -52,17 +54,20 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
 }
 
 double OptimizerState::learning_rate() const {
-  return rule_.learning_rate.is_schedule() ? rule_.learning_rate.at(iterations_) : static_cast<double>(rate_);
+  return rule_.learning_rate.is_schedule() ? rule_.learning_rate.at(iterations_)
+                                           : static_cast<double>(rate_);
 }
 
 void OptimizerState::set_learning_rate(double rate) {
   if (rule_.learning_rate.is_schedule()) {
-    throw NameError("optimizer \"" + rule_.name + "\": the learning rate follows a schedule and cannot be set");
+    throw NameError("optimizer \"" + rule_.name +
+                    "\": the learning rate follows a schedule and cannot be set");
   }
   rate_ = static_cast<float>(rate);
 }
 
-void OptimizerState::begin_step(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters) {
+void OptimizerState::begin_step(const kernels::Stream& stream,
+                                const std::vector<ParameterUpdate>& parameters) {
   step_rate_ = static_cast<float>(learning_rate());
   if (rule_.kind == Optimizer::Kind::adam) {
     // Keras takes powers of the betas as float32; exact ones differ by 1e-5 in the first steps.
@@ -93,22 +98,27 @@ void OptimizerState::begin_step(const kernels::Stream& stream, const std::vector
   }
 }
 
-void OptimizerState::run_chunk(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
+void OptimizerState::run_chunk(const kernels::Stream& stream,
+                               const std::vector<ParameterUpdate>& parameters,
                                std::int64_t number) const {
   const Chunk& chunk = chunks_[static_cast<std::size_t>(number)];
   const ParameterUpdate& parameter = parameters[chunk.parameter];
   if (parameter.gradient == nullptr) return;
   const bool clipped = rule_.clipnorm || rule_.global_clipnorm;
-  const kernels::GradientSource gradient{.data = parameter.gradient + chunk.begin,
-                                         .factor = clipped ? &clip_factors_[chunk.parameter] : nullptr,
-                                         .clip_value = static_cast<float>(rule_.clipvalue.value_or(0))};
+  const kernels::GradientSource gradient{
+      .data = parameter.gradient + chunk.begin,
+      .factor = clipped ? &clip_factors_[chunk.parameter] : nullptr,
+      .clip_value = static_cast<float>(rule_.clipvalue.value_or(0))};
   float* const value = parameter.value + chunk.begin;
   const auto slot = [&](std::size_t index) -> float* {
     const auto& tensors = slots_[chunk.parameter].tensors;
-    return index < tensors.size() ? const_cast<float*>(tensors[index].second.data<float>()) + chunk.begin : nullptr;
+    return index < tensors.size()
+               ? const_cast<float*>(tensors[index].second.data<float>()) + chunk.begin
+               : nullptr;
   };
   const bool decays = decays_[chunk.parameter] != 0;
-  const auto decay = decays ? static_cast<float>(rule_.weight_decay.value_or(0)) * step_rate_ : 0.0F;
+  const auto decay =
+      decays ? static_cast<float>(rule_.weight_decay.value_or(0)) * step_rate_ : 0.0F;
   switch (rule_.kind) {
     case Optimizer::Kind::sgd:
       kernels::launch(stream, kernels::SgdUpdate{.gradient = gradient,
@@ -122,32 +132,34 @@ void OptimizerState::run_chunk(const kernels::Stream& stream, const std::vector<
       break;
     case Optimizer::Kind::rmsprop: {
       const bool has_momentum = rule_.momentum > 0;
-      kernels::launch(stream, kernels::RmspropUpdate{.gradient = gradient,
-                                                     .parameter = value,
-                                                     .velocity = slot(0),
-                                                     .momentum_slot = has_momentum ? slot(1) : nullptr,
-                                                     .average = rule_.centered ? slot(has_momentum ? 2 : 1) : nullptr,
-                                                     .count = chunk.count,
-                                                     .rate = step_rate_,
-                                                     .rho = static_cast<float>(rule_.rho),
-                                                     .one_minus_rho = static_cast<float>(1 - rule_.rho),
-                                                     .momentum = static_cast<float>(rule_.momentum),
-                                                     .epsilon = static_cast<float>(rule_.epsilon),
-                                                     .decay = decay});
+      kernels::launch(stream, kernels::RmspropUpdate{
+                                  .gradient = gradient,
+                                  .parameter = value,
+                                  .velocity = slot(0),
+                                  .momentum_slot = has_momentum ? slot(1) : nullptr,
+                                  .average = rule_.centered ? slot(has_momentum ? 2 : 1) : nullptr,
+                                  .count = chunk.count,
+                                  .rate = step_rate_,
+                                  .rho = static_cast<float>(rule_.rho),
+                                  .one_minus_rho = static_cast<float>(1 - rule_.rho),
+                                  .momentum = static_cast<float>(rule_.momentum),
+                                  .epsilon = static_cast<float>(rule_.epsilon),
+                                  .decay = decay});
       break;
     }
     case Optimizer::Kind::adam:
-      kernels::launch(stream, kernels::AdamUpdate{.gradient = gradient,
-                                                  .parameter = value,
-                                                  .momentum = slot(0),
-                                                  .velocity = slot(1),
-                                                  .velocity_max = slot(2),
-                                                  .count = chunk.count,
-                                                  .alpha = step_alpha_,
-                                                  .one_minus_beta_1 = static_cast<float>(1 - rule_.beta_1),
-                                                  .one_minus_beta_2 = static_cast<float>(1 - rule_.beta_2),
-                                                  .epsilon = static_cast<float>(rule_.epsilon),
-                                                  .decay = decay});
+      kernels::launch(stream,
+                      kernels::AdamUpdate{.gradient = gradient,
+                                          .parameter = value,
+                                          .momentum = slot(0),
+                                          .velocity = slot(1),
+                                          .velocity_max = slot(2),
+                                          .count = chunk.count,
+                                          .alpha = step_alpha_,
+                                          .one_minus_beta_1 = static_cast<float>(1 - rule_.beta_1),
+                                          .one_minus_beta_2 = static_cast<float>(1 - rule_.beta_2),
+                                          .epsilon = static_cast<float>(rule_.epsilon),
+                                          .decay = decay});
       break;
   }
 }
@@ -155,9 +167,11 @@ void OptimizerState::run_chunk(const kernels::Stream& stream, const std::vector<
 TensorDict OptimizerState::save() const {
   TensorDict state;
   state.set("iteration", Tensor::from(std::vector<std::int64_t>{iterations_}, Shape{}));
-  if (!rule_.learning_rate.is_schedule()) state.set("learning_rate", Tensor::from(std::vector<float>{rate_}, Shape{}));
+  if (!rule_.learning_rate.is_schedule())
+    state.set("learning_rate", Tensor::from(std::vector<float>{rate_}, Shape{}));
   for (const Slots& slots : slots_) {
-    for (const auto& [name, tensor] : slots.tensors) state.set(slots.name + "/" + name, tensor.clone());
+    for (const auto& [name, tensor] : slots.tensors)
+      state.set(slots.name + "/" + name, tensor.clone());
   }
   return state;
 }
@@ -168,8 +182,8 @@ void OptimizerState::load(const TensorDict& state) {
     for (const auto& [name, tensor] : slots.tensors) {
       const Tensor& stored = state.at(slots.name + "/" + name);
       if (stored.shape() != tensor.shape() || stored.dtype() != DType::float32) {
-        throw ShapeError("optimizer state \"" + slots.name + "/" + name + "\" is " + braid::describe(stored) + "; " +
-                         braid::describe(tensor) + " is expected");
+        throw ShapeError("optimizer state \"" + slots.name + "/" + name + "\" is " +
+                         braid::describe(stored) + "; " + braid::describe(tensor) + " is expected");
       }
     }
   }

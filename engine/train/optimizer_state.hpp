@@ -10,7 +10,8 @@
 
 namespace braid {
 
-// One trainable weight and where the gradient of the step lies; a weight that no loss depends on has none and stays as it is.
+// One trainable weight and where the gradient of the step lies; a weight that no loss depends on
+// has none and stays as it is.
 struct ParameterUpdate {
   std::string name;
   float* value = nullptr;
@@ -20,8 +21,9 @@ struct ParameterUpdate {
   std::int64_t count() const { return shape.elements(); }
 };
 
-// What an optimizer remembers (moments, step counter, rate), and its step. Work is cut into chunks of fixed size that may
-// run on any threads in any order: begin_step, run_chunk for each chunk, end_step. Nothing is allocated in a step.
+// What an optimizer remembers (moments, step counter, rate), and its step. Work is cut into chunks
+// of fixed size that may run on any threads in any order: begin_step, run_chunk for each chunk,
+// end_step. Nothing is allocated in a step.
 class OptimizerState {
  public:
   // Slots are made for parameters of these names and shapes, all zero.
@@ -36,10 +38,12 @@ class OptimizerState {
   std::int64_t chunks() const { return static_cast<std::int64_t>(chunks_.size()); }
   // Works out the constants and clip factors of the step.
   void begin_step(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters);
-  void run_chunk(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters, std::int64_t chunk) const;
+  void run_chunk(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
+                 std::int64_t chunk) const;
   void end_step() { ++iterations_; }
 
-  // "iteration" (int64 []), "learning_rate" (float32 [], without a schedule), "<weight>/<slot>" for every slot.
+  // "iteration" (int64 []), "learning_rate" (float32 [], without a schedule), "<weight>/<slot>" for
+  // every slot.
   TensorDict save() const;
   // NameError, ShapeError where the state does not fit; then nothing has changed.
   void load(const TensorDict& state);

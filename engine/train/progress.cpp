@@ -35,9 +35,7 @@ std::string duration(double seconds) {
 }  // namespace
 
 Progress::Progress(int verbose, std::int64_t batches)
-    : verbose_(verbose),
-      batches_(batches),
-      terminal_(isatty(STDOUT_FILENO) == 1) {}
+    : verbose_(verbose), batches_(batches), terminal_(isatty(STDOUT_FILENO) == 1) {}
 
 double Progress::seconds() const {
   return std::chrono::duration<double>(Clock::now() - start_).count();

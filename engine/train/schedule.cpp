@@ -40,12 +40,13 @@ double LearningRate::at(std::int64_t step_number) const {
     case Kind::piecewise: {
       const auto boundaries = static_cast<std::size_t>(numbers_[0]);
       std::size_t part = 0;
-      while (part < boundaries && static_cast<double>(step_number) > numbers_[1 + part]) ++part;
+      while (part<boundaries&& static_cast<double>(step_number)> numbers_[1 + part]) ++part;
       return number(1 + boundaries + part);
     }
     case Kind::cosine: {
       const bool warms = numbers_[3] >= 0 && numbers_[4] > 0;
-      if (warms && step < number(4)) return number(0) + (number(3) - number(0)) * (step / number(4));
+      if (warms && step < number(4))
+        return number(0) + (number(3) - number(0)) * (step / number(4));
       const float start = warms ? number(3) : number(0);
       const float done = std::min(warms ? step - number(4) : step, number(1)) / number(1);
       return start * ((1.0F - number(2)) * cosine_share(done) + number(2));
@@ -73,18 +74,23 @@ namespace schedules {
 using Kind = LearningRate::Kind;
 
 LearningRate ExponentialDecay(DecayOptions o) {
-  return {Kind::exponential, {o.initial_learning_rate, o.decay_steps, o.decay_rate, o.staircase ? 1.0 : 0.0}};
+  return {Kind::exponential,
+          {o.initial_learning_rate, o.decay_steps, o.decay_rate, o.staircase ? 1.0 : 0.0}};
 }
 LearningRate InverseTimeDecay(DecayOptions o) {
-  return {Kind::inverse_time, {o.initial_learning_rate, o.decay_steps, o.decay_rate, o.staircase ? 1.0 : 0.0}};
+  return {Kind::inverse_time,
+          {o.initial_learning_rate, o.decay_steps, o.decay_rate, o.staircase ? 1.0 : 0.0}};
 }
 LearningRate PolynomialDecay(PolynomialOptions o) {
-  return {Kind::polynomial, {o.initial_learning_rate, o.decay_steps, o.end_learning_rate, o.power, o.cycle ? 1.0 : 0.0}};
+  return {
+      Kind::polynomial,
+      {o.initial_learning_rate, o.decay_steps, o.end_learning_rate, o.power, o.cycle ? 1.0 : 0.0}};
 }
 LearningRate PiecewiseConstantDecay(PiecewiseOptions o) {
   if (o.values.size() != o.boundaries.size() + 1) {
-    throw ShapeError("PiecewiseConstantDecay: " + std::to_string(o.boundaries.size()) + " boundaries need " +
-                     std::to_string(o.boundaries.size() + 1) + " values, not " + std::to_string(o.values.size()));
+    throw ShapeError("PiecewiseConstantDecay: " + std::to_string(o.boundaries.size()) +
+                     " boundaries need " + std::to_string(o.boundaries.size() + 1) +
+                     " values, not " + std::to_string(o.values.size()));
   }
   std::vector<double> numbers{static_cast<double>(o.boundaries.size())};
   numbers.insert(numbers.end(), o.boundaries.begin(), o.boundaries.end());
@@ -92,10 +98,12 @@ LearningRate PiecewiseConstantDecay(PiecewiseOptions o) {
   return {Kind::piecewise, std::move(numbers)};
 }
 LearningRate CosineDecay(CosineOptions o) {
-  return {Kind::cosine, {o.initial_learning_rate, o.decay_steps, o.alpha, o.warmup_target, o.warmup_steps}};
+  return {Kind::cosine,
+          {o.initial_learning_rate, o.decay_steps, o.alpha, o.warmup_target, o.warmup_steps}};
 }
 LearningRate CosineDecayRestarts(CosineRestartsOptions o) {
-  return {Kind::cosine_restarts, {o.initial_learning_rate, o.first_decay_steps, o.t_mul, o.m_mul, o.alpha}};
+  return {Kind::cosine_restarts,
+          {o.initial_learning_rate, o.first_decay_steps, o.t_mul, o.m_mul, o.alpha}};
 }
 
 }  // namespace schedules

@@ -9,8 +9,8 @@
 
 namespace braid {
 
-// A learning rate: a number, or a schedule over the steps of an optimizer (namespace schedules). Values are float32, as
-// Keras's.
+// A learning rate: a number, or a schedule over the steps of an optimizer (namespace schedules).
+// Values are float32, as Keras's.
 class LearningRate {
  public:
   LearningRate(double rate = 0.001) : numbers_{rate} {}
@@ -21,11 +21,20 @@ class LearningRate {
   // The rate of step 0, 1, ...
   double at(std::int64_t step) const;
 
-  enum class Kind { constant, exponential, inverse_time, polynomial, piecewise, cosine, cosine_restarts };
+  enum class Kind {
+    constant,
+    exponential,
+    inverse_time,
+    polynomial,
+    piecewise,
+    cosine,
+    cosine_restarts
+  };
   Kind kind() const { return kind_; }
   // The rule's numbers, in the order of its options; for files.
   const std::vector<double>& numbers() const { return numbers_; }
-  LearningRate(Kind kind, std::vector<double> numbers) : kind_(kind), numbers_(std::move(numbers)) {}
+  LearningRate(Kind kind, std::vector<double> numbers)
+      : kind_(kind), numbers_(std::move(numbers)) {}
 
  private:
   Kind kind_ = Kind::constant;

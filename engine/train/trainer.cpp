@@ -23,8 +23,7 @@ void Trainer::compile(CompileOptions options) {
   auto objective = std::make_unique<Objective>(model_, options);
   std::vector<ParameterUpdate> parameters;
   for (const auto& [path, variable] : objective->trainable) {
-    parameters.push_back(
-        {path, variable->value.data<float>(), variable->shape, nullptr});
+    parameters.push_back({path, variable->value.data<float>(), variable->shape, nullptr});
   }
   auto optimizer = std::make_unique<OptimizerState>(options.optimizer, parameters);
   auto logs = std::make_unique<RunningLogs>(*objective);

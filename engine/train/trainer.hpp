@@ -39,7 +39,8 @@ class Trainer {
   // Of shuffles and dropout; none before the first training.
   std::optional<std::uint64_t> seed() const { return seed_; }
   void set_seed(std::uint64_t seed) { seed_ = seed; }
-  // Gradients of the step run last, by weight, before any clipping, of all weights that a loss depends on; for tests.
+  // Gradients of the step run last, by weight, before any clipping, of all weights that a loss
+  // depends on; for tests.
   TensorDict last_gradients() const;
   const Program* last_step() const {
     return last_session_ == nullptr ? nullptr : &last_session_->program();

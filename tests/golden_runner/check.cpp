@@ -24,7 +24,8 @@ Tolerance Check::unit_tolerance(const std::string& role_and_name) const {
   return {stated.at("rtol").get<double>(), stated.at("atol").get<double>()};
 }
 
-Tolerance Check::group_tolerance(const std::string& group, const std::vector<double>& expected) const {
+Tolerance Check::group_tolerance(const std::string& group,
+                                 const std::vector<double>& expected) const {
   const auto& stated = golden_.description().at("tolerance").at(group);
   double largest = stated.at("floor").get<double>();
   for (double value : expected) {
@@ -39,8 +40,9 @@ bool Check::same_shape(const std::string& what, const Shape& got, const Shape& e
   return false;
 }
 
-void Check::values(const std::string& what, const std::vector<double>& got, const std::vector<double>& expected,
-                   Tolerance tolerance, const std::function<bool(std::size_t)>& leave_out) {
+void Check::values(const std::string& what, const std::vector<double>& got,
+                   const std::vector<double>& expected, Tolerance tolerance,
+                   const std::function<bool(std::size_t)>& leave_out) {
   if (got.size() != expected.size()) {
     failures_.push_back(what + ": " + std::to_string(got.size()) + " values instead of " +
                         std::to_string(expected.size()));
@@ -66,9 +68,10 @@ void Check::values(const std::string& what, const std::vector<double>& got, cons
     }
   }
   if (wrong == 0) return;
-  failures_.push_back(what + ": " + std::to_string(wrong) + " of " + std::to_string(got.size()) + " values wrong; [" +
-                      std::to_string(place) + "] is " + in_full(got[place]) + " instead of " +
-                      in_full(expected[place]) + ", " + in_full(share) + " tolerances off");
+  failures_.push_back(what + ": " + std::to_string(wrong) + " of " + std::to_string(got.size()) +
+                      " values wrong; [" + std::to_string(place) + "] is " + in_full(got[place]) +
+                      " instead of " + in_full(expected[place]) + ", " + in_full(share) +
+                      " tolerances off");
 }
 
 void Check::unit(const std::string& role_and_name, const Numbers& got,
@@ -89,7 +92,8 @@ void Check::group(const std::string& group, const std::string& role_and_name, co
 void Check::exact(const std::string& role_and_name, const Numbers& got) {
   compared_.insert(role_and_name);
   const Numbers expected = golden_.numbers(role_and_name);
-  if (same_shape(role_and_name, got.shape, expected.shape)) values(role_and_name, got.values, expected.values, {});
+  if (same_shape(role_and_name, got.shape, expected.shape))
+    values(role_and_name, got.values, expected.values, {});
 }
 
 void Check::that(bool holds, const std::string& what) {
@@ -99,7 +103,8 @@ void Check::that(bool holds, const std::string& what) {
 void Check::require_all_compared(const std::vector<std::string>& roles) {
   for (const std::string& role : roles) {
     for (const std::string& name : golden_.names_under(role)) {
-      if (!compared_.contains(role + name)) failures_.push_back(role + name + " was never compared");
+      if (!compared_.contains(role + name))
+        failures_.push_back(role + name + " was never compared");
     }
   }
 }

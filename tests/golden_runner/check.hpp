@@ -8,7 +8,8 @@
 
 namespace braid::golden {
 
-// How far one tensor's values may be from the stored ones: |got - expected| <= absolute + relative * |expected|.
+// How far one tensor's values may be from the stored ones: |got - expected| <= absolute + relative
+// * |expected|.
 struct Tolerance {
   double relative = 0;
   double absolute = 0;
@@ -21,7 +22,8 @@ class Check {
 
   // The tolerance that a unit case states for this tensor.
   Tolerance unit_tolerance(const std::string& role_and_name) const;
-  // The tolerance that a model case states for a group of tensors: relative to the largest value of `expected`.
+  // The tolerance that a model case states for a group of tensors: relative to the largest value of
+  // `expected`.
   Tolerance group_tolerance(const std::string& group, const std::vector<double>& expected) const;
 
   // A unit tensor; elements for which `leave_out` says so are passed over.
@@ -30,8 +32,9 @@ class Check {
   // A tensor of a whole model.
   void group(const std::string& group, const std::string& role_and_name, const Numbers& got);
   void exact(const std::string& role_and_name, const Numbers& got);
-  void values(const std::string& what, const std::vector<double>& got, const std::vector<double>& expected,
-              Tolerance tolerance, const std::function<bool(std::size_t)>& leave_out = {});
+  void values(const std::string& what, const std::vector<double>& got,
+              const std::vector<double>& expected, Tolerance tolerance,
+              const std::function<bool(std::size_t)>& leave_out = {});
   void that(bool holds, const std::string& what);
   // Every stored tensor under these roles must have been compared.
   void require_all_compared(const std::vector<std::string>& roles);

@@ -113,21 +113,23 @@ void run_fit(const Case& golden, Check& check) {
                "the best epoch is " + std::to_string(stopping->best_epoch));
   }
   for (const std::string& name : golden.names_under("history/")) {
-    const std::vector<double> values = history.contains(name) ? history[name] : std::vector<double>();
+    const std::vector<double> values =
+        history.contains(name) ? history[name] : std::vector<double>();
     check.group("history", "history/" + name, {Shape{static_cast<Dim>(values.size())}, values});
   }
   const auto columns = described.at("batch_log_names").size();
   const Numbers batch_logs = golden.numbers("batch_logs");
   check.that(recorder->batch_logs.size() == batch_logs.values.size(), "another number of batches");
-  for (std::size_t column = 0; column < columns && recorder->batch_logs.size() == batch_logs.values.size(); ++column) {
+  for (std::size_t column = 0;
+       column < columns && recorder->batch_logs.size() == batch_logs.values.size(); ++column) {
     std::vector<double> got;
     std::vector<double> expected;
     for (std::size_t i = column; i < batch_logs.values.size(); i += columns) {
       got.push_back(recorder->batch_logs[i]);
       expected.push_back(batch_logs.values[i]);
     }
-    check.values("batch logs of " + described.at("batch_log_names")[column].get<std::string>(), got, expected,
-                 check.group_tolerance("batch_logs", expected));
+    check.values("batch logs of " + described.at("batch_log_names")[column].get<std::string>(), got,
+                 expected, check.group_tolerance("batch_logs", expected));
   }
   const std::vector<double> rates = golden.numbers("learning_rate").values;
   check.values("learning_rate", recorder->rates, rates, {1e-7, 0});
@@ -137,7 +139,8 @@ void run_fit(const Case& golden, Check& check) {
   evaluation.sample_weight = options.sample_weight;
   const Logs judged = model.evaluate(x, y, evaluation);
   for (const std::string& name : golden.names_under("evaluate/")) {
-    check.group("evaluate", "evaluate/" + name, {Shape{}, {judged.contains(name) ? judged[name] : -1}});
+    check.group("evaluate", "evaluate/" + name,
+                {Shape{}, {judged.contains(name) ? judged[name] : -1}});
   }
   const TensorDict predictions = model.predict(x, {.batch_size = options.batch_size});
   for (const std::string& name : golden.names_under("predict/")) {

@@ -38,18 +38,23 @@ Case::Case(const SafetensorsFile& file, const nlohmann::ordered_json& descriptio
 
 const SafetensorsFile::Entry& Case::entry(const std::string& role_and_name) const {
   const auto* found = file_.find(name_ + "/" + role_and_name);
-  if (found == nullptr) throw FormatError("the tensor \"" + role_and_name + "\" is missing from the file");
+  if (found == nullptr)
+    throw FormatError("the tensor \"" + role_and_name + "\" is missing from the file");
   return *found;
 }
 
-bool Case::has(const std::string& role_and_name) const { return file_.find(name_ + "/" + role_and_name) != nullptr; }
+bool Case::has(const std::string& role_and_name) const {
+  return file_.find(name_ + "/" + role_and_name) != nullptr;
+}
 
 Numbers Case::numbers(const std::string& role_and_name) const {
   const auto& stored = entry(role_and_name);
   return {stored.shape, widened(stored.dtype, stored.bytes)};
 }
 
-Tensor Case::tensor(const std::string& role_and_name) const { return file_.tensor(entry(role_and_name)); }
+Tensor Case::tensor(const std::string& role_and_name) const {
+  return file_.tensor(entry(role_and_name));
+}
 
 std::vector<std::string> Case::names_under(const std::string& role) const {
   const std::string prefix = name_ + "/" + role;
@@ -62,9 +67,11 @@ std::vector<std::string> Case::names_under(const std::string& role) const {
 
 std::vector<Case> read_cases(const SafetensorsFile& file) {
   const auto found = file.metadata().find("cases");
-  if (found == file.metadata().end()) throw FormatError("the file has no \"cases\" in its metadata");
+  if (found == file.metadata().end())
+    throw FormatError("the file has no \"cases\" in its metadata");
   std::vector<Case> cases;
-  for (const auto& description : nlohmann::ordered_json::parse(found->second)) cases.emplace_back(file, description);
+  for (const auto& description : nlohmann::ordered_json::parse(found->second))
+    cases.emplace_back(file, description);
   return cases;
 }
 

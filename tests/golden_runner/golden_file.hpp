@@ -16,14 +16,15 @@ struct Numbers {
   std::vector<double> values;
 };
 
-// One case of a golden file: how to build it, what goes in and what must come out. Tensors are named by their role:
-// "input/x", "grad_weight/kernel".
+// One case of a golden file: how to build it, what goes in and what must come out. Tensors are
+// named by their role: "input/x", "grad_weight/kernel".
 class Case {
  public:
   Case(const SafetensorsFile& file, const nlohmann::ordered_json& description);
 
   const nlohmann::json& description() const { return description_; }
-  // The model's own part, its keys in the order of the file: the order of dict inputs and outputs counts.
+  // The model's own part, its keys in the order of the file: the order of dict inputs and outputs
+  // counts.
   const nlohmann::ordered_json& model() const { return model_; }
   const std::string& name() const { return name_; }
   std::string kind() const { return description_.at("kind").get<std::string>(); }

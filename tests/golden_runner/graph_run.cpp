@@ -32,13 +32,15 @@ std::vector<Numbers> GraphRun::run(std::vector<Value> outputs) {
   return execute(outputs);
 }
 
-std::vector<Numbers> GraphRun::run(std::vector<Value> outputs, const std::vector<std::pair<Value, Value>>& seeds,
+std::vector<Numbers> GraphRun::run(std::vector<Value> outputs,
+                                   const std::vector<std::pair<Value, Value>>& seeds,
                                    const std::vector<Value>& targets) {
   std::vector<Value> kept = outputs;
   for (const auto& [value, seed] : seeds) kept.push_back(value);
   fuse(*graph_, kept);
   std::vector<std::pair<Value, Value>> fused_seeds;
-  for (std::size_t i = 0; i < seeds.size(); ++i) fused_seeds.emplace_back(kept[outputs.size() + i], seeds[i].second);
+  for (std::size_t i = 0; i < seeds.size(); ++i)
+    fused_seeds.emplace_back(kept[outputs.size() + i], seeds[i].second);
   kept.resize(outputs.size());
   for (Value gradient : add_gradients(*graph_, fused_seeds, targets)) kept.push_back(gradient);
   return execute(kept);
@@ -64,8 +66,12 @@ std::vector<Numbers> GraphRun::execute(const std::vector<Value>& outputs) const 
       numbers.shape = info.shape;
       switch (info.dtype) {
         case DType::float32: numbers.values = packed(workspace->output<float>(program, i)); break;
-        case DType::int32: numbers.values = packed(workspace->output<std::int32_t>(program, i)); break;
-        case DType::int64: numbers.values = packed(workspace->output<std::int64_t>(program, i)); break;
+        case DType::int32:
+          numbers.values = packed(workspace->output<std::int32_t>(program, i));
+          break;
+        case DType::int64:
+          numbers.values = packed(workspace->output<std::int64_t>(program, i));
+          break;
         default: numbers.values = packed(workspace->output<std::uint8_t>(program, i)); break;
       }
     }

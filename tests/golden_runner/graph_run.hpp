@@ -14,9 +14,11 @@ class GraphRun {
 
   // A batched input of this tensor's shape.
   Value input(const Tensor& tensor);
-  // Fuses, plans and runs; the results in the order of `outputs`. `gradients` are added after the fusion, as training does.
+  // Fuses, plans and runs; the results in the order of `outputs`. `gradients` are added after the
+  // fusion, as training does.
   std::vector<Numbers> run(std::vector<Value> outputs);
-  std::vector<Numbers> run(std::vector<Value> outputs, const std::vector<std::pair<Value, Value>>& seeds,
+  std::vector<Numbers> run(std::vector<Value> outputs,
+                           const std::vector<std::pair<Value, Value>>& seeds,
                            const std::vector<Value>& targets);
 
  private:

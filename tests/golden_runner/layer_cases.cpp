@@ -1,4 +1,5 @@
-// Cases of one layer: its call on stored inputs with stored weights; values, masks and all gradients.
+// Cases of one layer: its call on stored inputs with stored weights; values, masks and all
+// gradients.
 #include <algorithm>
 
 #include "engine/graph/activation_function.hpp"
@@ -12,7 +13,8 @@ namespace {
 
 using nlohmann::json;
 
-// [3, 5] -> [1, 3, 5]: what works across the batch axis in Keras is one row here, where axis 0 always is the batch.
+// [3, 5] -> [1, 3, 5]: what works across the batch axis in Keras is one row here, where axis 0
+// always is the batch.
 Tensor as_one_row(const Tensor& tensor) { return tensor.reshape(tensor.shape().prepend(1)); }
 
 Numbers without_one_row(Numbers numbers) {
@@ -37,7 +39,8 @@ class LayerRun {
 
   void run() {
     const auto layer = known([&] {
-      return make_layer(layer_description_.at("class").get<std::string>(), layer_description_.at("config"));
+      return make_layer(layer_description_.at("class").get<std::string>(),
+                        layer_description_.at("config"));
     });
     for (const json& input : golden_.description().at("inputs")) {
       const std::string name = input.at("name").get<std::string>();
@@ -52,7 +55,8 @@ class LayerRun {
     layer->ensure_built(infos);
     for (const auto& variable : layer->variables()) {
       variable->value = golden_.tensor("weight/" + variable->name);
-      check_.that(variable->value.shape() == variable->shape, "weight " + variable->name + " has another shape");
+      check_.that(variable->value.shape() == variable->shape,
+                  "weight " + variable->name + " has another shape");
     }
     compare(layer->call(call), layer->variables());
   }
@@ -62,7 +66,9 @@ class LayerRun {
     Tensor tensor = golden_.tensor(role_and_name);
     return lifted_ ? as_one_row(tensor) : tensor;
   }
-  Numbers lowered_again(Numbers numbers) const { return lifted_ ? without_one_row(std::move(numbers)) : numbers; }
+  Numbers lowered_again(Numbers numbers) const {
+    return lifted_ ? without_one_row(std::move(numbers)) : numbers;
+  }
 
   const Lowered& input_named(const std::string& name) const {
     for (const auto& [key, lowered] : inputs_) {
@@ -77,7 +83,8 @@ class LayerRun {
     if (argument.is_string()) {
       found.push_back(input_named(argument.get<std::string>().substr(1)));
     } else {
-      for (const json& one : argument) found.push_back(input_named(one.get<std::string>().substr(1)));
+      for (const json& one : argument)
+        found.push_back(input_named(one.get<std::string>().substr(1)));
     }
     return found;
   }
@@ -90,7 +97,8 @@ class LayerRun {
       if (key == "initial_state") {
         call.initial_state = inputs_of(value);
       } else if (key == "mask" && value.is_string()) {
-        call.explicit_mask = input_named(value.get<std::string>().substr(std::string("$mask:").size())).mask;
+        call.explicit_mask =
+            input_named(value.get<std::string>().substr(std::string("$mask:").size())).mask;
         call.has_explicit_mask = true;
       } else if (key == "training") {
         call.training = value.get<bool>();
@@ -130,8 +138,9 @@ class LayerRun {
     for (std::size_t i = 0; i < names.size(); ++i) {
       check_.unit("output/" + names[i], lowered_again(results[2 * i]));
       const bool masked = golden_.has("output_mask/" + names[i]);
-      check_.that(masked == static_cast<bool>(outputs[i].mask),
-                  names[i] + (masked ? " carries no mask" : " carries a mask that it should not have"));
+      check_.that(
+          masked == static_cast<bool>(outputs[i].mask),
+          names[i] + (masked ? " carries no mask" : " carries a mask that it should not have"));
       if (masked && outputs[i].mask) check_.exact("output_mask/" + names[i], results[2 * i + 1]);
     }
     for (std::size_t i = 0; i < targets.size(); ++i) {
@@ -145,7 +154,8 @@ class LayerRun {
       }
       check_.unit(roles[i], gradient);
     }
-    check_.require_all_compared({"output/", "output_mask/", "grad_input/", "grad_weight/", "weight_after/"});
+    check_.require_all_compared(
+        {"output/", "output_mask/", "grad_input/", "grad_weight/", "weight_after/"});
   }
 
   const Case& golden_;
@@ -202,7 +212,8 @@ void run_activation(const Case& golden, Check& check) {
   }
   check.unit("output/y", results[0]);
   const std::vector<double> x = golden.numbers("input/x").values;
-  const auto undefined = golden.description().value("derivative_undefined_at", std::vector<double>());
+  const auto undefined =
+      golden.description().value("derivative_undefined_at", std::vector<double>());
   check.unit("grad_input/x", results[1], [&](std::size_t i) {
     return std::any_of(undefined.begin(), undefined.end(), [&](double at) { return x[i] == at; });
   });

@@ -1,6 +1,7 @@
-// braid_golden <folder or file...> [--only TEXT] [--list FILE] [--verbose]: runs the cases of golden files, one line a case
-// that does not pass (--verbose: every case), and closes with "N passed, N failed, N skipped". With --list the cases that the
-// file names, "folder/file/case" a line, must all pass, and no others run; the folder does not count.
+// braid_golden <folder or file...> [--only TEXT] [--list FILE] [--verbose]: runs the cases of
+// golden files, one line a case that does not pass (--verbose: every case), and closes with "N
+// passed, N failed, N skipped". With --list the cases that the file names, "folder/file/case" a
+// line, must all pass, and no others run; the folder does not count.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -50,7 +51,8 @@ Options read_options(int count, char** arguments) {
       for (std::string line; std::getline(list, line);) {
         if (!line.empty()) options.listed.insert(file_and_case(line));
       }
-      if (options.listed.empty()) throw IoError(std::string("cannot read a list of cases from ") + arguments[i]);
+      if (options.listed.empty())
+        throw IoError(std::string("cannot read a list of cases from ") + arguments[i]);
     } else {
       options.places.emplace_back(argument);
     }
@@ -68,12 +70,14 @@ std::vector<std::filesystem::path> files_in(const std::filesystem::path& place) 
   return files;
 }
 
-void report(const Options& options, const std::string& path, const Outcome& outcome, Totals& totals) {
+void report(const Options& options, const std::string& path, const Outcome& outcome,
+            Totals& totals) {
   const bool required = !options.listed.empty();
   switch (outcome.verdict) {
     case Verdict::passed:
       ++totals.passed;
-      if (options.verbose) std::printf("passed  %s  %.2f of its tolerance\n", path.c_str(), outcome.worst);
+      if (options.verbose)
+        std::printf("passed  %s  %.2f of its tolerance\n", path.c_str(), outcome.worst);
       break;
     case Verdict::failed:
       ++totals.failed;
@@ -81,7 +85,8 @@ void report(const Options& options, const std::string& path, const Outcome& outc
       break;
     case Verdict::skipped:
       ++(required ? totals.failed : totals.skipped);
-      std::printf("%s %s: %s\n", required ? "FAILED (skipped)" : "skipped", path.c_str(), outcome.reason.c_str());
+      std::printf("%s %s: %s\n", required ? "FAILED (skipped)" : "skipped", path.c_str(),
+                  outcome.reason.c_str());
       break;
     case Verdict::left_out: ++totals.left_out; break;
   }
@@ -91,9 +96,11 @@ int run(const Options& options) {
   Totals totals;
   std::set<std::string> open = options.listed;
   for (const auto& place : options.places) {
-    if (!std::filesystem::exists(place)) throw IoError("there is no golden data at " + place.string());
+    if (!std::filesystem::exists(place))
+      throw IoError("there is no golden data at " + place.string());
     for (const auto& file_path : files_in(place)) {
-      const std::string stem = std::filesystem::relative(file_path, place).replace_extension().string();
+      const std::string stem =
+          std::filesystem::relative(file_path, place).replace_extension().string();
       const SafetensorsFile file(file_path.string());
       for (const Case& golden : read_cases(file)) {
         const std::string path = stem + "/" + golden.name();
@@ -108,7 +115,9 @@ int run(const Options& options) {
     std::printf("FAILED  %s: listed, but in no file\n", path.c_str());
   }
   if (totals.left_out > 0) {
-    std::printf("%d cases left out: they keep results of Keras on record that are not to be reproduced\n", totals.left_out);
+    std::printf(
+        "%d cases left out: they keep results of Keras on record that are not to be reproduced\n",
+        totals.left_out);
   }
   std::printf("%d passed, %d failed, %d skipped\n", totals.passed, totals.failed, totals.skipped);
   return totals.failed == 0 && totals.passed > 0 ? 0 : 1;
@@ -120,7 +129,9 @@ int main(int count, char** arguments) {
   try {
     const Options options = read_options(count, arguments);
     if (options.places.empty()) {
-      std::fputs("usage: braid_golden <folder or file...> [--only TEXT] [--list FILE] [--verbose]\n", stderr);
+      std::fputs(
+          "usage: braid_golden <folder or file...> [--only TEXT] [--list FILE] [--verbose]\n",
+          stderr);
       return 2;
     }
     // Cases ask for odd things by the hundred; what the engine warns of is not their matter.

@@ -16,8 +16,8 @@ TensorDict predicted(const Model& model, const Case& golden) {
   return model.predict_on_batch(tensors_under(golden, "probe/x/"));
 }
 
-void check_tensors(Check& check, const Case& golden, const std::string& group, const std::string& role,
-                   const TensorDict& got) {
+void check_tensors(Check& check, const Case& golden, const std::string& group,
+                   const std::string& role, const TensorDict& got) {
   for (const std::string& name : golden.names_under(role)) {
     if (!got.contains(name)) {
       check.that(false, "nothing computed " + role + name);
@@ -41,7 +41,8 @@ void check_optimizer(Check& check, const Case& golden, const TensorDict& state) 
     }
     const auto slash = name.rfind('/');
     const std::string group = "optimizer/" + name.substr(slash + 1);
-    check.group(group, role, stored_elements(golden, name.substr(0, slash), to_numbers(state.at(name))));
+    check.group(group, role,
+                stored_elements(golden, name.substr(0, slash), to_numbers(state.at(name))));
   }
 }
 
@@ -51,7 +52,8 @@ void run_trajectory(const Case& golden, Check& check) {
   const json& described = golden.description();
   DescribedModel built = model_from_json(golden.model());
   Model& model = built.model;
-  check.that(model.input_names() == described.at("input_names").get<std::vector<std::string>>(), "other input names");
+  check.that(model.input_names() == described.at("input_names").get<std::vector<std::string>>(),
+             "other input names");
   check.that(model.output_names() == described.at("output_names").get<std::vector<std::string>>(),
              "other output names");
   model.compile(compile_options(described.at("compile"), model.output_names()));
@@ -69,15 +71,16 @@ void run_trajectory(const Case& golden, Check& check) {
     BatchOptions options;
     options.sample_weight = sample_weight_under(golden, batch + "sample_weight/");
     options.class_weight = class_weight_of(described);
-    const Logs got =
-        model.train_on_batch(tensors_under(golden, batch + "x/"), tensors_under(golden, batch + "y/"), options);
+    const Logs got = model.train_on_batch(tensors_under(golden, batch + "x/"),
+                                          tensors_under(golden, batch + "y/"), options);
     std::vector<std::string> names;
     for (const auto& [name, value] : got) names.push_back(name);
     if (step == 0) {
       check.that(names == log_names, "the logs are " + quoted_list(names));
       check_tensors(check, golden, "grad_first", "grad_first/", trainer.last_gradients());
     }
-    for (std::size_t i = 0; i < log_names.size(); ++i) logs[i].push_back(got.contains(log_names[i]) ? got[log_names[i]] : 0);
+    for (std::size_t i = 0; i < log_names.size(); ++i)
+      logs[i].push_back(got.contains(log_names[i]) ? got[log_names[i]] : 0);
     if (std::find(stored.begin(), stored.end(), step + 1) != stored.end()) {
       const std::string group = "weight_step" + std::to_string(step + 1);
       check_tensors(check, golden, group, group + "/", model.get_weights());
@@ -86,7 +89,8 @@ void run_trajectory(const Case& golden, Check& check) {
   const Numbers expected = golden.numbers("expected/logs");
   for (std::size_t i = 0; i < log_names.size(); ++i) {
     std::vector<double> column;
-    for (std::size_t row = 0; row < logs[i].size(); ++row) column.push_back(expected.values[row * log_names.size() + i]);
+    for (std::size_t row = 0; row < logs[i].size(); ++row)
+      column.push_back(expected.values[row * log_names.size() + i]);
     check.values("logs of " + log_names[i], logs[i], column, check.group_tolerance("logs", column));
   }
   check_tensors(check, golden, "predict_final", "predict_final/", predicted(model, golden));
@@ -103,12 +107,14 @@ void run_mask_table(const Case& golden, Check& check) {
   // The same layers once more, as a model that returns each of its tensors.
   Functional all(inputs, built.tensors, "every tensor");
   TensorDict weights;
-  for (const std::string& name : golden.names_under("weight/")) weights.set(name, golden.tensor("weight/" + name));
+  for (const std::string& name : golden.names_under("weight/"))
+    weights.set(name, golden.tensor("weight/" + name));
   Model(built.model).set_weights(weights);
 
   GraphRun run;
   LayerCall call{.graph = run.graph()};
-  for (const auto& [name, tensor] : inputs) call.inputs.push_back({.value = run.input(golden.tensor("x/" + name))});
+  for (const auto& [name, tensor] : inputs)
+    call.inputs.push_back({.value = run.input(golden.tensor("x/" + name))});
   const std::vector<Lowered> lowered = all.call(call);
   std::vector<Value> wanted;
   for (const Lowered& tensor : lowered) {

@@ -22,7 +22,8 @@ float formula(std::uint32_t i, std::uint32_t salt, float scale) {
 
 TensorDict tensors_under(const Case& golden, const std::string& role) {
   TensorDict tensors;
-  for (const std::string& name : golden.names_under(role)) tensors.set(name, golden.tensor(role + name));
+  for (const std::string& name : golden.names_under(role))
+    tensors.set(name, golden.tensor(role + name));
   return tensors;
 }
 
@@ -55,10 +56,12 @@ void set_initial_weights(Model& model, const Case& golden, Check& check) {
     Tensor value = Tensor::zeros(shape);
     for (std::int64_t i = 0; i < value.elements(); ++i) {
       value.data<float>()[i] =
-          formula(static_cast<std::uint32_t>(i), rule.at("salt").get<std::uint32_t>(), rule.at("scale").get<float>());
+          formula(static_cast<std::uint32_t>(i), rule.at("salt").get<std::uint32_t>(),
+                  rule.at("scale").get<float>());
     }
     const Numbers part = stored_elements(golden, name, to_numbers(value));
-    check.values("the formula of " + name, part.values, golden.numbers("weight_initial/" + name).values, {});
+    check.values("the formula of " + name, part.values,
+                 golden.numbers("weight_initial/" + name).values, {});
     weights.set(name, std::move(value));
   }
   check.that(model.get_weights().names() == weights.names(),

@@ -25,7 +25,9 @@ std::shared_ptr<LayerBase> layer_from_json(const Ordered& node) {
   } else if (class_name == "Functional") {
     layer = nested_model(node.at("model"), name);
   } else {
-    layer = known([&] { return make_layer(class_name, json::parse(node.value("config", Ordered::object()).dump())); });
+    layer = known([&] {
+      return make_layer(class_name, json::parse(node.value("config", Ordered::object()).dump()));
+    });
   }
   layer->name = name;
   if (node.contains("trainable")) Layer(layer).set_trainable(node.at("trainable").get<bool>());
@@ -37,16 +39,20 @@ class GraphBuilder {
   explicit GraphBuilder(const Ordered& description) {
     for (const Ordered& input : description.at("inputs")) {
       std::vector<Dim> dims;
-      for (const Ordered& dim : input.at("shape")) dims.push_back(dim.is_null() ? None : dim.get<Dim>());
+      for (const Ordered& dim : input.at("shape"))
+        dims.push_back(dim.is_null() ? None : dim.get<Dim>());
       const std::string name = input.at("name").get<std::string>();
-      const SymbolicTensor tensor = Input(
-          {.shape = Shape(std::move(dims)), .name = name, .dtype = dtype_named(input.at("dtype").get<std::string>())});
+      const SymbolicTensor tensor =
+          Input({.shape = Shape(std::move(dims)),
+                 .name = name,
+                 .dtype = dtype_named(input.at("dtype").get<std::string>())});
       put(name, tensor);
       inputs_.emplace_back("", tensor);
     }
     if (description.contains("input_keys")) {
       inputs_.clear();
-      for (const auto& [key, tensor] : in_order(description.at("input_keys"))) inputs_.emplace_back(key, at(tensor));
+      for (const auto& [key, tensor] : in_order(description.at("input_keys")))
+        inputs_.emplace_back(key, at(tensor));
     }
     for (const Ordered& node : description.at("nodes")) add(node);
     const Ordered& outputs = description.at("outputs");
@@ -64,11 +70,14 @@ class GraphBuilder {
  private:
   static std::vector<std::pair<std::string, std::string>> in_order(const Ordered& object) {
     std::vector<std::pair<std::string, std::string>> items;
-    for (const auto& [key, value] : object.items()) items.emplace_back(key, value.get<std::string>());
+    for (const auto& [key, value] : object.items())
+      items.emplace_back(key, value.get<std::string>());
     return items;
   }
 
-  void put(const std::string& name, const SymbolicTensor& tensor) { tensors_.emplace_back(name, tensor); }
+  void put(const std::string& name, const SymbolicTensor& tensor) {
+    tensors_.emplace_back(name, tensor);
+  }
 
   const SymbolicTensor& at(const std::string& name) const {
     for (const auto& [key, tensor] : tensors_) {
@@ -96,7 +105,8 @@ class GraphBuilder {
     SymbolicCall call;
     const auto* model = dynamic_cast<const Functional*>(layer.get());
     if (model != nullptr && node.at("inputs").is_object()) {
-      for (const std::string& key : model->input_names()) call.inputs.push_back(at(node.at("inputs").at(key)));
+      for (const std::string& key : model->input_names())
+        call.inputs.push_back(at(node.at("inputs").at(key)));
     } else {
       call.inputs = tensors_of(node.at("inputs"));
     }
@@ -114,9 +124,11 @@ class GraphBuilder {
     const Ordered& outputs = node.at("outputs");
     if (outputs.is_object()) {
       const std::vector<std::string> keys = model->output_names();
-      for (std::size_t i = 0; i < keys.size(); ++i) put(outputs.at(keys[i]).get<std::string>(), results.at(i));
+      for (std::size_t i = 0; i < keys.size(); ++i)
+        put(outputs.at(keys[i]).get<std::string>(), results.at(i));
     } else {
-      for (std::size_t i = 0; i < outputs.size(); ++i) put(outputs[i].get<std::string>(), results.at(i));
+      for (std::size_t i = 0; i < outputs.size(); ++i)
+        put(outputs[i].get<std::string>(), results.at(i));
     }
   }
 
@@ -125,7 +137,8 @@ class GraphBuilder {
     const std::vector<SymbolicTensor> in = tensors_of(node.at("inputs"));
     const Ordered config = node.value("config", Ordered::object());
     const auto apply = [&](const auto& operation) {
-      return in.size() == 2 ? operation(in[0], in[1]) : operation(in[0], config.at("scalar").get<double>());
+      return in.size() == 2 ? operation(in[0], in[1])
+                            : operation(in[0], config.at("scalar").get<double>());
     };
     if (op == "add") return apply([](const auto& a, const auto& b) { return a + b; });
     if (op == "subtract") return apply([](const auto& a, const auto& b) { return a - b; });
@@ -150,7 +163,8 @@ Loss loss_of(const json& described) {
 }
 
 Metric metric_of(const json& described) {
-  return described.is_string() ? Metric(described.get<std::string>()) : metric_from_config(described);
+  return described.is_string() ? Metric(described.get<std::string>())
+                               : metric_from_config(described);
 }
 
 MetricList metric_list(const json& described) {
@@ -182,7 +196,8 @@ Metrics metrics_of(const json& described, const std::vector<std::string>& output
   if (described.is_null()) return {};
   if (described.is_object()) {
     std::vector<Metrics::Named> named;
-    for (const auto& [name, metrics] : described.items()) named.emplace_back(name, metric_list(metrics));
+    for (const auto& [name, metrics] : described.items())
+      named.emplace_back(name, metric_list(metrics));
     return Metrics(std::move(named));
   }
   std::vector<MetricList> lists;
@@ -199,7 +214,8 @@ LossWeights loss_weights_of(const json& described) {
   if (described.is_array()) return LossWeights(described.get<std::vector<double>>());
   if (described.is_number()) return LossWeights(described.get<double>());
   std::vector<LossWeights::Named> named;
-  for (const auto& [name, weight] : described.items()) named.push_back({name, weight.get<double>()});
+  for (const auto& [name, weight] : described.items())
+    named.push_back({name, weight.get<double>()});
   return LossWeights(std::move(named));
 }
 
@@ -209,15 +225,19 @@ DescribedModel model_from_json(const Ordered& description) {
   const std::string name = description.at("name").get<std::string>();
   if (description.at("kind") != "sequential") {
     const GraphBuilder builder(description);
-    return {Model(std::make_shared<Functional>(builder.inputs(), builder.outputs(), name)), builder.tensors()};
+    return {Model(std::make_shared<Functional>(builder.inputs(), builder.outputs(), name)),
+            builder.tensors()};
   }
   const Ordered& input = description.at("inputs").at(0);
   std::vector<Dim> dims;
-  for (const Ordered& dim : input.at("shape")) dims.push_back(dim.is_null() ? None : dim.get<Dim>());
-  std::vector<Sequential::Item> items{Input({.shape = Shape(std::move(dims)),
-                                             .name = input.at("name").get<std::string>(),
-                                             .dtype = dtype_named(input.at("dtype").get<std::string>())})};
-  for (const Ordered& layer : description.at("layers")) items.emplace_back(Layer(layer_from_json(layer)));
+  for (const Ordered& dim : input.at("shape"))
+    dims.push_back(dim.is_null() ? None : dim.get<Dim>());
+  std::vector<Sequential::Item> items{
+      Input({.shape = Shape(std::move(dims)),
+             .name = input.at("name").get<std::string>(),
+             .dtype = dtype_named(input.at("dtype").get<std::string>())})};
+  for (const Ordered& layer : description.at("layers"))
+    items.emplace_back(Layer(layer_from_json(layer)));
   return {Sequential(items, name), {}};
 }
 
@@ -227,12 +247,13 @@ CompileOptions compile_options(const json& description, const std::vector<std::s
   };
   return known([&] {
     const json optimizer = part("optimizer");
-    return CompileOptions{
-        .optimizer = optimizer.is_string() ? Optimizer(optimizer.get<std::string>()) : optimizer_from_config(optimizer),
-        .loss = losses_of(part("loss"), outputs),
-        .loss_weights = loss_weights_of(part("loss_weights")),
-        .metrics = metrics_of(part("metrics"), outputs),
-        .weighted_metrics = metrics_of(part("weighted_metrics"), outputs)};
+    return CompileOptions{.optimizer = optimizer.is_string()
+                                           ? Optimizer(optimizer.get<std::string>())
+                                           : optimizer_from_config(optimizer),
+                          .loss = losses_of(part("loss"), outputs),
+                          .loss_weights = loss_weights_of(part("loss_weights")),
+                          .metrics = metrics_of(part("metrics"), outputs),
+                          .weighted_metrics = metrics_of(part("weighted_metrics"), outputs)};
   });
 }
 

@@ -37,7 +37,8 @@ double deviation_of(const std::vector<double>& values) {
 }
 
 // Rows (or columns) of the matrix are orthogonal, each of length `gain`.
-void check_orthonormal(Check& check, const Numbers& matrix, bool rows, double gain, double tolerance) {
+void check_orthonormal(Check& check, const Numbers& matrix, bool rows, double gain,
+                       double tolerance) {
   const auto columns = static_cast<std::size_t>(matrix.shape.back());
   const std::size_t height = matrix.values.size() / columns;
   const std::size_t vectors = rows ? height : columns;
@@ -62,9 +63,12 @@ void run_optimizer(const Case& golden, Check& check) {
   const json& described = golden.description();
   Optimizer rule = known([&] { return optimizer_from_config(described.at("optimizer")); });
   const json& extras = described.at("optimizer");
-  if (extras.contains("constraints") && !extras.at("constraints").is_null()) throw NotThere("constraints of weights");
-  if (extras.contains("exclude_from_weight_decay") && !extras.at("exclude_from_weight_decay").is_null()) {
-    rule.exclude_from_weight_decay(extras.at("exclude_from_weight_decay").get<std::vector<std::string>>());
+  if (extras.contains("constraints") && !extras.at("constraints").is_null())
+    throw NotThere("constraints of weights");
+  if (extras.contains("exclude_from_weight_decay") &&
+      !extras.at("exclude_from_weight_decay").is_null()) {
+    rule.exclude_from_weight_decay(
+        extras.at("exclude_from_weight_decay").get<std::vector<std::string>>());
   }
   const auto names = described.at("variables").get<std::vector<std::string>>();
   std::vector<Tensor> values;
@@ -87,7 +91,8 @@ void run_optimizer(const Case& golden, Check& check) {
     }
     rates.push_back(state.learning_rate());
     state.begin_step(stream, parameters);
-    for (std::int64_t chunk = 0; chunk < state.chunks(); ++chunk) state.run_chunk(stream, parameters, chunk);
+    for (std::int64_t chunk = 0; chunk < state.chunks(); ++chunk)
+      state.run_chunk(stream, parameters, chunk);
     state.end_step();
     for (std::size_t i = 0; i < names.size(); ++i) {
       const Numbers now = to_numbers(values[i]);
@@ -95,7 +100,8 @@ void run_optimizer(const Case& golden, Check& check) {
     }
   }
   for (std::size_t i = 0; i < names.size(); ++i) {
-    check.unit("output/" + names[i], {values[i].shape().prepend(static_cast<Dim>(steps)), trace[names[i]]});
+    check.unit("output/" + names[i],
+               {values[i].shape().prepend(static_cast<Dim>(steps)), trace[names[i]]});
   }
   check.unit("output/learning_rate", {Shape{static_cast<Dim>(steps)}, rates});
   const TensorDict saved = state.save();
@@ -121,7 +127,8 @@ void run_optimizer(const Case& golden, Check& check) {
 }
 
 void run_schedule(const Case& golden, Check& check) {
-  const LearningRate rate = known([&] { return learning_rate_from_config(golden.description().at("schedule")); });
+  const LearningRate rate =
+      known([&] { return learning_rate_from_config(golden.description().at("schedule")); });
   Numbers got = golden.numbers("input/step");
   for (double& value : got.values) value = rate.at(static_cast<std::int64_t>(value));
   check.unit("output/value", got);
@@ -153,15 +160,18 @@ void run_initializer_value(const Case& golden, Check& check) {
     described["config"]["gain"] = golden.numbers("output/value").values.at(0);
   }
   const Initializer rule = initializer_of(described);
-  check.unit("output/value", to_numbers(initial_value(rule, shape_of(golden.description().at("shape")), 1, 2)));
+  check.unit("output/value",
+             to_numbers(initial_value(rule, shape_of(golden.description().at("shape")), 1, 2)));
 }
 
 void run_fans(const Case& golden, Check& check) {
   const json& described = golden.description();
   const Shape shape = shape_of(described.at("shape"));
   const Fans fans = fans_of(shape);
-  check.that(fans.in == described.at("fan_in").get<std::int64_t>(), "fan_in is " + std::to_string(fans.in));
-  check.that(fans.out == described.at("fan_out").get<std::int64_t>(), "fan_out is " + std::to_string(fans.out));
+  check.that(fans.in == described.at("fan_in").get<std::int64_t>(),
+             "fan_in is " + std::to_string(fans.in));
+  check.that(fans.out == described.at("fan_out").get<std::int64_t>(),
+             "fan_out is " + std::to_string(fans.out));
   const Tolerance tolerance{described.at("tolerance").at("rtol").get<double>(), 0};
   for (const auto& [name, expected] : described.at("initializers").items()) {
     const Initializer rule = initializer_of({{"class", name}, {"config", json::object()}});
@@ -190,7 +200,8 @@ void run_orthogonal(const Case& golden, Check& check) {
 void run_statistics(const Case& golden, Check& check) {
   const json& described = golden.description();
   const Initializer rule = initializer_of(described.at("initializer"));
-  const std::vector<double> drawn = to_numbers(initial_value(rule, shape_of(described.at("shape")), 7, 8)).values;
+  const std::vector<double> drawn =
+      to_numbers(initial_value(rule, shape_of(described.at("shape")), 7, 8)).values;
   const json& observed = described.at("observed");
   const Tolerance tolerance{described.at("tolerance").at("rtol").get<double>(),
                             described.at("tolerance").at("atol").get<double>()};
@@ -201,7 +212,8 @@ void run_statistics(const Case& golden, Check& check) {
 void run_layer_initial(const Case& golden, Check& check) {
   const json& described = golden.description();
   const auto layer = known([&] {
-    return make_layer(described.at("layer").at("class").get<std::string>(), described.at("layer").at("config"));
+    return make_layer(described.at("layer").at("class").get<std::string>(),
+                      described.at("layer").at("config"));
   });
   layer->ensure_built({{.shape = shape_of(described.at("input_shape")), .batched = true}});
   const double atol = described.at("tolerance").at("atol").get<double>();
@@ -212,8 +224,10 @@ void run_layer_initial(const Case& golden, Check& check) {
     if (variable->name == "bias") check.unit("output/bias", drawn);
     if (variable->name == "kernel") {
       const double limit = described.at("kernel_limit").get<double>();
-      for (double number : drawn.values) check.that(std::abs(number) <= limit * (1 + 1e-6), "the kernel exceeds its limit");
-      check.that(std::abs(spread_of(variable->initializer, variable->shape) - limit) <= atol, "another limit");
+      for (double number : drawn.values)
+        check.that(std::abs(number) <= limit * (1 + 1e-6), "the kernel exceeds its limit");
+      check.that(std::abs(spread_of(variable->initializer, variable->shape) - limit) <= atol,
+                 "another limit");
     }
     if (variable->name == "recurrent_kernel") {
       check_orthonormal(check, drawn, described.at("recurrent_kernel_property") == "rows", 1, atol);

@@ -35,12 +35,14 @@ Outcome run_case(const Case& golden) {
   try {
     if (golden.description().contains("not_reproduced")) return {Verdict::left_out, {}, 0};
     const auto runner = runners().find(golden.kind());
-    if (runner == runners().end()) return {Verdict::skipped, "no runner for cases of kind \"" + golden.kind() + "\"", 0};
+    if (runner == runners().end())
+      return {Verdict::skipped, "no runner for cases of kind \"" + golden.kind() + "\"", 0};
     Check check(golden);
     runner->second(golden, check);
     if (check.failures().empty()) return {Verdict::passed, {}, check.worst()};
     std::string reason = check.failures().front();
-    if (check.failures().size() > 1) reason += " (and " + std::to_string(check.failures().size() - 1) + " more)";
+    if (check.failures().size() > 1)
+      reason += " (and " + std::to_string(check.failures().size() - 1) + " more)";
     return {Verdict::failed, reason, check.worst()};
   } catch (const NotThere& missing) {
     return {Verdict::skipped, missing.what(), 0};

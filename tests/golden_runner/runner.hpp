@@ -15,8 +15,8 @@ class NotThere : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// Builds a part of a case from its description. Only here an unknown name means that the engine has no such thing; anywhere
-// else it is a failure.
+// Builds a part of a case from its description. Only here an unknown name means that the engine has
+// no such thing; anywhere else it is a failure.
 template <class Build>
 auto known(Build&& build) {
   try {

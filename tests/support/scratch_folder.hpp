@@ -44,8 +44,8 @@ inline std::string content_of(const std::string& path) {
   return {std::istreambuf_iterator<char>(stream), {}};
 }
 
-// Reads every cut and many alterations of a file: each may load or throw an error of ours, nothing else. Returns how many were
-// refused.
+// Reads every cut and many alterations of a file: each may load or throw an error of ours, nothing
+// else. Returns how many were refused.
 template <class Read>
 int read_damaged(const std::string& whole, const Read& read) {
   const ScratchFolder folder;
@@ -59,7 +59,8 @@ int read_damaged(const std::string& whole, const Read& read) {
     }
   };
   const std::size_t step = whole.size() / 400 + 1;
-  for (std::size_t length = 0; length < whole.size(); length += step) attempt(whole.substr(0, length));
+  for (std::size_t length = 0; length < whole.size(); length += step)
+    attempt(whole.substr(0, length));
   for (std::size_t place = 0; place < whole.size(); place += step) {
     for (const char mask : {'\x01', '\x15', '\x80', '\xff'}) {
       std::string changed = whole;

@@ -52,7 +52,9 @@ class SoftmaxGradient final : public Op {
  public:
   SoftmaxGradient(std::int64_t axis, bool logarithm) : axis_(axis), logarithm_(logarithm) {}
 
-  std::string_view kind() const override { return logarithm_ ? "log_softmax_gradient" : "softmax_gradient"; }
+  std::string_view kind() const override {
+    return logarithm_ ? "log_softmax_gradient" : "softmax_gradient";
+  }
   bool needs_packed() const override { return true; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[0]}; }
   void run(const Run& run) const override {
@@ -80,12 +82,13 @@ std::string Activation::detail() const { return name_of(function_); }
 std::vector<ValueInfo> Activation::infer(Infos in) const { return {in[0]}; }
 
 void Activation::run(const Run& run) const {
-  run.launch(
-      kernels::ActivationForward{.in = run.in<float>(0), .out = run.out<float>(0), .activation = function_});
+  run.launch(kernels::ActivationForward{
+      .in = run.in<float>(0), .out = run.out<float>(0), .activation = function_});
 }
 
 std::vector<Value> Activation::gradients(GradientBuilder& build) const {
-  return {activation_gradient(build.graph, function_, build.input(0), build.output(), build.gradient())};
+  return {activation_gradient(build.graph, function_, build.input(0), build.output(),
+                              build.gradient())};
 }
 
 std::vector<ValueInfo> Softmax::infer(Infos in) const { return {in[0]}; }
@@ -115,10 +118,12 @@ Value log_softmax(Graph& graph, Value in, std::int64_t axis) {
   return graph.op<Softmax>({in}, from_front(graph, in, axis), true);
 }
 
-Value activation_gradient(Graph& graph, kernels::Activation function, Value in, Value out, Value out_grad) {
+Value activation_gradient(Graph& graph, kernels::Activation function, Value in, Value out,
+                          Value out_grad) {
   if (function.kind == ActivationKind::linear) return out_grad;
   const bool from_output = gradient_from_output(function);
-  return graph.op<ActivationGradient>({from_output ? Value{} : in, from_output ? out : Value{}, out_grad}, function);
+  return graph.op<ActivationGradient>(
+      {from_output ? Value{} : in, from_output ? out : Value{}, out_grad}, function);
 }
 
 std::string name_of(const kernels::Activation& function) {

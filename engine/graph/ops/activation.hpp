@@ -44,8 +44,10 @@ Value activation(Graph& graph, Value in, kernels::Activation function);
 // `axis` may be negative, counting from the last.
 Value softmax(Graph& graph, Value in, std::int64_t axis = -1);
 Value log_softmax(Graph& graph, Value in, std::int64_t axis = -1);
-// in_grad = out_grad * f'(...): from the output where the function allows it (then `in` may be absent), else from the input.
-Value activation_gradient(Graph& graph, kernels::Activation function, Value in, Value out, Value out_grad);
+// in_grad = out_grad * f'(...): from the output where the function allows it (then `in` may be
+// absent), else from the input.
+Value activation_gradient(Graph& graph, kernels::Activation function, Value in, Value out,
+                          Value out_grad);
 
 std::string name_of(const kernels::Activation& function);
 

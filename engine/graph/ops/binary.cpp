@@ -48,8 +48,8 @@ kernels::Strided<T> strided(Matrix<T> matrix, const Shape& shape, std::size_t ra
 }
 
 // A mask [B, T] seen over the axes of its operand: repeated along all later axes.
-kernels::Strided<const std::uint8_t> strided_mask(const Run& run, std::size_t index, const Shape& operand_shape,
-                                                  std::size_t rank) {
+kernels::Strided<const std::uint8_t> strided_mask(const Run& run, std::size_t index,
+                                                  const Shape& operand_shape, std::size_t rank) {
   if (!run.has_in(index)) return {};
   std::vector<Dim> dims = run.in_shape(index).dims();
   while (dims.size() < operand_shape.rank()) dims.push_back(1);
@@ -66,7 +66,8 @@ kernels::Strided<const std::uint8_t> strided_mask(const Run& run, std::size_t in
   return mask;
 }
 
-void set_extent(std::int64_t (&extent)[kMaxAxes], const Shape& shape, const Run& run, bool batched) {
+void set_extent(std::int64_t (&extent)[kMaxAxes], const Shape& shape, const Run& run,
+                bool batched) {
   const std::size_t shift = static_cast<std::size_t>(kMaxAxes) - shape.rank();
   for (std::size_t axis = 0; axis < shape.rank(); ++axis) extent[shift + axis] = shape[axis];
   if (batched) extent[shift] = run.rows();
@@ -74,7 +75,8 @@ void set_extent(std::int64_t (&extent)[kMaxAxes], const Shape& shape, const Run&
 
 class BinaryGradient final : public Op {
  public:
-  BinaryGradient(BinaryKind kind, bool self_is_first) : kind_(kind), self_is_first_(self_is_first) {}
+  BinaryGradient(BinaryKind kind, bool self_is_first)
+      : kind_(kind), self_is_first_(self_is_first) {}
 
   std::string_view kind() const override { return "binary_gradient"; }
   std::string detail() const override {
@@ -112,17 +114,19 @@ class Binary final : public Op {
 
   std::string_view kind() const override { return name_of(kind_); }
   std::vector<ValueInfo> infer(Infos in) const override {
-    return {{.shape = broadcast_shape(in[kA].shape, in[kB].shape), .batched = in[kA].batched || in[kB].batched}};
+    return {{.shape = broadcast_shape(in[kA].shape, in[kB].shape),
+             .batched = in[kA].batched || in[kB].batched}};
   }
   void run(const Run& run) const override {
     const Shape shape = run.out_shape(0);
     const std::size_t rank = shape.rank();
-    kernels::BinaryForward arguments{.a = strided(run.in<float>(kA), run.in_shape(kA), rank, run.in_batched(kA)),
-                                     .b = strided(run.in<float>(kB), run.in_shape(kB), rank, run.in_batched(kB)),
-                                     .a_mask = strided_mask(run, kAMask, run.in_shape(kA), rank),
-                                     .b_mask = strided_mask(run, kBMask, run.in_shape(kB), rank),
-                                     .out = strided(run.out<float>(0), shape, rank, run.out_batched(0)),
-                                     .kind = kind_};
+    kernels::BinaryForward arguments{
+        .a = strided(run.in<float>(kA), run.in_shape(kA), rank, run.in_batched(kA)),
+        .b = strided(run.in<float>(kB), run.in_shape(kB), rank, run.in_batched(kB)),
+        .a_mask = strided_mask(run, kAMask, run.in_shape(kA), rank),
+        .b_mask = strided_mask(run, kBMask, run.in_shape(kB), rank),
+        .out = strided(run.out<float>(0), shape, rank, run.out_batched(0)),
+        .kind = kind_};
     set_extent(arguments.extent, shape, run, run.out_batched(0));
     run.launch(arguments);
   }
@@ -130,9 +134,10 @@ class Binary final : public Op {
     std::vector<Value> result(4);
     const auto gradient = [&](std::size_t self, std::size_t other, bool first) -> Value {
       if (!build.needs(self)) return {};
-      return build.graph.op<BinaryGradient>({build.input(self), build.input(other), build.input(self + 2),
-                                             build.input(other + 2), build.gradient()},
-                                            kind_, first);
+      return build.graph.op<BinaryGradient>(
+          {build.input(self), build.input(other), build.input(self + 2), build.input(other + 2),
+           build.gradient()},
+          kind_, first);
     };
     result[kA] = gradient(kA, kB, true);
     result[kB] = gradient(kB, kA, false);
@@ -149,15 +154,16 @@ class Binary final : public Op {
 Shape broadcast_shape(const Shape& a, const Shape& b) {
   const std::size_t rank = std::max(a.rank(), b.rank());
   if (rank > static_cast<std::size_t>(kMaxAxes)) {
-    throw ShapeError("element-wise operators take at most " + std::to_string(kMaxAxes) + " axes, not " +
-                     to_string(a.rank() == rank ? a : b));
+    throw ShapeError("element-wise operators take at most " + std::to_string(kMaxAxes) +
+                     " axes, not " + to_string(a.rank() == rank ? a : b));
   }
   const Shape left = with_rank(a, rank);
   const Shape right = with_rank(b, rank);
   std::vector<Dim> dims;
   for (std::size_t axis = 0; axis < rank; ++axis) {
     if (left[axis] != right[axis] && left[axis] > 1 && right[axis] > 1) {
-      throw ShapeError("shapes " + to_string(a) + " and " + to_string(b) + " cannot be broadcast together");
+      throw ShapeError("shapes " + to_string(a) + " and " + to_string(b) +
+                       " cannot be broadcast together");
     }
     if (left[axis] == 1) {
       dims.push_back(right[axis]);

@@ -32,13 +32,15 @@ class DenseGradient final : public Op {
                                               .accumulate = run.accumulate()});
     }
     if (wants_in_) {
-      run.launch(kernels::DenseInputGradient{
-          .out_grad = run.in<float>(kOutGrad), .kernel = run.in<float>(kKernel), .in_grad = run.out<float>(0)});
+      run.launch(kernels::DenseInputGradient{.out_grad = run.in<float>(kOutGrad),
+                                             .kernel = run.in<float>(kKernel),
+                                             .in_grad = run.out<float>(0)});
     }
   }
 
   double operations(Infos in, Infos) const override {
-    return 2.0 * static_cast<double>(in[kIn].shape.elements()) * static_cast<double>(in[kKernel].shape.back()) *
+    return 2.0 * static_cast<double>(in[kIn].shape.elements()) *
+           static_cast<double>(in[kKernel].shape.back()) *
            ((wants_in_ ? 1 : 0) + (wants_kernel_ ? 1 : 0));
   }
 
@@ -82,7 +84,8 @@ std::vector<Value> Dense::gradients(GradientBuilder& build) const {
 }
 
 double Dense::operations(Infos in, Infos) const {
-  return 2.0 * static_cast<double>(in[kIn].shape.elements()) * static_cast<double>(in[kKernel].shape.back());
+  return 2.0 * static_cast<double>(in[kIn].shape.elements()) *
+         static_cast<double>(in[kKernel].shape.back());
 }
 
 Value dense(Graph& graph, Value in, Value kernel, Value bias) {

@@ -4,8 +4,9 @@
 
 namespace braid::ops {
 
-// activation(in . kernel + bias) over the last axis: [..., K] . [K, M] -> [..., M]. Layers emit it with a linear activation;
-// the fusion pass puts in one whose derivative can be had from the output.
+// activation(in . kernel + bias) over the last axis: [..., K] . [K, M] -> [..., M]. Layers emit it
+// with a linear activation; the fusion pass puts in one whose derivative can be had from the
+// output.
 class Dense final : public Op {
  public:
   explicit Dense(kernels::Activation activation = {}) : activation_(activation) {}

@@ -13,10 +13,13 @@ class Affine final : public Op {
  public:
   Affine(float scale, float shift) : scale_(scale), shift_(shift) {}
   std::string_view kind() const override { return "affine"; }
-  std::string detail() const override { return "* " + std::to_string(scale_) + " + " + std::to_string(shift_); }
+  std::string detail() const override {
+    return "* " + std::to_string(scale_) + " + " + std::to_string(shift_);
+  }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[0]}; }
   void run(const Run& run) const override {
-    run.launch(kernels::Affine{.in = run.in<float>(0), .out = run.out<float>(0), .scale = scale_, .shift = shift_});
+    run.launch(kernels::Affine{
+        .in = run.in<float>(0), .out = run.out<float>(0), .scale = scale_, .shift = shift_});
   }
   std::vector<Value> gradients(GradientBuilder& build) const override {
     return {affine(build.graph, build.gradient(), scale_)};
@@ -102,7 +105,9 @@ class SumAll final : public Op {
  public:
   explicit SumAll(SumOf of) : of_(of) {}
   std::string_view kind() const override {
-    return of_ == SumOf::values ? "sum_all" : of_ == SumOf::squares ? "sum_squares" : "sum_magnitudes";
+    return of_ == SumOf::values    ? "sum_all"
+           : of_ == SumOf::squares ? "sum_squares"
+                                   : "sum_magnitudes";
   }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
   void run(const Run& run) const override {
@@ -140,10 +145,13 @@ class WeightedSumGradient final : public Op {
 class WeightedSum final : public Op {
  public:
   explicit WeightedSum(bool with_weights) : with_weights_(with_weights) {}
-  std::string_view kind() const override { return with_weights_ ? "weighted_sums" : "weighted_sum"; }
+  std::string_view kind() const override {
+    return with_weights_ ? "weighted_sums" : "weighted_sum";
+  }
   std::vector<ValueInfo> infer(Infos in) const override {
     if (in[1].present && in[1].shape.rank() != in[0].shape.rank()) {
-      throw ShapeError("weights " + to_string(in[1].shape) + " do not fit values " + to_string(in[0].shape));
+      throw ShapeError("weights " + to_string(in[1].shape) + " do not fit values " +
+                       to_string(in[0].shape));
     }
     return {{.shape = Shape{with_weights_ ? 2 : 1}}};
   }
@@ -156,10 +164,12 @@ class WeightedSum final : public Op {
     run.launch(kernels::WeightedSum{
         .value = column(run.in<float>(0)), .weight = column(run.in<float>(1)), .sums = sums});
     float* out = run.out<float>(0).data;
-    for (int i = 0; i < (with_weights_ ? 2 : 1); ++i) out[i] = run.accumulate() ? out[i] + sums[i] : sums[i];
+    for (int i = 0; i < (with_weights_ ? 2 : 1); ++i)
+      out[i] = run.accumulate() ? out[i] + sums[i] : sums[i];
   }
   std::vector<Value> gradients(GradientBuilder& build) const override {
-    return {build.graph.op<WeightedSumGradient>({build.input(0), build.input(1), build.gradient()}), Value{}};
+    return {build.graph.op<WeightedSumGradient>({build.input(0), build.input(1), build.gradient()}),
+            Value{}};
   }
 
  private:
@@ -188,7 +198,9 @@ class Penalty final : public Op {
  public:
   Penalty(double l1, double l2) : l1_(l1), l2_(l2) {}
   std::string_view kind() const override { return "penalty"; }
-  std::string detail() const override { return "l1 " + std::to_string(l1_) + ", l2 " + std::to_string(l2_); }
+  std::string detail() const override {
+    return "l1 " + std::to_string(l1_) + ", l2 " + std::to_string(l2_);
+  }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
   void run(const Run& run) const override {
     float magnitudes = 0;
@@ -222,7 +234,8 @@ Value sum(Graph& graph, const std::vector<Value>& summands) {
   std::vector<Value> rest = summands;
   while (rest.size() > 1) {
     const std::size_t count = std::min<std::size_t>(rest.size(), kernels::kMaxSummands);
-    const Value part = graph.op<SumOp>(std::vector<Value>(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(count)));
+    const Value part = graph.op<SumOp>(
+        std::vector<Value>(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(count)));
     rest.erase(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(count));
     rest.insert(rest.begin(), part);
   }
@@ -248,6 +261,8 @@ Value weighted_sum(Graph& graph, Value values, Value weight) {
   return graph.op<WeightedSum>({values, weight}, false);
 }
 
-Value penalty(Graph& graph, Value in, double l1, double l2) { return graph.op<Penalty>({in}, l1, l2); }
+Value penalty(Graph& graph, Value in, double l1, double l2) {
+  return graph.op<Penalty>({in}, l1, l2);
+}
 
 }  // namespace braid::ops

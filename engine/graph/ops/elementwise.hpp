@@ -6,9 +6,11 @@
 
 namespace braid::ops {
 
-// a op b with broadcasting. Where the ranks differ, axes of 1 are put in after the batch axis of the smaller (Keras's merge
-// layers). Masks [B, T] may be absent; multiply, maximum and minimum leave invalid elements out (see the kernel).
-Value binary(Graph& graph, kernels::BinaryKind kind, Value a, Value b, Value a_mask = {}, Value b_mask = {});
+// a op b with broadcasting. Where the ranks differ, axes of 1 are put in after the batch axis of
+// the smaller (Keras's merge layers). Masks [B, T] may be absent; multiply, maximum and minimum
+// leave invalid elements out (see the kernel).
+Value binary(Graph& graph, kernels::BinaryKind kind, Value a, Value b, Value a_mask = {},
+             Value b_mask = {});
 // The shape of that result; throws ShapeError if the two cannot be broadcast.
 Shape broadcast_shape(const Shape& a, const Shape& b);
 
@@ -26,7 +28,8 @@ Value to_ids(Graph& graph, Value in);
 // The sum of all elements of a batched value (of squares, of absolute values): one unbatched value.
 enum class SumOf { values, squares, magnitudes };
 Value sum_all(Graph& graph, Value in, SumOf of = SumOf::values);
-// sum over n of values[n] * weight[n] and sum of weight[n], as one unbatched value [2]; weight may be absent. No gradient.
+// sum over n of values[n] * weight[n] and sum of weight[n], as one unbatched value [2]; weight may
+// be absent. No gradient.
 Value weighted_sums(Graph& graph, Value values, Value weight);
 // The first of them alone, as one unbatched value [1], with its gradient to the values.
 Value weighted_sum(Graph& graph, Value values, Value weight);

@@ -59,12 +59,13 @@ class Embedding final : public Op {
     return {{.shape = in[kIds].shape.append(in[kTable].shape.back()), .batched = in[kIds].batched}};
   }
   void run(const Run& run) const override {
-    run.launch(kernels::EmbeddingForward{
-        .ids = run.in<std::int32_t>(kIds), .table = run.in<float>(kTable), .out = run.out<float>(0)});
+    run.launch(kernels::EmbeddingForward{.ids = run.in<std::int32_t>(kIds),
+                                         .table = run.in<float>(kTable),
+                                         .out = run.out<float>(0)});
   }
   std::vector<Value> gradients(GradientBuilder& build) const override {
-    const auto sorted =
-        build.graph.add(std::make_shared<EmbeddingSort>(), {build.input(kIds), build.input(kTable)});
+    const auto sorted = build.graph.add(std::make_shared<EmbeddingSort>(),
+                                        {build.input(kIds), build.input(kTable)});
     return {Value{}, build.graph.op<EmbeddingGradient>(
                          {sorted[0], sorted[1], build.gradient(), build.input(kTable)})};
   }

@@ -17,7 +17,9 @@ Matrix<T> as_column(Matrix<T> matrix) {
   return {matrix.data, matrix.rows * matrix.columns, 1, 1};
 }
 
-bool is_sparse(const kernels::LossRule& rule) { return rule.kind == LossKind::sparse_categorical_crossentropy; }
+bool is_sparse(const kernels::LossRule& rule) {
+  return rule.kind == LossKind::sparse_categorical_crossentropy;
+}
 
 Matrix<const std::int32_t> labels_of(const kernels::LossRule& rule, const Run& run) {
   return is_sparse(rule) ? as_column(run.in<std::int32_t>(kTruth)) : Matrix<const std::int32_t>{};
@@ -47,8 +49,8 @@ class LossGradient final : public Op {
   kernels::LossRule rule_;
 };
 
-// What the summed losses are multiplied by: one over their number, or over the sum of their weights; with a mask one over
-// the number of valid entries. Nothing to divide by gives 0.
+// What the summed losses are multiplied by: one over their number, or over the sum of their
+// weights; with a mask one over the number of valid entries. Nothing to divide by gives 0.
 class LossFactor final : public Op {
  public:
   explicit LossFactor(Reduction reduction) : reduction_(reduction) {}
@@ -62,11 +64,13 @@ class LossFactor final : public Op {
     if (reduction_ == Reduction::sum_over_batch_size) {
       factor = inverse(static_cast<double>(run.in_shape(kValues).elements()));
       if (run.has_in(kMaskSum)) {
-        factor *= static_cast<double>(run.in_shape(kMask).elements()) * inverse(*run.in<float>(kMaskSum).data);
+        factor *= static_cast<double>(run.in_shape(kMask).elements()) *
+                  inverse(*run.in<float>(kMaskSum).data);
       }
     } else if (reduction_ == Reduction::mean_with_sample_weight) {
-      factor = run.has_in(kWeightSum) ? inverse(*run.in<float>(kWeightSum).data)
-                                      : inverse(static_cast<double>(run.in_shape(kValues).elements()));
+      factor = run.has_in(kWeightSum)
+                   ? inverse(*run.in<float>(kWeightSum).data)
+                   : inverse(static_cast<double>(run.in_shape(kValues).elements()));
     }
     *run.out<float>(0).data = static_cast<float>(factor);
   }
@@ -90,8 +94,10 @@ std::string LossValues::detail() const {
     case LossKind::poisson: return "poisson";
     case LossKind::kl_divergence: return "kl_divergence";
     case LossKind::binary_crossentropy: return rule_.from_logits ? "binary, from logits" : "binary";
-    case LossKind::categorical_crossentropy: return rule_.from_logits ? "categorical, from logits" : "categorical";
-    case LossKind::sparse_categorical_crossentropy: return rule_.from_logits ? "sparse, from logits" : "sparse";
+    case LossKind::categorical_crossentropy:
+      return rule_.from_logits ? "categorical, from logits" : "categorical";
+    case LossKind::sparse_categorical_crossentropy:
+      return rule_.from_logits ? "sparse, from logits" : "sparse";
   }
   return "unknown";
 }
@@ -106,8 +112,8 @@ std::vector<ValueInfo> LossValues::infer(Infos in) const {
     fits = truth[axis] == expected[axis] || truth[axis] == None || expected[axis] == None;
   }
   if (!fits) {
-    throw ShapeError("the target " + to_string(truth) + " does not fit the prediction " + to_string(predicted) +
-                     ": " + to_string(expected) + " is expected");
+    throw ShapeError("the target " + to_string(truth) + " does not fit the prediction " +
+                     to_string(predicted) + ": " + to_string(expected) + " is expected");
   }
   std::vector<ValueInfo> outputs{{.shape = rows, .batched = in[kPredicted].batched}};
   if (with_probabilities_) outputs.push_back(in[kPredicted]);
@@ -115,18 +121,20 @@ std::vector<ValueInfo> LossValues::infer(Infos in) const {
 }
 
 void LossValues::run(const Run& run) const {
-  run.launch(kernels::LossForward{.rule = rule_,
-                                  .truth = truth_of(rule_, run),
-                                  .labels = labels_of(rule_, run),
-                                  .predicted = run.in<float>(kPredicted),
-                                  .values = as_column(run.out<float>(0)),
-                                  .probabilities = with_probabilities_ ? run.out<float>(1) : Matrix<float>{}});
+  run.launch(kernels::LossForward{
+      .rule = rule_,
+      .truth = truth_of(rule_, run),
+      .labels = labels_of(rule_, run),
+      .predicted = run.in<float>(kPredicted),
+      .values = as_column(run.out<float>(0)),
+      .probabilities = with_probabilities_ ? run.out<float>(1) : Matrix<float>{}});
 }
 
 std::vector<Value> LossValues::gradients(GradientBuilder& build) const {
-  return {Value{}, build.graph.op<LossGradient>({build.input(kTruth), build.input(kPredicted),
-                                                 with_probabilities_ ? build.output(1) : Value{}, build.gradient()},
-                                                rule_)};
+  return {Value{}, build.graph.op<LossGradient>(
+                       {build.input(kTruth), build.input(kPredicted),
+                        with_probabilities_ ? build.output(1) : Value{}, build.gradient()},
+                       rule_)};
 }
 
 double LossValues::operations(Infos in, Infos) const {
@@ -154,7 +162,8 @@ Value reduce_loss(Graph& graph, Value values, Value mask, Value weight, Reductio
   const bool by_weight = reduction == Reduction::mean_with_sample_weight;
   const Value mask_sum = mask && !by_weight ? sum_all(graph, mask_weights(graph, mask)) : Value{};
   const Value weight_sum = combined && by_weight ? sum_all(graph, combined) : Value{};
-  return scale_by(graph, total, graph.op<LossFactor>({values, mask, mask_sum, weight_sum}, reduction));
+  return scale_by(graph, total,
+                  graph.op<LossFactor>({values, mask, mask_sum, weight_sum}, reduction));
 }
 
 }  // namespace braid::ops

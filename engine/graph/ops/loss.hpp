@@ -5,8 +5,8 @@
 namespace braid::ops {
 
 // The loss of each row (or step) before any reduction: predicted [B, ..., C] -> values [B, ...].
-// With the rule's `from_logits` a second output, probabilities [B, ..., C], may be asked for: the fusion pass then drops
-// the softmax or sigmoid beside it.
+// With the rule's `from_logits` a second output, probabilities [B, ..., C], may be asked for: the
+// fusion pass then drops the softmax or sigmoid beside it.
 class LossValues final : public Op {
  public:
   LossValues(kernels::LossRule rule, bool with_probabilities)
@@ -33,8 +33,9 @@ Value loss_values(Graph& graph, const kernels::LossRule& rule, Value truth, Valu
 
 enum class Reduction { sum_over_batch_size, sum, mean_with_sample_weight };
 
-// Keras's reduction of per-row losses [B, ...] to one unbatched value [1]. `mask` [B, ...] and `weight` (the same rank; axes
-// of 1 are repeated) may be absent. A mask keeps the mean over the valid entries.
+// Keras's reduction of per-row losses [B, ...] to one unbatched value [1]. `mask` [B, ...] and
+// `weight` (the same rank; axes of 1 are repeated) may be absent. A mask keeps the mean over the
+// valid entries.
 Value reduce_loss(Graph& graph, Value values, Value mask, Value weight, Reduction reduction);
 
 }  // namespace braid::ops

@@ -26,7 +26,8 @@ double products(Infos in) {
 
 class LstmGradient final : public Op {
  public:
-  LstmGradient(LstmOptions options, std::vector<bool> needed) : options_(options), needed_(std::move(needed)) {}
+  LstmGradient(LstmOptions options, std::vector<bool> needed)
+      : options_(options), needed_(std::move(needed)) {}
 
   std::string_view kind() const override { return "lstm_gradient"; }
   // One output for each input of the forward op; the mask's is never there.
@@ -42,29 +43,30 @@ class LstmGradient final : public Op {
   }
   double operations(Infos in, Infos) const override { return 2 * products(in); }
   void run(const Run& run) const override {
-    run.launch(kernels::LstmBackward{.shape = shape_of(run.in_shape(kIn), run.in_shape(kRecurrent), run.rows()),
-                                     .in = run.in<float>(kIn),
-                                     .mask = run.in<std::uint8_t>(kMask),
-                                     .kernel = run.in<float>(kKernel),
-                                     .recurrent = run.in<float>(kRecurrent),
-                                     .initial_h = run.in<float>(kInitialH),
-                                     .initial_c = run.in<float>(kInitialC),
-                                     .saved = run.in<float>(kSaved).data,
-                                     .sequence_grad = run.in<float>(kSequenceGrad),
-                                     .last_output_grad = run.in<float>(kLastOutputGrad),
-                                     .last_h_grad = run.in<float>(kLastHGrad),
-                                     .last_c_grad = run.in<float>(kLastCGrad),
-                                     .in_grad = run.out<float>(kIn),
-                                     .kernel_grad = run.out<float>(kKernel),
-                                     .recurrent_grad = run.out<float>(kRecurrent),
-                                     .bias_grad = run.out<float>(kBias).data,
-                                     .initial_h_grad = run.out<float>(kInitialH),
-                                     .initial_c_grad = run.out<float>(kInitialC),
-                                     .scratch = run.scratch(),
-                                     .activation = options_.activation,
-                                     .recurrent_activation = options_.recurrent_activation,
-                                     .go_backwards = options_.go_backwards,
-                                     .accumulate = run.accumulate()});
+    run.launch(kernels::LstmBackward{
+        .shape = shape_of(run.in_shape(kIn), run.in_shape(kRecurrent), run.rows()),
+        .in = run.in<float>(kIn),
+        .mask = run.in<std::uint8_t>(kMask),
+        .kernel = run.in<float>(kKernel),
+        .recurrent = run.in<float>(kRecurrent),
+        .initial_h = run.in<float>(kInitialH),
+        .initial_c = run.in<float>(kInitialC),
+        .saved = run.in<float>(kSaved).data,
+        .sequence_grad = run.in<float>(kSequenceGrad),
+        .last_output_grad = run.in<float>(kLastOutputGrad),
+        .last_h_grad = run.in<float>(kLastHGrad),
+        .last_c_grad = run.in<float>(kLastCGrad),
+        .in_grad = run.out<float>(kIn),
+        .kernel_grad = run.out<float>(kKernel),
+        .recurrent_grad = run.out<float>(kRecurrent),
+        .bias_grad = run.out<float>(kBias).data,
+        .initial_h_grad = run.out<float>(kInitialH),
+        .initial_c_grad = run.out<float>(kInitialC),
+        .scratch = run.scratch(),
+        .activation = options_.activation,
+        .recurrent_activation = options_.recurrent_activation,
+        .go_backwards = options_.go_backwards,
+        .accumulate = run.accumulate()});
   }
 
  private:
@@ -85,8 +87,9 @@ class Lstm final : public Op {
     const Shape& shape = in[kIn].shape;
     const Dim units = in[kRecurrent].shape[0];
     const ValueInfo state{.shape = Shape{shape[0], units}, .batched = true};
-    const Dim saved =
-        shape[1] == None ? None : kernels::lstm_saved_per_row(shape_of(shape, in[kRecurrent].shape, 1));
+    const Dim saved = shape[1] == None
+                          ? None
+                          : kernels::lstm_saved_per_row(shape_of(shape, in[kRecurrent].shape, 1));
     return {{.shape = Shape{shape[0], shape[1], units}, .batched = true},
             state,
             state,
@@ -98,23 +101,24 @@ class Lstm final : public Op {
   }
   double operations(Infos in, Infos) const override { return products(in); }
   void run(const Run& run) const override {
-    run.launch(kernels::LstmForward{.shape = shape_of(run.in_shape(kIn), run.in_shape(kRecurrent), run.rows()),
-                                    .in = run.in<float>(kIn),
-                                    .mask = run.in<std::uint8_t>(kMask),
-                                    .kernel = run.in<float>(kKernel),
-                                    .recurrent = run.in<float>(kRecurrent),
-                                    .bias = run.in<float>(kBias).data,
-                                    .initial_h = run.in<float>(kInitialH),
-                                    .initial_c = run.in<float>(kInitialC),
-                                    .sequence = run.out<float>(kSequence),
-                                    .last_output = run.out<float>(kLastOutput),
-                                    .last_h = run.out<float>(kLastH),
-                                    .last_c = run.out<float>(kLastC),
-                                    .saved = run.out<float>(kSavedOutput).data,
-                                    .scratch = run.scratch(),
-                                    .activation = options_.activation,
-                                    .recurrent_activation = options_.recurrent_activation,
-                                    .go_backwards = options_.go_backwards});
+    run.launch(kernels::LstmForward{
+        .shape = shape_of(run.in_shape(kIn), run.in_shape(kRecurrent), run.rows()),
+        .in = run.in<float>(kIn),
+        .mask = run.in<std::uint8_t>(kMask),
+        .kernel = run.in<float>(kKernel),
+        .recurrent = run.in<float>(kRecurrent),
+        .bias = run.in<float>(kBias).data,
+        .initial_h = run.in<float>(kInitialH),
+        .initial_c = run.in<float>(kInitialC),
+        .sequence = run.out<float>(kSequence),
+        .last_output = run.out<float>(kLastOutput),
+        .last_h = run.out<float>(kLastH),
+        .last_c = run.out<float>(kLastC),
+        .saved = run.out<float>(kSavedOutput).data,
+        .scratch = run.scratch(),
+        .activation = options_.activation,
+        .recurrent_activation = options_.recurrent_activation,
+        .go_backwards = options_.go_backwards});
   }
   std::vector<Value> gradients(GradientBuilder& build) const override {
     std::vector<Value> inputs;
@@ -135,9 +139,9 @@ class Lstm final : public Op {
 }  // namespace
 
 LstmOutputs lstm(Graph& graph, const LstmInputs& inputs, const LstmOptions& options) {
-  const auto outputs =
-      graph.add(std::make_shared<Lstm>(options), {inputs.in, inputs.mask, inputs.kernel, inputs.recurrent, inputs.bias,
-                                                  inputs.initial_h, inputs.initial_c});
+  const auto outputs = graph.add(std::make_shared<Lstm>(options),
+                                 {inputs.in, inputs.mask, inputs.kernel, inputs.recurrent,
+                                  inputs.bias, inputs.initial_h, inputs.initial_c});
   return {outputs[kSequence], outputs[kLastOutput], outputs[kLastH], outputs[kLastC]};
 }
 

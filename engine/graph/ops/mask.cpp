@@ -16,7 +16,9 @@ class IdsNotEqual final : public Op {
   explicit IdsNotEqual(std::int32_t value) : value_(value) {}
   std::string_view kind() const override { return "ids_not_equal"; }
   std::string detail() const override { return std::to_string(value_); }
-  std::vector<ValueInfo> infer(Infos in) const override { return {mask_info(in[0], in[0].shape.rank())}; }
+  std::vector<ValueInfo> infer(Infos in) const override {
+    return {mask_info(in[0], in[0].shape.rank())};
+  }
   void run(const Run& run) const override {
     run.launch(kernels::IdsNotEqual{.ids = run.in<std::int32_t>(0),
                                     .and_mask = run.in<std::uint8_t>(1),
@@ -39,8 +41,9 @@ class MaskingGradient final : public Op {
   std::string_view kind() const override { return "masking_gradient"; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[1]}; }
   void run(const Run& run) const override {
-    run.launch(kernels::MaskingBackward{
-        .mask = as_column(run.in<std::uint8_t>(0)), .out_grad = run.in<float>(1), .in_grad = run.out<float>(0)});
+    run.launch(kernels::MaskingBackward{.mask = as_column(run.in<std::uint8_t>(0)),
+                                        .out_grad = run.in<float>(1),
+                                        .in_grad = run.out<float>(0)});
   }
 };
 
@@ -97,13 +100,17 @@ class AllValid final : public Op {
 class AnyOfLastAxis final : public Op {
  public:
   std::string_view kind() const override { return "any_of_last_axis"; }
-  std::vector<ValueInfo> infer(Infos in) const override { return {mask_info(in[0], in[0].shape.rank() - 1)}; }
+  std::vector<ValueInfo> infer(Infos in) const override {
+    return {mask_info(in[0], in[0].shape.rank() - 1)};
+  }
   void run(const Run& run) const override {
     const Matrix<const std::uint8_t> in = run.in<std::uint8_t>(0);
     const Matrix<std::uint8_t> out = as_column(run.out<std::uint8_t>(0));
-    run.launch(kernels::CombineMasks{.a = {in.data, in.rows, 1, in.stride}, .b = {in.data, in.rows, 1, in.stride}, .out = out});
+    run.launch(kernels::CombineMasks{
+        .a = {in.data, in.rows, 1, in.stride}, .b = {in.data, in.rows, 1, in.stride}, .out = out});
     for (std::int64_t column = 1; column < in.columns; ++column) {
-      run.launch(kernels::CombineMasks{.a = out, .b = {in.data + column, in.rows, 1, in.stride}, .out = out});
+      run.launch(kernels::CombineMasks{
+          .a = out, .b = {in.data + column, in.rows, 1, in.stride}, .out = out});
     }
   }
 };
@@ -114,7 +121,9 @@ class SpreadMask final : public Op {
   std::string_view kind() const override { return "spread_mask"; }
   bool reads(std::size_t input) const override { return input == 0; }
   bool needs_packed() const override { return true; }
-  std::vector<ValueInfo> infer(Infos in) const override { return {mask_info(in[1], in[1].shape.rank())}; }
+  std::vector<ValueInfo> infer(Infos in) const override {
+    return {mask_info(in[1], in[1].shape.rank())};
+  }
   void run(const Run& run) const override {
     const Matrix<const std::uint8_t> mask = as_column(run.in<std::uint8_t>(0));
     Matrix<std::uint8_t> out = run.out<std::uint8_t>(0);
@@ -133,8 +142,9 @@ class MaskWeights final : public Op {
     return {{.shape = in[0].shape, .batched = in[0].batched}};
   }
   void run(const Run& run) const override {
-    run.launch(kernels::MaskToWeight{
-        .mask = run.in<std::uint8_t>(0), .sample_weight = run.in<float>(1), .weight = run.out<float>(0)});
+    run.launch(kernels::MaskToWeight{.mask = run.in<std::uint8_t>(0),
+                                     .sample_weight = run.in<float>(1),
+                                     .weight = run.out<float>(0)});
   }
 };
 
@@ -145,8 +155,9 @@ class AverageGradient final : public Op {
   std::vector<ValueInfo> infer(Infos in) const override { return {in[2]}; }
   bool needs_packed() const override { return true; }
   void run(const Run& run) const override {
-    run.launch(kernels::AverageTimeBackward{
-        .mask = run.in<std::uint8_t>(0), .out_grad = run.in<float>(1), .in_grad = run.out<float>(0)});
+    run.launch(kernels::AverageTimeBackward{.mask = run.in<std::uint8_t>(0),
+                                            .out_grad = run.in<float>(1),
+                                            .in_grad = run.out<float>(0)});
   }
 };
 
@@ -162,7 +173,8 @@ class AverageOverTime final : public Op {
         .in = run.in<float>(0), .mask = run.in<std::uint8_t>(1), .out = run.out<float>(0)});
   }
   std::vector<Value> gradients(GradientBuilder& build) const override {
-    return {build.graph.op<AverageGradient>({build.input(1), build.gradient(), build.input(0)}), Value{}};
+    return {build.graph.op<AverageGradient>({build.input(1), build.gradient(), build.input(0)}),
+            Value{}};
   }
 };
 
@@ -177,12 +189,16 @@ MaskedValue masking(Graph& graph, Value in, float value, Value also) {
   return {outputs[0], outputs[1]};
 }
 
-Value either(Graph& graph, Value a, Value b) { return a == b ? a : graph.op<CombineMasks>({a, b}, false); }
-Value both(Graph& graph, Value a, Value b) { return a == b ? a : graph.op<CombineMasks>({a, b}, true); }
+Value either(Graph& graph, Value a, Value b) {
+  return a == b ? a : graph.op<CombineMasks>({a, b}, false);
+}
+Value both(Graph& graph, Value a, Value b) {
+  return a == b ? a : graph.op<CombineMasks>({a, b}, true);
+}
 Value all_valid(Graph& graph, Value like) { return graph.op<AllValid>({like}); }
 
-Value concatenated_mask(Graph& graph, const std::vector<Value>& values, const std::vector<Value>& masks,
-                        std::int64_t axis) {
+Value concatenated_mask(Graph& graph, const std::vector<Value>& values,
+                        const std::vector<Value>& masks, std::int64_t axis) {
   std::vector<Value> spread;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Value mask = masks[i] ? masks[i] : all_valid(graph, values[i]);
@@ -191,8 +207,12 @@ Value concatenated_mask(Graph& graph, const std::vector<Value>& values, const st
   return graph.op<AnyOfLastAxis>({concatenate(graph, spread, axis)});
 }
 
-Value mask_weights(Graph& graph, Value mask, Value weights) { return graph.op<MaskWeights>({mask, weights}); }
+Value mask_weights(Graph& graph, Value mask, Value weights) {
+  return graph.op<MaskWeights>({mask, weights});
+}
 
-Value average_over_time(Graph& graph, Value in, Value mask) { return graph.op<AverageOverTime>({in, mask}); }
+Value average_over_time(Graph& graph, Value in, Value mask) {
+  return graph.op<AverageOverTime>({in, mask});
+}
 
 }  // namespace braid::ops

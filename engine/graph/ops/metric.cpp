@@ -58,13 +58,14 @@ class ConfusionCounts final : public Op {
     Matrix<const float> weight = run.in<float>(2);
     // A weight [B, T] beside predictions [B, T, C] counts for each step.
     if (weight && weight.columns != predicted.columns) weight = as_column(weight);
-    run.launch(kernels::ConfusionCounts{.truth = run.in<float>(0),
-                                        .predicted = predicted,
-                                        .weight = weight,
-                                        .thresholds = thresholds_.data(),
-                                        .threshold_count = static_cast<std::int64_t>(thresholds_.size()),
-                                        .counts = run.out<float>(0).data,
-                                        .accumulate = run.accumulate()});
+    run.launch(
+        kernels::ConfusionCounts{.truth = run.in<float>(0),
+                                 .predicted = predicted,
+                                 .weight = weight,
+                                 .thresholds = thresholds_.data(),
+                                 .threshold_count = static_cast<std::int64_t>(thresholds_.size()),
+                                 .counts = run.out<float>(0).data,
+                                 .accumulate = run.accumulate()});
   }
 
  private:
@@ -73,11 +74,13 @@ class ConfusionCounts final : public Op {
 
 }  // namespace
 
-Value accuracy_values(Graph& graph, AccuracyKind kind, Value truth, Value predicted, float threshold) {
+Value accuracy_values(Graph& graph, AccuracyKind kind, Value truth, Value predicted,
+                      float threshold) {
   return graph.op<AccuracyValues>({truth, predicted}, kind, threshold);
 }
 
-Value confusion_counts(Graph& graph, Value truth, Value predicted, Value weight, std::vector<float> thresholds) {
+Value confusion_counts(Graph& graph, Value truth, Value predicted, Value weight,
+                       std::vector<float> thresholds) {
   return graph.op<ConfusionCounts>({truth, predicted, weight}, std::move(thresholds));
 }
 

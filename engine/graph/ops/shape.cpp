@@ -69,10 +69,12 @@ class Reshape final : public MovingOp {
     }
     Shape shape = target_;
     if (elements != None) {
-      const bool fits = unknown < target_.rank() ? known != 0 && elements % known == 0 : known == elements;
+      const bool fits =
+          unknown < target_.rank() ? known != 0 && elements % known == 0 : known == elements;
       if (!fits) {
-        throw ShapeError("the " + std::to_string(elements) + " elements of a row " + to_string(from) +
-                         " cannot be reshaped to " + to_string(target_.prepend(None)));
+        throw ShapeError("the " + std::to_string(elements) + " elements of a row " +
+                         to_string(from) + " cannot be reshaped to " +
+                         to_string(target_.prepend(None)));
       }
       if (unknown < target_.rank()) shape[unknown] = elements / known;
     }
@@ -110,7 +112,8 @@ class PadColumns final : public Op {
     const Matrix<const float> in = run.in<float>(0);
     const Matrix<float> out = run.out<float>(0);
     run.launch(kernels::Fill{.out = out, .value = 0});
-    run.launch(kernels::Affine{.in = in, .out = {out.data + first_, out.rows, in.columns, out.stride}});
+    run.launch(
+        kernels::Affine{.in = in, .out = {out.data + first_, out.rows, in.columns, out.stride}});
   }
 
  private:
@@ -119,7 +122,8 @@ class PadColumns final : public Op {
 
 class Columns final : public MovingOp {
  public:
-  Columns(DType dtype, std::int64_t first, std::int64_t count) : MovingOp(dtype), first_(first), count_(count) {}
+  Columns(DType dtype, std::int64_t first, std::int64_t count)
+      : MovingOp(dtype), first_(first), count_(count) {}
 
   std::string_view kind() const override { return "columns"; }
   std::string detail() const override {
@@ -151,7 +155,8 @@ std::int64_t elements_from(const Shape& shape, std::int64_t axis) {
   return shape.slice(static_cast<std::size_t>(axis), shape.rank()).elements();
 }
 
-// The parts of a value that a concatenation joined, copied out: its gradient where column slices cannot be had.
+// The parts of a value that a concatenation joined, copied out: its gradient where column slices
+// cannot be had.
 class Split final : public MovingOp {
  public:
   Split(DType dtype, std::int64_t axis) : MovingOp(dtype), axis_(axis) {}
@@ -161,7 +166,8 @@ class Split final : public MovingOp {
   std::vector<ValueInfo> infer(Infos in) const override { return {in.begin() + 1, in.end()}; }
   void run(const Run& run) const override {
     const Matrix<const std::uint8_t> whole = bytes_in(run, 0);
-    const Matrix<const std::uint8_t> joined = with_columns(whole, elements_from(run.in_shape(0), axis_) * element());
+    const Matrix<const std::uint8_t> joined =
+        with_columns(whole, elements_from(run.in_shape(0), axis_) * element());
     std::int64_t first = 0;
     for (std::size_t i = 1; i < run.inputs(); ++i) {
       const std::int64_t width = elements_from(run.in_shape(i), axis_) * element();
@@ -179,7 +185,8 @@ class Split final : public MovingOp {
 
 class Concatenate final : public MovingOp {
  public:
-  Concatenate(DType dtype, std::int64_t axis, bool last) : MovingOp(dtype), dtype_(dtype), axis_(axis), last_(last) {}
+  Concatenate(DType dtype, std::int64_t axis, bool last)
+      : MovingOp(dtype), dtype_(dtype), axis_(axis), last_(last) {}
 
   std::string_view kind() const override { return "concatenate"; }
   std::string detail() const override { return "axis " + std::to_string(axis_); }
@@ -211,7 +218,8 @@ class Concatenate final : public MovingOp {
     for (std::size_t i = 0; i < run.inputs(); ++i) {
       const std::int64_t width = elements_from(run.in_shape(i), axis_) * element();
       const Matrix<const std::uint8_t> in = bytes_in(run, i);
-      copy(run, last_ ? in : with_columns(in, width), {out.data + first, out.rows, width, out.stride});
+      copy(run, last_ ? in : with_columns(in, width),
+           {out.data + first, out.rows, width, out.stride});
       first += width;
     }
   }
@@ -229,7 +237,8 @@ class Concatenate final : public MovingOp {
     std::int64_t first = 0;
     for (std::size_t i = 0; i < build.inputs(); ++i) {
       const Dim width = build.graph.info(build.input(i)).shape.back();
-      result.push_back(build.needs(i) ? columns(build.graph, build.gradient(), first, width) : Value{});
+      result.push_back(build.needs(i) ? columns(build.graph, build.gradient(), first, width)
+                                      : Value{});
       first += width;
     }
     return result;
@@ -238,9 +247,10 @@ class Concatenate final : public MovingOp {
  private:
   [[noreturn]] void mismatch(Infos in) const {
     std::string shapes;
-    for (const ValueInfo& info : in) shapes += (shapes.empty() ? "" : " and ") + to_string(info.shape);
-    throw ShapeError("shapes " + shapes + " cannot be concatenated along axis " + std::to_string(axis_) +
-                     ": all other axes must agree");
+    for (const ValueInfo& info : in)
+      shapes += (shapes.empty() ? "" : " and ") + to_string(info.shape);
+    throw ShapeError("shapes " + shapes + " cannot be concatenated along axis " +
+                     std::to_string(axis_) + ": all other axes must agree");
   }
 
   DType dtype_;
@@ -267,8 +277,9 @@ class SliceAxis final : public MovingOp {
     } else if (dim != None) {
       const Dim stop = stop_ == None ? dim : stop_;
       if (start_ > stop || stop > dim) {
-        throw ShapeError("a slice " + std::to_string(start_) + " .. " + std::to_string(stop) + " of axis " +
-                         std::to_string(axis_) + " does not fit into " + to_string(in[0].shape));
+        throw ShapeError("a slice " + std::to_string(start_) + " .. " + std::to_string(stop) +
+                         " of axis " + std::to_string(axis_) + " does not fit into " +
+                         to_string(in[0].shape));
       }
       dim = stop - start_;
     }
@@ -292,7 +303,8 @@ class SliceAxis final : public MovingOp {
 
 class SliceAxisGradient final : public MovingOp {
  public:
-  SliceAxisGradient(std::int64_t axis, Dim start) : MovingOp(DType::float32), axis_(axis), start_(start) {}
+  SliceAxisGradient(std::int64_t axis, Dim start)
+      : MovingOp(DType::float32), axis_(axis), start_(start) {}
   std::string_view kind() const override { return "slice_gradient"; }
   bool reads(std::size_t input) const override { return input == 0; }
   bool needs_packed() const override { return true; }
@@ -303,7 +315,8 @@ class SliceAxisGradient final : public MovingOp {
     const std::int64_t whole = elements_from(run.out_shape(0), axis_) * element();
     const std::int64_t part = elements_from(run.in_shape(0), axis_) * element();
     const Matrix<std::uint8_t> out = with_columns(bytes_out(run), whole);
-    copy(run, with_columns(bytes_in(run, 0), part), {out.data + start_ * inner, out.rows, part, whole});
+    copy(run, with_columns(bytes_in(run, 0), part),
+         {out.data + start_ * inner, out.rows, part, whole});
   }
 
  private:
@@ -319,7 +332,9 @@ std::vector<Value> SliceAxis::gradients(GradientBuilder& build) const {
 class MoveLastAxis final : public Op {
  public:
   explicit MoveLastAxis(bool to_front) : to_front_(to_front) {}
-  std::string_view kind() const override { return to_front_ ? "last_axis_first" : "first_axis_last"; }
+  std::string_view kind() const override {
+    return to_front_ ? "last_axis_first" : "first_axis_last";
+  }
   bool needs_packed() const override { return true; }
   std::vector<ValueInfo> infer(Infos in) const override {
     std::vector<Dim> dims = in[0].shape.dims();
@@ -375,10 +390,12 @@ Value concatenate(Graph& graph, const std::vector<Value>& in, std::int64_t axis)
   const std::int64_t from_front = axis < 0 ? axis + rank : axis;
   if (from_front < 1 || from_front >= rank) {
     throw ShapeError("axis " + std::to_string(axis) + " cannot be concatenated in " +
-                     to_string(graph.info(in.front()).shape) + ": axes 1 .. " + std::to_string(rank - 1) + " can");
+                     to_string(graph.info(in.front()).shape) + ": axes 1 .. " +
+                     std::to_string(rank - 1) + " can");
   }
   if (in.size() == 1) return in.front();
-  return graph.op<Concatenate>(in, graph.info(in.front()).dtype, from_front, from_front == rank - 1);
+  return graph.op<Concatenate>(in, graph.info(in.front()).dtype, from_front,
+                               from_front == rank - 1);
 }
 
 Value slice_axis(Graph& graph, Value in, std::int64_t axis, Dim start, Dim stop) {
