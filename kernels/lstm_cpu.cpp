@@ -171,7 +171,8 @@ void run(const LstmForward& args) {
   };
   const LstmPacking packing = pack_lstm(shape, args.mask, args.go_backwards, scratch, layout);
   const Panels kernel = make_panels(args.kernel, floats(layout.kernel));
-  const Panels recurrent = make_panels(args.recurrent, floats(layout.recurrent));
+  const Panels recurrent =
+      shape.rows < kPanelRows ? Panels{} : make_panels(args.recurrent, floats(layout.recurrent));
   const bool is_plain = is_default(args.activation, args.recurrent_activation);
   const RepeatedOutputs outputs(args, packing);
   const Saved saved = saved_blocks(args.saved, shape);
@@ -201,7 +202,13 @@ void run(const LstmForward& args) {
     const std::int64_t active = packing.active(s);
     const std::int64_t first = packing.starts[s];
     float* z = gates_of(block) + (first - block) * 4 * units;
-    product({h, active, units, units}, recurrent, nullptr, {z, active, 4 * units, 4 * units}, true);
+    const Matrix<const float> before{h, active, units, units};
+    const Matrix<float> sums{z, active, 4 * units, 4 * units};
+    if (active < kPanelRows) {
+      product(before, args.recurrent, nullptr, sums, true);
+    } else {
+      product(before, recurrent, nullptr, sums, true);
+    }
     for (std::int64_t i = 0; i < active; ++i) {
       float* activated = (args.saved != nullptr ? saved.activated + first * units : h) + i * units;
       const CellForward cell{z + i * 4 * units, c + i * units, activated, h + i * units, units};

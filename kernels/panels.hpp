@@ -10,6 +10,9 @@ constexpr std::int64_t kPanelWidth = (kLanes == 16 ? 4 : 2) * kLanes;
 // More than this of a panel would not stay in the first-level cache between two blocks of rows.
 constexpr std::int64_t kPanelDepth = kLanes == 16 ? 64 : 256;
 
+// With fewer rows a panel is too narrow to keep the multipliers busy: the matrix itself is faster.
+constexpr std::int64_t kPanelRows = kLanes == 16 ? 1 : 4;
+
 struct Panels {
   const float* data;
   std::int64_t depth;

@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "engine/core/matrix.hpp"
-#if defined(__AVX512F__)
+#if defined(__AVX2__)
 #include <immintrin.h>
 #endif
 
@@ -29,10 +29,18 @@ inline Vector load(const float* from) {
 }
 inline void store(float* to, Vector v) { std::memcpy(to, &v, sizeof(v)); }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+inline __m256i first_lanes(int count) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+#endif
+
 // The first `count` lanes; the others are zero.
 inline Vector load_first(const float* from, int count) {
 #if defined(__AVX512F__)
   return (Vector)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << count) - 1U), from);
+#elif defined(__AVX2__)
+  return (Vector)_mm256_maskload_ps(from, first_lanes(count));
 #else
   Vector v{};
   for (int i = 0; i < count; ++i) v[i] = from[i];
@@ -42,6 +50,8 @@ inline Vector load_first(const float* from, int count) {
 inline void store_first(float* to, Vector v, int count) {
 #if defined(__AVX512F__)
   _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1U), (__m512)v);
+#elif defined(__AVX2__)
+  _mm256_maskstore_ps(to, first_lanes(count), (__m256)v);
 #else
   for (int i = 0; i < count; ++i) to[i] = v[i];
 #endif
@@ -100,63 +110,91 @@ __attribute__((always_inline)) inline void product_block(const ProductOperands& 
   }
 }
 
+// The most rows whose sums fit the registers beside a row of B and a factor.
+constexpr int block_rows(int vectors) {
+  if (kLanes == 16) return vectors <= 2 ? 12 : 6;
+  return vectors == 1 ? 12 : vectors == 2 ? 6 : vectors <= 4 ? 3 : 1;
+}
+
+template <int kVectors, bool kFull, int kRows = block_rows(kVectors)>
+inline void block_of_rows(const ProductOperands& p, std::int64_t rows) {
+  if constexpr (kRows > 1) {
+    if (rows < kRows) return block_of_rows<kVectors, kFull, kRows - 1>(p, rows);
+  }
+  product_block<kRows, kVectors, kFull>(p);
+}
+
+// Full blocks, the last two of nearly equal size: a short one would wait for its own sums.
 template <int kVectors, bool kFull>
 inline void product_rows(ProductOperands p, std::int64_t rows) {
-  constexpr int kBlock = kLanes == 16 ? (kVectors == 1 ? 12 : (kVectors == 2 ? 12 : 6))
-                                      : (kVectors == 1 ? 6 : (kVectors == 2 ? 6 : 2));
-  const auto step = [&](std::int64_t done) {
-    p.a += done * p.row_step;
-    p.c += done * p.c_stride;
-    rows -= done;
-  };
-  while (rows >= kBlock) {
-    product_block<kBlock, kVectors, kFull>(p);
-    step(kBlock);
+  constexpr int kMost = block_rows(kVectors);
+  while (rows > 0) {
+    const std::int64_t size = rows >= 2 * kMost ? kMost : rows > kMost ? (rows + 1) / 2 : rows;
+    block_of_rows<kVectors, kFull>(p, size);
+    p.a += size * p.row_step;
+    p.c += size * p.c_stride;
+    rows -= size;
   }
-  if constexpr (kBlock > 6) {
-    while (rows >= 6) {
-      product_block<6, kVectors, kFull>(p);
-      step(6);
+}
+
+// Rows of B that are far apart fall on few places of the first-level cache: a panel that is used
+// often is copied side by side first.
+template <int kVectors>
+inline void packed_product_rows(ProductOperands p, std::int64_t rows) {
+  constexpr std::int64_t kWidth = kVectors * kLanes;
+  constexpr std::int64_t kDepth = 256;
+  alignas(64) float panel[kDepth * kWidth];
+  const std::int64_t all = p.depth;
+  for (std::int64_t first = 0; first < all; first += kDepth) {
+    p.depth = all - first < kDepth ? all - first : kDepth;
+    const float* from = p.b + first * p.b_stride;
+    for (std::int64_t k = 0; k < p.depth; ++k) {
+      std::memcpy(panel + k * kWidth, from + k * p.b_stride, sizeof(float) * kWidth);
     }
+    ProductOperands part = p;
+    part.a += first * p.depth_step;
+    part.b = panel;
+    part.b_stride = kWidth;
+    part.accumulate = p.accumulate || first > 0;
+    product_rows<kVectors, true>(part, rows);
   }
-  if constexpr (kBlock > 4) {
-    while (rows >= 4) {
-      product_block<4, kVectors, kFull>(p);
-      step(4);
+}
+
+// As many panels of kVectors vectors as the columns hold.
+template <int kVectors>
+inline void multiply_panels(ProductOperands& p, std::int64_t rows, std::int64_t& columns) {
+  constexpr std::int64_t kWidth = kVectors * kLanes;
+  constexpr std::int64_t kRowsWorthACopy = 18;
+  const bool packs = kLanes != 16 && kVectors == 2 && rows >= kRowsWorthACopy &&
+                     p.b_stride > kWidth && p.depth * p.b_stride > 8192;
+  for (; columns >= kWidth; columns -= kWidth) {
+    if (packs) {
+      packed_product_rows<kVectors>(p, rows);
+    } else {
+      product_rows<kVectors, true>(p, rows);
     }
-  }
-  while (rows >= 2) {
-    product_block<2, kVectors, kFull>(p);
-    step(2);
-  }
-  while (rows >= 1) {
-    product_block<1, kVectors, kFull>(p);
-    step(1);
+    p.b += kWidth;
+    p.c += kWidth;
+    if (p.bias != nullptr) p.bias += kWidth;
   }
 }
 
 // C [rows, columns] (+)= A . B [depth, columns] (+ bias).
 inline void multiply(ProductOperands p, std::int64_t rows, std::int64_t columns) {
-  constexpr int kWide = 4;
-  const auto step = [&](std::int64_t done) {
-    p.b += done;
-    p.c += done;
-    if (p.bias != nullptr) p.bias += done;
-    columns -= done;
-  };
-  while (columns >= kWide * kLanes) {
-    product_rows<kWide, true>(p, rows);
-    step(kWide * kLanes);
+  if constexpr (kLanes == 16) {
+    multiply_panels<4>(p, rows, columns);
+  } else if (rows == 1) {
+    multiply_panels<8>(p, rows, columns);
+  } else if (rows <= 3) {
+    multiply_panels<4>(p, rows, columns);
   }
-  while (columns >= 2 * kLanes) {
-    product_rows<2, true>(p, rows);
-    step(2 * kLanes);
-  }
-  while (columns >= kLanes) {
+  multiply_panels<2>(p, rows, columns);
+  if (columns > kLanes) {
+    p.tail = static_cast<int>(columns - kLanes);
+    product_rows<2, false>(p, rows);
+  } else if (columns == kLanes) {
     product_rows<1, true>(p, rows);
-    step(kLanes);
-  }
-  if (columns > 0) {
+  } else if (columns > 0) {
     p.tail = static_cast<int>(columns);
     product_rows<1, false>(p, rows);
   }
@@ -173,6 +211,12 @@ inline void product(Matrix<const float> a, Matrix<const float> b, const float* b
 // C (+)= A^T . B: the sum runs over the rows of both, in order.
 inline void product_transposed_a(Matrix<const float> a, Matrix<const float> b, Matrix<float> c,
                                  bool accumulate) {
+  if (b.columns == 1 && c.stride == 1) {  // a row of C^T: vectors along the columns of A
+    multiply(
+        {b.data, 1, b.stride, a.data, a.stride, nullptr, c.data, a.columns, a.rows, 0, accumulate},
+        1, a.columns);
+    return;
+  }
   multiply(
       {a.data, 1, a.stride, b.data, b.stride, nullptr, c.data, c.stride, a.rows, 0, accumulate},
       a.columns, b.columns);
@@ -181,6 +225,11 @@ inline void product_transposed_a(Matrix<const float> a, Matrix<const float> b, M
 // C (+)= A . B^T, for B [columns of C, depth]: panels of B are turned round on the stack.
 inline void product_transposed_b(Matrix<const float> a, Matrix<const float> b, Matrix<float> c,
                                  bool accumulate) {
+  if (b.columns == 1 && b.stride == 1) {  // B^T is a row already
+    multiply({a.data, a.stride, 1, b.data, b.rows, nullptr, c.data, c.stride, 1, 0, accumulate},
+             a.rows, b.rows);
+    return;
+  }
   constexpr int kWidth = 2 * kLanes;
   constexpr std::int64_t kDepth = 256;
   alignas(64) float panel[kDepth * kWidth];

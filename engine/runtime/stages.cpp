@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <bit>
+#include <cstdint>
 
 #include "engine/runtime/planner.hpp"
 
@@ -94,6 +96,8 @@ RowCut cut_rows(std::int64_t batch, double operations, std::int64_t bytes_per_ro
                 std::int64_t summed_floats) {
   // Below this a second core costs more than it saves.
   constexpr double kOperationsPerSlice = 1.5e6;
+  // More slices than two read the weights again: each must be worth it.
+  constexpr double kOperationsPerFurtherSlice = 8e6;
   // Operations that weigh as much as summing one float of one more slice.
   constexpr double kOperationsPerSum = 600;
   constexpr std::int64_t kMaxSlices = 16;
@@ -103,14 +107,18 @@ RowCut cut_rows(std::int64_t batch, double operations, std::int64_t bytes_per_ro
 
   RowCut cut;
   if (batch <= 0) return cut;
-  const double affordable =
+  const double affordable = std::min(
+      operations / kOperationsPerFurtherSlice,
       operations /
-      (kOperationsPerSum * static_cast<double>(std::max<std::int64_t>(summed_floats, 1)));
+          (kOperationsPerSum * static_cast<double>(std::max<std::int64_t>(summed_floats, 1))));
   const double worthwhile = operations / kOperationsPerSlice;
-  // Two slices are worth it whenever the work is; more only while adding them up stays cheap.
+  // Two slices are worth it whenever the work is; more only while they and adding them up stay
+  // cheap.
   const auto wanted = static_cast<std::int64_t>(std::min(worthwhile, std::max(affordable, 2.0)));
-  cut.slices = std::clamp<std::int64_t>(
-      wanted, 1, std::min(kMaxSlices, std::max<std::int64_t>(1, batch / kFewestRows)));
+  const std::int64_t most = std::min({wanted, kMaxSlices, batch / kFewestRows});
+  // A power of two, so that the usual numbers of cores share them evenly.
+  cut.slices = static_cast<std::int64_t>(
+      std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(most, 1))));
   const std::int64_t rows = (batch + cut.slices - 1) / cut.slices;
   const std::int64_t fitting =
       std::max<std::int64_t>(1, kTileBytes / std::max<std::int64_t>(bytes_per_row, 1));

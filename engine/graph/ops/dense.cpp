@@ -1,5 +1,7 @@
 #include "engine/graph/ops/dense.hpp"
 
+#include <algorithm>
+
 #include "engine/core/error.hpp"
 #include "engine/graph/autograd.hpp"
 #include "engine/graph/ops/activation.hpp"
@@ -7,46 +9,85 @@
 namespace braid::ops {
 namespace {
 
-// Gradients of a dense product: of its input, its kernel and its bias, each only where wanted.
-class DenseGradient final : public Op {
+// in_grad = out_grad . kernel^T.
+class DenseInputGradient final : public Op {
  public:
-  DenseGradient(bool wants_in, bool wants_kernel, bool wants_bias)
-      : wants_in_(wants_in), wants_kernel_(wants_kernel), wants_bias_(wants_bias) {}
-
-  std::string_view kind() const override { return "dense_gradient"; }
+  std::string_view kind() const override { return "dense_input_gradient"; }
 
   std::vector<ValueInfo> infer(Infos in) const override {
-    std::vector<ValueInfo> outputs(3, kAbsent);
-    if (wants_in_) outputs[0] = {.shape = in[kIn].shape, .batched = in[kIn].batched};
-    if (wants_kernel_) outputs[1] = {.shape = in[kKernel].shape};
-    if (wants_bias_) outputs[2] = {.shape = Shape{in[kKernel].shape.back()}};
-    return outputs;
+    return {{.shape = in[kIn].shape, .batched = in[kIn].batched}};
   }
+  bool reads(std::size_t input) const override { return input != kIn; }
 
   void run(const Run& run) const override {
-    if (wants_kernel_ || wants_bias_) {
-      run.launch(kernels::DenseWeightGradient{.in = run.in<float>(kIn),
-                                              .out_grad = run.in<float>(kOutGrad),
-                                              .kernel_grad = run.out<float>(1),
-                                              .bias_grad = run.out<float>(2).data,
-                                              .accumulate = run.accumulate()});
-    }
-    if (wants_in_) {
-      run.launch(kernels::DenseInputGradient{.out_grad = run.in<float>(kOutGrad),
-                                             .kernel = run.in<float>(kKernel),
-                                             .in_grad = run.out<float>(0)});
-    }
+    run.launch(kernels::DenseInputGradient{.out_grad = run.in<float>(kOutGrad),
+                                           .kernel = run.in<float>(kKernel),
+                                           .in_grad = run.out<float>(0)});
   }
 
   double operations(Infos in, Infos) const override {
     return 2.0 * static_cast<double>(in[kIn].shape.elements()) *
-           static_cast<double>(in[kKernel].shape.back()) *
-           ((wants_in_ ? 1 : 0) + (wants_kernel_ ? 1 : 0));
+           static_cast<double>(in[kKernel].shape.back());
   }
 
- private:
   enum { kIn, kKernel, kOutGrad };
-  bool wants_in_;
+};
+
+// kernel_grad = in^T . out_grad, bias_grad = the sum of out_grad's rows; each only where wanted.
+//
+// The gradient of a small kernel is summed up tile by tile while the tile is in cache. That of a
+// large one is computed from the whole batch at once, in parts of the kernel's rows: it would not
+// fit a core's cache beside the tile, and slices would each write and add up a copy of it.
+class DenseWeightGradient final : public Op {
+ public:
+  DenseWeightGradient(const Shape& kernel, bool wants_kernel, bool wants_bias)
+      : large_(kernel.elements() >= kLargeKernel),
+        wants_kernel_(wants_kernel),
+        wants_bias_(wants_bias) {}
+
+  std::string_view kind() const override { return "dense_weight_gradient"; }
+
+  std::vector<ValueInfo> infer(Infos in) const override {
+    std::vector<ValueInfo> outputs(2, kAbsent);
+    if (wants_kernel_) outputs[0] = {.shape = in[kKernel].shape};
+    if (wants_bias_) outputs[1] = {.shape = Shape{in[kKernel].shape.back()}};
+    return outputs;
+  }
+  bool reads(std::size_t input) const override { return input != kKernel; }
+  bool tileable() const override { return !large_; }
+  std::int64_t parts(Infos in) const override {
+    constexpr std::int64_t kMostParts = 64;
+    const Shape& kernel = in[kKernel].shape;
+    return std::clamp<std::int64_t>(std::min(kernel.elements() / kPart, kernel[0]), 1, kMostParts);
+  }
+
+  void run(const Run& run) const override {
+    const Matrix<const float> in = run.in<float>(kIn);
+    const Matrix<float> kernel_grad = run.out<float>(0);
+    const std::int64_t first = in.columns * run.part() / run.parts();
+    const std::int64_t count = in.columns * (run.part() + 1) / run.parts() - first;
+    run.launch(kernels::DenseWeightGradient{
+        .in = {in.data + first, in.rows, count, in.stride},
+        .out_grad = run.in<float>(kOutGrad),
+        .kernel_grad = kernel_grad ? Matrix<float>{kernel_grad.row(first), count,
+                                                   kernel_grad.columns, kernel_grad.stride}
+                                   : Matrix<float>{},
+        .bias_grad = run.part() == 0 ? run.out<float>(1).data : nullptr,
+        .accumulate = run.accumulate()});
+  }
+
+  double operations(Infos in, Infos) const override {
+    return 2.0 * static_cast<double>(in[kIn].shape.elements()) *
+           static_cast<double>(in[kKernel].shape.back());
+  }
+
+  enum { kIn, kKernel, kOutGrad };
+
+ private:
+  // Elements of a kernel whose gradient is not kept a slice, and of one part of it.
+  static constexpr std::int64_t kLargeKernel = 16384;
+  static constexpr std::int64_t kPart = 8192;
+  bool large_;
   bool wants_kernel_;
   bool wants_bias_;
 };
@@ -78,9 +119,20 @@ std::vector<Value> Dense::gradients(GradientBuilder& build) const {
   if (activation_.kind != kernels::ActivationKind::linear) {
     out_grad = activation_gradient(build.graph, activation_, {}, build.output(), out_grad);
   }
-  return build.graph.add(
-      std::make_shared<DenseGradient>(build.needs(kIn), build.needs(kKernel), build.needs(kBias)),
-      {build.input(kIn), build.input(kKernel), out_grad});
+  std::vector<Value> gradients(3);
+  if (build.needs(kIn)) {
+    gradients[kIn] = build.graph.add(std::make_shared<DenseInputGradient>(),
+                                     {build.input(kIn), build.input(kKernel), out_grad})[0];
+  }
+  if (build.needs(kKernel) || build.needs(kBias)) {
+    const std::vector<Value> weights = build.graph.add(
+        std::make_shared<DenseWeightGradient>(build.graph.info(build.input(kKernel)).shape,
+                                              build.needs(kKernel), build.needs(kBias)),
+        {build.input(kIn), build.input(kKernel), out_grad});
+    gradients[kKernel] = weights[0];
+    gradients[kBias] = weights[1];
+  }
+  return gradients;
 }
 
 double Dense::operations(Infos in, Infos) const {
