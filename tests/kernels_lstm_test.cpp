@@ -47,35 +47,6 @@ void check_on_every_backend(const LstmProblem& problem, const LstmOutputGrads& g
   }
 }
 
-std::string named(const Activation& f) {
-  return "activation " + std::to_string(static_cast<int>(f.kind));
-}
-
-const std::vector<Activation>& all_activations() {
-  static const std::vector<Activation> all{
-      {ActivationKind::linear},
-      {ActivationKind::relu},
-      {ActivationKind::relu, 0.2F, 0.6F, 0.05F},
-      {ActivationKind::leaky_relu, 0.3F},
-      {ActivationKind::relu6},
-      {ActivationKind::elu, 0.8F},
-      {ActivationKind::selu},
-      {ActivationKind::celu, 1.3F},
-      {ActivationKind::gelu},
-      {ActivationKind::gelu_tanh},
-      {ActivationKind::silu},
-      {ActivationKind::softplus},
-      {ActivationKind::softsign},
-      {ActivationKind::mish},
-      {ActivationKind::tanh},
-      {ActivationKind::sigmoid},
-      {ActivationKind::hard_sigmoid},
-      {ActivationKind::hard_silu},
-      {ActivationKind::exponential},
-  };
-  return all;
-}
-
 }  // namespace
 
 TEST_CASE("lstm: the float64 reference's gradients are its central differences") {
@@ -152,7 +123,7 @@ TEST_CASE("lstm: every activation may serve for the cell and for the gates") {
   RandomNumbers random(6);
   for (const Activation& activation : all_activations()) {
     for (const bool of_gates : {false, true}) {
-      INFO(named(activation) << (of_gates ? " of the gates" : " of the cell"));
+      INFO(name_of(activation) << (of_gates ? " of the gates" : " of the cell"));
       LstmProblem problem = random_lstm({5, 3, 4, 9}, random);
       problem.mask = {1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0};
       (of_gates ? problem.recurrent_activation : problem.activation) = activation;

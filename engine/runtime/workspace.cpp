@@ -38,6 +38,15 @@ std::int64_t Workspace::bytes() const {
   return total;
 }
 
+void Workspace::fill(std::byte pattern) {
+  const auto overwrite = [&](Buffer& buffer) {
+    std::fill_n(buffer.data, buffer.capacity, pattern);
+  };
+  overwrite(arena_);
+  for (Buffer& buffer : tiles_) overwrite(buffer);
+  for (Buffer& buffer : scratches_) overwrite(buffer);
+}
+
 void Workspace::bind(const Program& program, const std::vector<const std::byte*>& inputs) {
   if (bound_ != program.id()) {
     const auto workers = static_cast<std::size_t>(thread_count());

@@ -34,6 +34,8 @@ class Workspace {
   }
 
   std::int64_t bytes() const;
+  // Overwrites all memory, the outputs too: shows what a run reads before it has written it.
+  void fill(std::byte pattern);
 
  private:
   struct Buffer {
