@@ -53,10 +53,12 @@ class Planner {
   }
 
  private:
-  // Where a value lives: in the storage of `root`, some columns further.
+  // Where a value lives: in the storage of `root`, some elements further, its rows `stride`
+  // elements apart.
   struct Storage {
     int root = -1;
-    std::int64_t first_column = 0;
+    std::int64_t first = 0;
+    std::int64_t stride = 0;
   };
   enum class Class { none, external, tile, arena, slice_sum };
 
@@ -107,15 +109,14 @@ class Planner {
     });
   }
   bool is_strided(std::size_t value) const {
-    const Storage& storage = storage_[value];
-    return extent_of(infos_[value]).columns !=
-           extent_of(infos_[static_cast<std::size_t>(storage.root)]).columns;
+    return extent_of(infos_[value]).columns != storage_[value].stride;
   }
 
   // Reshapes, column slices and concatenations that need no copy.
   void share_storage() {
     storage_.resize(infos_.size());
-    for (std::size_t v = 0; v < infos_.size(); ++v) storage_[v] = {static_cast<int>(v), 0};
+    for (std::size_t v = 0; v < infos_.size(); ++v)
+      storage_[v] = {static_cast<int>(v), 0, extent_of(infos_[v]).columns};
     shared_.assign(infos_.size(), false);
     for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
       if (stage_of_node_[n] == kDeadStage) continue;
@@ -131,21 +132,16 @@ class Planner {
       const auto in = index(node.inputs[static_cast<std::size_t>(alias.input)]);
       if (shared_[out] || is_output_[out] || infos_[out].dtype != infos_[in].dtype) continue;
       if (alias.kind == Alias::Kind::reshape) {
+        // Other rows and columns, but the memory of its root.
         if (is_strided(in)) continue;
-        reshaped_from(out, in);
+        storage_[out] = {storage_[in].root, storage_[in].first, extent_of(infos_[out]).columns};
       } else {
         if (touched_by_packed_op(out)) continue;
-        storage_[out] = {storage_[in].root, storage_[in].first_column + alias.first_column};
+        storage_[out] = storage_[in];
+        storage_[out].first += alias.first_column;
       }
       shared_[out] = true;
     }
-  }
-
-  // A reshaped value has its own rows and columns, but the memory of its root.
-  void reshaped_from(std::size_t out, std::size_t in) {
-    storage_[out] = storage_[in];
-    reshaped_.resize(infos_.size(), false);
-    reshaped_[out] = true;
   }
 
   void join(const GraphNode& node) {
@@ -162,7 +158,8 @@ class Planner {
               Alias::Kind::none &&
           !graph_.nodes()[static_cast<std::size_t>(producer(in))].op->joins_columns();
       if (own_storage && !touched_by_packed_op(in)) {
-        storage_[in] = {storage_[out].root, storage_[out].first_column + column};
+        storage_[in] = storage_[out];
+        storage_[in].first += column;
         shared_[in] = true;
       }
       column += width;
@@ -317,9 +314,8 @@ class Planner {
     result.batched = infos_[v].batched;
     result.rows = extent.rows;
     result.columns = extent.columns;
-    const bool reshaped = v < reshaped_.size() && reshaped_[v];
-    result.stride = reshaped ? extent.columns : extent_of(infos_[root]).columns;
-    result.offset = offset_[root] + storage_[v].first_column * element;
+    result.stride = storage_[v].stride;
+    result.offset = offset_[root] + storage_[v].first * element;
     result.batch_row_bytes = result.batched ? row_bytes(root) : 0;
     switch (class_[root]) {
       case Class::none: break;
@@ -390,7 +386,6 @@ class Planner {
   std::vector<bool> is_output_;
   std::vector<Storage> storage_;
   std::vector<bool> shared_;
-  std::vector<bool> reshaped_;
   std::vector<int> external_of_;
   std::vector<Class> class_;
   std::vector<int> first_;
