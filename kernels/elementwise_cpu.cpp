@@ -121,9 +121,13 @@ void run(const BinaryBackward& args) {
   const std::int64_t length = args.extent[kLast];
   const Strided<float>& target = args.self_grad;
   if (!args.accumulate) {
-    for_rows(args.extent, [&](const std::int64_t(&at)[kMaxAxes]) {
+    // Over the target's own elements: where it is repeated no times its sum is 0 all the same.
+    std::int64_t own[kMaxAxes];
+    for (int axis = 0; axis < kMaxAxes; ++axis)
+      own[axis] = target.stride[axis] == 0 ? 1 : args.extent[axis];
+    for_rows(own, [&](const std::int64_t(&at)[kMaxAxes]) {
       float* grad = row_of(target, at);
-      for (std::int64_t i = 0; i < length; ++i) grad[i * target.stride[kLast]] = 0;
+      for (std::int64_t i = 0; i < own[kLast]; ++i) grad[i * target.stride[kLast]] = 0;
     });
   }
   for_rows(args.extent, [&](const std::int64_t(&at)[kMaxAxes]) {
@@ -257,23 +261,6 @@ void run(const SumAll& args) {
     }
   }
   *args.out = static_cast<float>(sum);
-}
-
-void run(const TransposeBlocks& args) {
-  const std::int64_t size = args.rows * args.columns;
-  for (std::int64_t n = 0; n < args.blocks; ++n) {
-    const float* in = args.in + n * size;
-    float* out = args.out + n * size;
-    for (std::int64_t c = 0; c < args.columns; ++c) {
-      for (std::int64_t r = 0; r < args.rows; ++r)
-        out[c * args.rows + r] = in[r * args.columns + c];
-    }
-  }
-}
-
-void run(const Quotient& args) {
-  const double divisor = args.divisor != nullptr ? static_cast<double>(*args.divisor) : 1.0;
-  *args.out = static_cast<float>(divisor == 0 ? 0.0 : args.numerator / divisor);
 }
 
 void run(const PenaltyGradient& args) {

@@ -51,18 +51,13 @@ kernels::Strided<T> strided(Matrix<T> matrix, const Shape& shape, std::size_t ra
 kernels::Strided<const std::uint8_t> strided_mask(const Run& run, std::size_t index,
                                                   const Shape& operand_shape, std::size_t rank) {
   if (!run.has_in(index)) return {};
-  std::vector<Dim> dims = run.in_shape(index).dims();
-  while (dims.size() < operand_shape.rank()) dims.push_back(1);
-  Shape shape(std::move(dims));
-  kernels::Strided<const std::uint8_t> mask;
-  mask.data = run.in<std::uint8_t>(index).data;
-  const Shape aligned = with_rank(shape, rank);
+  const Matrix<const std::uint8_t> matrix = run.in<std::uint8_t>(index);
+  const Shape& shape = run.in_shape(index);
   const std::size_t shift = static_cast<std::size_t>(kMaxAxes) - rank;
-  std::int64_t stride = 1;
-  for (std::size_t axis = rank; axis-- > 0;) {
-    mask.stride[shift + axis] = aligned[axis] == 1 && axis != 0 ? 0 : stride;
-    stride *= aligned[axis];
-  }
+  const std::size_t steps = 1 + rank - operand_shape.rank();
+  kernels::Strided<const std::uint8_t> mask{.data = matrix.data};
+  mask.stride[shift] = matrix.stride;
+  if (shape.rank() > 1 && shape[1] != 1) mask.stride[shift + steps] = 1;
   return mask;
 }
 

@@ -122,6 +122,12 @@ class SumAll final : public Op {
   SumOf of_;
 };
 
+// Equal, as far as the axes are known.
+bool fits(const Shape& a, const Shape& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [](Dim x, Dim y) { return x == y || x == None || y == None; });
+}
+
 // Gradient of weighted_sum: every row gets its weight times the scalar that arrives.
 class WeightedSumGradient final : public Op {
  public:
@@ -149,7 +155,7 @@ class WeightedSum final : public Op {
     return with_weights_ ? "weighted_sums" : "weighted_sum";
   }
   std::vector<ValueInfo> infer(Infos in) const override {
-    if (in[1].present && in[1].shape.rank() != in[0].shape.rank()) {
+    if (in[1].present && !fits(in[1].shape, in[0].shape)) {
       throw ShapeError("weights " + to_string(in[1].shape) + " do not fit values " +
                        to_string(in[0].shape));
     }
