@@ -42,9 +42,9 @@ test-golden: packages
 	@$(BUILD)/tests/braid_golden $(GOLDEN)
 
 bench: packages
-	@cmake/install_packages.sh python3
+	@cmake/install_packages.sh python3 python3-venv
 	@$(call CONFIGURE,release,-DBRAID_BENCHMARKS=ON) && cmake --build $(BUILD) --target braid_step_bench -j $(JOBS)
-	@python3 bench/run.py --braid $(BUILD)/bench/braid_step_bench
+	@python3 bench/run.py --install --braid $(BUILD)/bench/braid_step_bench
 
 sanitize: packages
 	@$(call CONFIGURE,sanitize) && cmake --build build/sanitize -j $(JOBS)

@@ -14,6 +14,7 @@
 #include <random>
 #include <vector>
 
+#include "bench/processor_peak.hpp"
 #include "kernels/launch.hpp"
 #include "kernels/lstm.hpp"
 
@@ -38,51 +39,6 @@ double best_seconds(const std::function<void()>& work, double budget) {
     spent += once;
   }
   return best;
-}
-
-typedef float Vector4 __attribute__((vector_size(16)));
-typedef float Vector8 __attribute__((vector_size(32)));
-typedef float Vector16 __attribute__((vector_size(64)));
-
-// Independent chains of multiply-adds in registers; returns the operations.
-template <class Vector>
-__attribute__((always_inline)) inline double multiply_add_chains(std::int64_t rounds) {
-  constexpr int kChains = 12;
-  Vector sums[kChains];
-#pragma GCC unroll 16
-  for (int i = 0; i < kChains; ++i) sums[i] = Vector{} + static_cast<float>(i);
-  const Vector factor = Vector{} + 0.999F;
-  for (std::int64_t r = 0; r < rounds; ++r) {
-#pragma GCC unroll 16
-    for (int i = 0; i < kChains; ++i) sums[i] = sums[i] * factor + factor;
-  }
-  volatile float sink = 0;
-#pragma GCC unroll 16
-  for (int i = 0; i < kChains; ++i) sink = sink + sums[i][0];
-  return 2.0 * kChains * static_cast<double>(sizeof(Vector) / sizeof(float)) *
-         static_cast<double>(rounds);
-}
-
-#if defined(__x86_64__)
-__attribute__((target("avx512f,fma"))) double chains_of_16(std::int64_t n) {
-  return multiply_add_chains<Vector16>(n);
-}
-__attribute__((target("avx2,fma"))) double chains_of_8(std::int64_t n) {
-  return multiply_add_chains<Vector8>(n);
-}
-#endif
-double chains_of_4(std::int64_t n) { return multiply_add_chains<Vector4>(n); }
-
-double peak_operations_per_second(kernels::Backend backend) {
-  double (*chains)(std::int64_t) = chains_of_4;
-#if defined(__x86_64__)
-  if (backend == kernels::Backend::avx512) chains = chains_of_16;
-  if (backend == kernels::Backend::avx2) chains = chains_of_8;
-#endif
-  constexpr std::int64_t kRounds = 200000;
-  double operations = 0;
-  const double seconds = best_seconds([&] { operations = chains(kRounds); }, 0.2);
-  return operations / seconds;
 }
 
 struct Floats {
@@ -229,7 +185,7 @@ int main(int count, char** words) {
     if (!kernels::is_supported(backend) ||
         (count > 5 && std::strcmp(words[5], kernels::name_of(backend)) != 0))
       continue;
-    const double peak = peak_operations_per_second(backend);
+    const double peak = bench::peak_operations_per_second(backend, 1);
     std::printf("\n%s: peak %.1f GFLOP/s, floor %.0f us forward and %.0f us backward\n",
                 kernels::name_of(backend), peak * 1e-9, 1e6 * lstm.forward_operations() / peak,
                 2e6 * lstm.forward_operations() / peak);

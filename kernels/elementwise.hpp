@@ -83,6 +83,24 @@ struct CopyRows {
 };
 BRAID_KERNEL(CopyRows)
 
+// Turns blocks of R rows: out[n, c, r] = in[n, r, c].
+struct TransposeBlocks {
+  const float* in = nullptr;  // [N, R, C]  read
+  float* out = nullptr;       // [N, C, R]  overwritten
+  std::int64_t blocks = 0;    // N
+  std::int64_t rows = 0;      // R
+  std::int64_t columns = 0;   // C
+};
+BRAID_KERNEL(TransposeBlocks)
+
+// out = numerator / *divisor, an absent divisor counts as 1; nothing to divide by gives 0.
+struct Quotient {
+  double numerator = 1;
+  const float* divisor = nullptr;  // one value, read; may be absent
+  float* out = nullptr;            // one value, overwritten
+};
+BRAID_KERNEL(Quotient)
+
 // out = value everywhere.
 struct Fill {
   Matrix<float> out;  // [N, C]  overwritten

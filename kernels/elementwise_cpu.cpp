@@ -263,6 +263,23 @@ void run(const SumAll& args) {
   *args.out = static_cast<float>(sum);
 }
 
+void run(const TransposeBlocks& args) {
+  const std::int64_t size = args.rows * args.columns;
+  for (std::int64_t n = 0; n < args.blocks; ++n) {
+    const float* in = args.in + n * size;
+    float* out = args.out + n * size;
+    for (std::int64_t c = 0; c < args.columns; ++c) {
+      for (std::int64_t r = 0; r < args.rows; ++r)
+        out[c * args.rows + r] = in[r * args.columns + c];
+    }
+  }
+}
+
+void run(const Quotient& args) {
+  const double divisor = args.divisor != nullptr ? static_cast<double>(*args.divisor) : 1.0;
+  *args.out = static_cast<float>(divisor == 0 ? 0.0 : args.numerator / divisor);
+}
+
 void run(const PenaltyGradient& args) {
   const float scale = args.scale != nullptr ? *args.scale : 1.0F;
   for (std::int64_t n = 0; n < args.weight.rows; ++n) {

@@ -59,20 +59,22 @@ class LossFactor final : public Op {
   bool reads(std::size_t input) const override { return input == kMaskSum || input == kWeightSum; }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
   void run(const Run& run) const override {
-    const auto inverse = [](double number) { return number == 0 ? 0.0 : 1.0 / number; };
-    double factor = 1;
-    if (reduction_ == Reduction::sum_over_batch_size) {
-      factor = inverse(static_cast<double>(run.in_shape(kValues).elements()));
-      if (run.has_in(kMaskSum)) {
-        factor *= static_cast<double>(run.in_shape(kMask).elements()) *
-                  inverse(*run.in<float>(kMaskSum).data);
+    const auto inverse = [](std::int64_t count) {
+      return count == 0 ? 0.0 : 1.0 / static_cast<double>(count);
+    };
+    kernels::Quotient factor{.out = run.out<float>(0).data};
+    if (reduction_ != Reduction::sum) {
+      if (reduction_ == Reduction::mean_with_sample_weight && run.has_in(kWeightSum)) {
+        factor.divisor = run.in<float>(kWeightSum).data;
+      } else {
+        factor.numerator = inverse(run.in_shape(kValues).elements());
       }
-    } else if (reduction_ == Reduction::mean_with_sample_weight) {
-      factor = run.has_in(kWeightSum)
-                   ? inverse(*run.in<float>(kWeightSum).data)
-                   : inverse(static_cast<double>(run.in_shape(kValues).elements()));
     }
-    *run.out<float>(0).data = static_cast<float>(factor);
+    if (reduction_ == Reduction::sum_over_batch_size && run.has_in(kMaskSum)) {
+      factor.numerator *= static_cast<double>(run.in_shape(kMask).elements());
+      factor.divisor = run.in<float>(kMaskSum).data;
+    }
+    run.launch(factor);
   }
 
   enum { kValues, kMask, kMaskSum, kWeightSum };

@@ -46,30 +46,26 @@ class AccuracyValues final : public Op {
 
 class ConfusionCounts final : public Op {
  public:
-  explicit ConfusionCounts(std::vector<float> thresholds) : thresholds_(std::move(thresholds)) {}
   std::string_view kind() const override { return "confusion_counts"; }
-  std::string detail() const override { return std::to_string(thresholds_.size()) + " thresholds"; }
   bool needs_packed() const override { return true; }
-  std::vector<ValueInfo> infer(Infos) const override {
-    return {{.shape = Shape{4, static_cast<Dim>(thresholds_.size())}}};
+  std::vector<ValueInfo> infer(Infos in) const override {
+    return {{.shape = Shape{4, in[kThresholds].shape.back()}}};
   }
   void run(const Run& run) const override {
-    const Matrix<const float> predicted = run.in<float>(1);
-    Matrix<const float> weight = run.in<float>(2);
+    const Matrix<const float> predicted = run.in<float>(kPredicted);
+    Matrix<const float> weight = run.in<float>(kWeight);
     // A weight [B, T] beside predictions [B, T, C] counts for each step.
     if (weight && weight.columns != predicted.columns) weight = as_column(weight);
-    run.launch(
-        kernels::ConfusionCounts{.truth = run.in<float>(0),
-                                 .predicted = predicted,
-                                 .weight = weight,
-                                 .thresholds = thresholds_.data(),
-                                 .threshold_count = static_cast<std::int64_t>(thresholds_.size()),
-                                 .counts = run.out<float>(0).data,
-                                 .accumulate = run.accumulate()});
+    run.launch(kernels::ConfusionCounts{.truth = run.in<float>(kTruth),
+                                        .predicted = predicted,
+                                        .weight = weight,
+                                        .thresholds = run.in<float>(kThresholds).data,
+                                        .threshold_count = run.in_shape(kThresholds).back(),
+                                        .counts = run.out<float>(0).data,
+                                        .accumulate = run.accumulate()});
   }
 
- private:
-  std::vector<float> thresholds_;
+  enum { kTruth, kPredicted, kWeight, kThresholds };
 };
 
 }  // namespace
@@ -80,8 +76,10 @@ Value accuracy_values(Graph& graph, AccuracyKind kind, Value truth, Value predic
 }
 
 Value confusion_counts(Graph& graph, Value truth, Value predicted, Value weight,
-                       std::vector<float> thresholds) {
-  return graph.op<ConfusionCounts>({truth, predicted, weight}, std::move(thresholds));
+                       const std::vector<float>& thresholds) {
+  const Value table =
+      graph.constant(Tensor::from(thresholds, Shape{static_cast<Dim>(thresholds.size())}));
+  return graph.op<ConfusionCounts>({truth, predicted, weight, table});
 }
 
 }  // namespace braid::ops

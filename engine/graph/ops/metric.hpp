@@ -14,6 +14,6 @@ Value accuracy_values(Graph& graph, kernels::AccuracyKind kind, Value truth, Val
 // Weighted counts over the batch, unbatched [4, K]: true positives, false positives, true
 // negatives, false negatives at each threshold. weight [B, ...] or [B, ..., C] may be absent.
 Value confusion_counts(Graph& graph, Value truth, Value predicted, Value weight,
-                       std::vector<float> thresholds);
+                       const std::vector<float>& thresholds);
 
 }  // namespace braid::ops

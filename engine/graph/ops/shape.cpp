@@ -354,14 +354,11 @@ class MoveLastAxis final : public Op {
     const std::int64_t row = elements_from(shape, 1);
     const std::int64_t inner = to_front_ ? shape.back() : row / std::max<std::int64_t>(shape[1], 1);
     const std::int64_t outer = inner == 0 ? 0 : row / inner;
-    const float* in = run.in<float>(0).data;
-    float* out = run.out<float>(0).data;
-    for (std::int64_t b = 0; b < run.rows(); ++b) {
-      for (std::int64_t i = 0; i < inner; ++i) {
-        run.launch(kernels::Affine{.in = {in + b * row + i, outer, 1, inner},
-                                   .out = {out + b * row + i * outer, outer, 1, 1}});
-      }
-    }
+    run.launch(kernels::TransposeBlocks{.in = run.in<float>(0).data,
+                                        .out = run.out<float>(0).data,
+                                        .blocks = run.rows(),
+                                        .rows = outer,
+                                        .columns = inner});
   }
   std::vector<Value> gradients(GradientBuilder& build) const override {
     return {build.graph.op<MoveLastAxis>({build.gradient()}, !to_front_)};

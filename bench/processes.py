@@ -1,0 +1,114 @@
+"""Starts the programs that are measured, and asks them things: a line out, a line of JSON back."""
+
+import json
+import os
+import select
+import subprocess
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+LONGEST_ANSWER = 300  # seconds
+
+
+class Failure(Exception):
+    """What a program said instead of an answer, or that it said nothing."""
+
+
+class Program:
+    """A process that lives as long as the run."""
+
+    def __init__(self, command, log, environment=None):
+        self.log = open(log, "wb")
+        self.unread = b""
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.log,
+                env={**os.environ, **(environment or {})},
+            )
+        except OSError as error:
+            raise Failure(f"{command[0]}: {error.strerror}") from error
+        try:
+            hello = self.read()
+        except Failure:
+            self.close()
+            raise
+        self.name, self.detail = hello["name"], hello["detail"]
+
+    def ask(self, *words):
+        try:
+            self.process.stdin.write((" ".join(map(str, words)) + "\n").encode())
+            self.process.stdin.flush()
+        except BrokenPipeError as error:
+            raise Failure(f"it ended; {self.log.name} may tell why") from error
+        return self.read()
+
+    def read(self):
+        while b"\n" not in self.unread:
+            ready, _, _ = select.select([self.process.stdout], [], [], LONGEST_ANSWER)
+            if not ready:
+                raise Failure(f"no answer in {LONGEST_ANSWER} seconds")
+            received = os.read(self.process.stdout.fileno(), 1 << 20)
+            if not received:
+                raise Failure(f"it ended; {self.log.name} may tell why")
+            self.unread += received
+        line, self.unread = self.unread.split(b"\n", 1)
+        answer = json.loads(line)
+        if "error" in answer:
+            raise Failure(answer["error"])
+        return answer
+
+    def close(self):
+        for stream in (self.process.stdin, self.process.stdout):
+            stream.close()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+
+
+class Rival:
+    """One framework, tried at one thread and at two, each in a process of its own."""
+
+    def __init__(self, name, script, python, data, logs):
+        self.name = name
+        self.missing = None
+        self.programs = []
+        try:
+            for threads in (1, 2):
+                environment = {"BENCH_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+                self.programs.append(
+                    Program(
+                        [str(python), str(FOLDER / "peers" / script), str(data)],
+                        logs / f"{name.lower()}-{threads}.log",
+                        environment,
+                    )
+                )
+        except Failure as failure:
+            self.give_up(str(failure))
+
+    @property
+    def detail(self):
+        return self.programs[0].detail if self.programs else ""
+
+    def give_up(self, why):
+        self.missing = why
+        self.close()
+
+    def close(self):
+        for program in self.programs:
+            program.close()
+        self.programs = []
+
+
+def finds(python, module):
+    """Whether this interpreter has the module."""
+    look = f"import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is None)"
+    try:
+        return subprocess.run([str(python), "-c", look], capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False

@@ -1,0 +1,302 @@
+#include "bench/reference_models.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+using namespace braid;
+
+namespace bench {
+namespace {
+
+constexpr std::int64_t kRows = 4096;
+constexpr std::int64_t kSequences = 256;
+constexpr std::int64_t kSingleRows = 8;
+constexpr std::int64_t kLongest = 200;
+constexpr std::int64_t kVocabulary = 10000;
+constexpr std::int64_t kEmbedding = 128;
+constexpr std::int64_t kUnits = 64;
+constexpr std::uint64_t kSeed = 11;
+
+// Adam reads a weight, its two moments and its gradient, and writes the first three.
+constexpr double kUpdateBytes = 28;
+constexpr double kFloatBytes = 4;
+
+struct DenseSize {
+  std::int64_t inputs;
+  std::int64_t outputs;
+  bool needs_input_gradient;  // not of the first layer
+};
+
+double dense_parameters(const std::vector<DenseSize>& layers) {
+  double sum = 0;
+  for (const DenseSize& layer : layers)
+    sum += static_cast<double>((layer.inputs + 1) * layer.outputs);
+  return sum;
+}
+
+// A product of a row takes 2 (inputs)(outputs) operations; its gradients the same to the weights,
+// and to the inputs.
+Work dense_training(const std::vector<DenseSize>& layers, std::int64_t rows) {
+  Work work;
+  for (const DenseSize& layer : layers) {
+    work.operations += (layer.needs_input_gradient ? 6.0 : 4.0) *
+                       static_cast<double>(rows * layer.inputs * layer.outputs);
+  }
+  work.bytes = kUpdateBytes * dense_parameters(layers);
+  return work;
+}
+
+Work dense_prediction(const std::vector<DenseSize>& layers, std::int64_t rows) {
+  Work work;
+  for (const DenseSize& layer : layers)
+    work.operations += 2.0 * static_cast<double>(rows * layer.inputs * layer.outputs);
+  work.bytes = kFloatBytes * dense_parameters(layers);
+  return work;
+}
+
+double bytes_of(const TensorDict& tensors) {
+  double sum = 0;
+  for (const auto& [name, tensor] : tensors) sum += static_cast<double>(tensor.bytes());
+  return sum;
+}
+
+TensorDict sliced(const TensorDict& tensors, std::int64_t begin, std::int64_t end) {
+  TensorDict rows;
+  for (const auto& [name, tensor] : tensors) rows.set(name, tensor.slice(begin, end));
+  return rows;
+}
+
+Tensor random_floats(Random& random, Shape shape) {
+  std::vector<float> values(static_cast<std::size_t>(shape.elements()));
+  for (float& value : values) value = static_cast<float>(random.normal());
+  return Tensor::from(values, std::move(shape));
+}
+
+// 1 where the first numbers of a row are large, with a tenth of the labels turned round: something
+// to learn, of which something always remains.
+Tensor labels_of(Random& random, const Tensor& features) {
+  const std::int64_t width = features.elements() / features.rows();
+  std::vector<float> labels;
+  for (std::int64_t row = 0; row < features.rows(); ++row) {
+    const float* numbers = features.data<float>() + row * width;
+    const bool large = numbers[0] + numbers[1] - numbers[2] > 0;
+    labels.push_back(large != (random.uniform() < 0.1F) ? 1.0F : 0.0F);
+  }
+  return Tensor::from(labels, {features.rows(), 1});
+}
+
+// One of ten classes a row, as ten numbers: the largest of the first ten, or in a tenth of the rows
+// any.
+Tensor classes_of(Random& random, const Tensor& features) {
+  constexpr std::int64_t kClasses = 10;
+  const std::int64_t width = features.elements() / features.rows();
+  std::vector<float> classes(static_cast<std::size_t>(features.rows() * kClasses), 0.0F);
+  for (std::int64_t row = 0; row < features.rows(); ++row) {
+    const float* numbers = features.data<float>() + row * width;
+    auto kind = std::max_element(numbers, numbers + kClasses) - numbers;
+    if (random.uniform() < 0.1F) kind = static_cast<std::int64_t>(random.below(kClasses));
+    classes[static_cast<std::size_t>(row * kClasses + kind)] = 1;
+  }
+  return Tensor::from(classes, {features.rows(), kClasses});
+}
+
+class TwoInputs final : public ReferenceModel {
+ public:
+  TwoInputs() {
+    Random random(kSeed, 1);
+    const Tensor text = random_floats(random, {kRows, 100});
+    training_.x = {{"text", text}, {"numeric", random_floats(random, {kRows, 5})}};
+    training_.y = {{"label", labels_of(random, text)}};
+    single_ = training_.slice(0, kSingleRows);
+  }
+
+  Work training_work(const Rows& batch) const override {
+    Work work = dense_training(kLayers, batch.x["text"].rows());
+    work.bytes += bytes_of(batch.x) + bytes_of(batch.y);
+    return work;
+  }
+  Work prediction_work(const Rows& row) const override {
+    Work work = dense_prediction(kLayers, 1);
+    work.bytes += bytes_of(row.x);
+    return work;
+  }
+
+ private:
+  Model build() const override {
+    auto text = Input({.shape = {100}, .name = "text"});
+    auto numeric = Input({.shape = {5}, .name = "numeric"});
+    auto merged =
+        layers::concatenate({layers::Dense({.units = 64, .activation = "relu"})(text),
+                             layers::Dense({.units = 32, .activation = "relu"})(numeric)});
+    auto label = layers::Dense({.units = 1, .activation = "sigmoid", .name = "label"})(merged);
+    Model model({text, numeric}, {label});
+    model.compile({.optimizer = optimizers::Adam({.learning_rate = 1e-3}),
+                   .loss = "binary_crossentropy",
+                   .metrics = {"accuracy"}});
+    return model;
+  }
+
+  inline static const std::vector<DenseSize> kLayers{
+      {100, 64, false}, {5, 32, false}, {96, 1, true}};
+};
+
+class SequenceAndFeatures final : public ReferenceModel {
+ public:
+  SequenceAndFeatures() {
+    Random random(kSeed, 2);
+    std::vector<std::int32_t> ids;
+    std::vector<std::int64_t> splits{0};
+    for (std::int64_t row = 0; row < kSequences; ++row) {
+      const auto length = static_cast<std::int64_t>(random.below(kLongest)) + 1;
+      for (std::int64_t step = 0; step < length; ++step) ids.push_back(any_id(random));
+      splits.push_back(static_cast<std::int64_t>(ids.size()));
+    }
+    const Tensor features = random_floats(random, {kSequences, 10});
+    training_.x = {{"sequence", Tensor::ragged(ids, splits)}, {"features", features}};
+    training_.y = {{"label", labels_of(random, features)}};
+
+    std::vector<std::int32_t> long_ids;
+    for (std::int64_t i = 0; i < kSingleRows * kLongest; ++i) long_ids.push_back(any_id(random));
+    single_.x = {{"sequence", Tensor::from(long_ids, {kSingleRows, kLongest})},
+                 {"features", features.slice(0, kSingleRows)}};
+    single_.y = sliced(training_.y, 0, kSingleRows);
+  }
+
+  TensorDict arrays() const override {
+    const std::span<const std::int64_t> splits = training_.x["sequence"].row_splits();
+    TensorDict all{{"x/sequence/values", training_.x["sequence"].values()},
+                   {"x/sequence/splits", Tensor::from(splits, {static_cast<Dim>(splits.size())})},
+                   {"x/features", training_.x["features"]},
+                   {"y/label", training_.y["label"]}};
+    for (const auto& [name, tensor] : single_.x) all.set("single/" + name, tensor);
+    return all;
+  }
+
+  // Projections of one id serve all of its places: the recurrence is what each step must do.
+  Work training_work(const Rows& batch) const override {
+    const Tensor ids = batch.x["sequence"].values();
+    const std::set<std::int32_t> distinct(ids.data<std::int32_t>(),
+                                          ids.data<std::int32_t>() + ids.elements());
+    Work work = dense_training(kLayers, batch.x["features"].rows());
+    const auto words = static_cast<double>(distinct.size());
+    work.operations +=
+        6.0 * 4 * kUnits * (words * kEmbedding + static_cast<double>(ids.elements()) * kUnits);
+    // Rows of the table that no id names need not move before an id does.
+    work.bytes += kUpdateBytes * (words * kEmbedding + 4 * kUnits * (kEmbedding + kUnits + 1)) +
+                  bytes_of(batch.x) + bytes_of(batch.y);
+    return work;
+  }
+  // The projected table can be kept while no weight changes.
+  Work prediction_work(const Rows& row) const override {
+    Work work = dense_prediction(kLayers, 1);
+    work.operations += 2.0 * kLongest * 4 * kUnits * kUnits;
+    work.bytes += kFloatBytes * 4 * kUnits * (kUnits + kLongest) + bytes_of(row.x);
+    return work;
+  }
+
+ private:
+  Model build() const override {
+    auto sequence = Input({.shape = {None}, .name = "sequence", .dtype = DType::int32});
+    auto features = Input({.shape = {10}, .name = "features"});
+    auto h = layers::Embedding(
+        {.input_dim = kVocabulary, .output_dim = kEmbedding, .mask_zero = true})(sequence);
+    h = layers::LSTM({.units = kUnits})(h);
+    auto f = layers::Dense({.units = 32, .activation = "relu"})(features);
+    auto label = layers::Dense({.units = 1, .activation = "sigmoid", .name = "label"})(
+        layers::concatenate({h, f}));
+    Model model({sequence, features}, {label});
+    model.compile({.optimizer = optimizers::Adam({.learning_rate = 1e-3}),
+                   .loss = "binary_crossentropy",
+                   .metrics = {"accuracy"}});
+    return model;
+  }
+
+  static std::int32_t any_id(Random& random) {
+    return static_cast<std::int32_t>(random.below(kVocabulary - 1)) + 1;
+  }
+  inline static const std::vector<DenseSize> kLayers{{10, 32, false}, {96, 1, true}};
+};
+
+class TwoOutputs final : public ReferenceModel {
+ public:
+  TwoOutputs() {
+    Random random(kSeed, 3);
+    const Tensor image = random_floats(random, {kRows, 28, 28, 1});
+    const Tensor text = random_floats(random, {kRows, 100});
+    training_.x = {{"image", image}, {"text", text}};
+    training_.y = {{"image_class", classes_of(random, image)},
+                   {"text_class", classes_of(random, text)}};
+    single_ = training_.slice(0, kSingleRows);
+  }
+
+  Work training_work(const Rows& batch) const override {
+    Work work = dense_training(kLayers, batch.x["text"].rows());
+    work.bytes += bytes_of(batch.x) + bytes_of(batch.y);
+    return work;
+  }
+  Work prediction_work(const Rows& row) const override {
+    Work work = dense_prediction(kLayers, 1);
+    work.bytes += bytes_of(row.x);
+    return work;
+  }
+
+ private:
+  Model build() const override {
+    auto image = Input({.shape = {28, 28, 1}, .name = "image"});
+    auto text = Input({.shape = {100}, .name = "text"});
+    auto image_class =
+        Sequential({layers::Flatten(), layers::Dense({.units = 64, .activation = "relu"}),
+                    layers::Dense({.units = 10, .activation = "softmax"})},
+                   "image_class")(image);
+    auto text_class = Sequential({layers::Dense({.units = 32, .activation = "relu"}),
+                                  layers::Dense({.units = 10, .activation = "softmax"})},
+                                 "text_class")(text);
+    Model model({image, text}, {image_class, text_class});
+    model.compile({.optimizer = "adam",
+                   .loss = {"categorical_crossentropy", "categorical_crossentropy"},
+                   .loss_weights = {0.5, 0.5},
+                   .metrics = {"accuracy"}});
+    return model;
+  }
+
+  inline static const std::vector<DenseSize> kLayers{
+      {784, 64, false}, {64, 10, true}, {100, 32, false}, {32, 10, true}};
+};
+
+}  // namespace
+
+Rows Rows::slice(std::int64_t begin, std::int64_t end) const {
+  return {sliced(x, begin, end), sliced(y, begin, end)};
+}
+
+const ReferenceModel& ReferenceModel::named(const std::string& name) {
+  if (name == "m1") {
+    static const TwoInputs model;
+    return model;
+  }
+  if (name == "m2") {
+    static const SequenceAndFeatures model;
+    return model;
+  }
+  if (name == "m3") {
+    static const TwoOutputs model;
+    return model;
+  }
+  throw NameError("there is no reference model \"" + name + "\"; there are m1, m2 and m3");
+}
+
+Model ReferenceModel::make() const {
+  set_random_seed(kSeed);
+  return build();
+}
+
+TensorDict ReferenceModel::arrays() const {
+  TensorDict all;
+  for (const auto& [name, tensor] : training_.x) all.set("x/" + name, tensor);
+  for (const auto& [name, tensor] : training_.y) all.set("y/" + name, tensor);
+  for (const auto& [name, tensor] : single_.x) all.set("single/" + name, tensor);
+  return all;
+}
+
+}  // namespace bench

@@ -1,0 +1,156 @@
+"""The table of bench/run.py as text and as markdown, and a chart."""
+
+import time
+
+
+def short(number):
+    """Four figures at most, with k or M where there are many."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if number >= limit:
+            number /= {"G": 1e9, "M": 1e6, "k": 1e3}[unit]
+            return f"{number:.3g} {unit}"
+    return f"{number:.0f}" if number >= 100 else f"{number:.3g}"
+
+
+def microseconds(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def times(value):
+    return f"{value:.0f}x" if value >= 100 else f"{value:.3g}x"
+
+
+def against(value, goal):
+    return times(value) + (f" of {goal:g}x" if goal else "")
+
+
+def measured(row):
+    return {name: result for name, result in row.rivals.items() if not isinstance(result, str)}
+
+
+def fastest(row):
+    return min(measured(row).values(), key=lambda result: result.least, default=None)
+
+
+def cells(row, rivals, medians=False):
+    pick = (lambda result: result.median) if medians else (lambda result: result.least)
+    case, ours = row.case, pick(row.braid)
+    fit = microseconds(pick(row.fit)) if row.fit else "-"
+    facts = row.facts
+    line = [
+        case.title,
+        microseconds(ours),
+        fit,
+        short(max(case.batch, 1) * 1e6 / ours),
+        str(facts.get("op_calls", "-")),
+        short(facts["arena_bytes"]) if "arena_bytes" in facts else "-",
+        str(facts["heap"]) + ("+" if facts.get("heap_grows") else ""),
+        f"{100 * row.floor['floor_us'] / ours:.0f} %",
+    ]
+    for rival in rivals:
+        result = row.rivals[rival.name]
+        if isinstance(result, str):
+            line.append("-")
+        else:
+            line.append(f"{microseconds(pick(result))}  {against(pick(result) / ours, case.goals.get(rival.name))}")
+    best = min((pick(result) for result in measured(row).values()), default=None)
+    line.append(against(best / ours, case.goals[""]) if best else "-")
+    return line
+
+
+def titles(rivals):
+    return ["", "us a step", "fit us", "samples/s", "op calls", "arena", "heap", "of floor"] + [
+        f"{rival.name} us" for rival in rivals
+    ] + ["fastest rival"]
+
+
+def aligned(lines):
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) if i == 0 else cell.rjust(width) for i, (cell, width) in enumerate(zip(line, widths)))
+        for line in lines
+    )
+
+
+def heading(braid, rivals, cores, load):
+    lines = [f"Braid ({braid.detail}) on {cores} cores, load {load:.1f}; least of all repeats"]
+    for rival in rivals:
+        lines.append(f"{rival.name}: {rival.missing or rival.detail}")
+    return "\n".join(lines) + "\n"
+
+
+def table(rows, rivals):
+    return aligned([titles(rivals)] + [cells(row, rivals) for row in rows])
+
+
+def remarks(rows, rivals):
+    """Goals that were missed, rivals that fell out, and how fast the machine is."""
+    out = []
+    missed = [
+        row.case.title for row in rows if measured(row) and fastest(row).least / row.braid.least < row.case.goals[""]
+    ]
+    if any(measured(row) for row in rows):
+        out.append("")
+        out.append(f"goals against the fastest rival: {len(rows) - len(missed)} of {len(rows)} reached" +
+                   (f"; not {', '.join(missed)}" if missed else ""))
+    for row in rows:
+        for rival in rivals:
+            why = row.rivals[rival.name]
+            if isinstance(why, str) and not rival.missing:
+                out.append(f"{row.case.title}: {rival.name}: {why}")
+    peak = max((row.floor["operations_per_second"] for row in rows), default=0)
+    out.append(f"peak {peak / 1e9:.0f} GFLOP/s; heap: calls of operator new in a warm step; of floor: see bench/README.md")
+    return out
+
+
+def markdown(rows, rivals, braid):
+    def block(medians):
+        lines = [titles(rivals)] + [cells(row, rivals, medians) for row in rows]
+        texts = ["| " + " | ".join(line) + " |" for line in lines]
+        return "\n".join([texts[0], "|---" * len(lines[0]) + "|"] + texts[1:])
+
+    about = [f"- Braid: {braid.detail}"] + [f"- {rival.name}: {rival.missing or rival.detail}" for rival in rivals]
+    return "\n".join(
+        ["# Training steps and predictions", "", f"Measured {time.strftime('%Y-%m-%d')} by `make bench`.", ""]
+        + about
+        + ["", "Least of all repeats:", "", block(False), "", "Medians:", "", block(True), "", "![chart](steps.svg)", ""]
+    )
+
+
+COLOURS = {"Braid": "#1b6ca8", "JAX": "#b8b8b8", "PyTorch": "#cfa36b", "Keras": "#c98a8a"}
+
+
+def chart(rows):
+    """Bars of one row of the table share a scale: the slowest fills the width."""
+    left, width, bar, gap = 110, 560, 14, 22
+    parts, y = [], 34
+    names = ["Braid"] + [name for name in COLOURS if any(name in measured(row) for row in rows)]
+    for number, name in enumerate(names):
+        parts.append(f'<rect x="{left + 110 * number}" y="8" width="12" height="12" fill="{COLOURS[name]}"/>')
+        parts.append(f'<text x="{left + 18 + 110 * number}" y="18">{name}</text>')
+    for row in rows:
+        bars = {"Braid": row.braid, **measured(row)}
+        slowest = max(result.least for result in bars.values())
+        parts.append(f'<text x="{left - 10}" y="{y + bar}" text-anchor="end">{row.case.title}</text>')
+        for name in COLOURS:
+            if name not in bars:
+                continue
+            length = max(1, width * bars[name].least / slowest)
+            parts.append(f'<rect x="{left}" y="{y}" width="{length:.1f}" height="{bar - 2}" fill="{COLOURS[name]}"/>')
+            label = microseconds(bars[name].least) + " us"
+            parts.append(f'<text x="{left + length + 5:.1f}" y="{y + bar - 4}" font-size="11">{label}</text>')
+            y += bar
+        y += gap - bar
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + width + 90}" height="{y + 10}" '
+        f'font-family="sans-serif" font-size="13"><rect width="100%" height="100%" fill="white"/>'
+        + "".join(parts)
+        + "</svg>\n"
+    )
+
+
+def write(folder, rows, rivals, braid):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "steps.md").write_text(markdown(rows, rivals, braid))
+    (folder / "steps.svg").write_text(chart(rows))
+    return f"written: {folder / 'steps.md'}, {folder / 'steps.svg'}"

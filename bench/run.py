@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+"""Times training steps and predictions of Braid against JAX, PyTorch and Keras, in alternation, in one run.
+
+bench/README.md says what is measured and how to read the table. A single row, quickly:
+  python3 bench/run.py --only m1 --batch 32 --rivals jax --repeats 3
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import report
+from processes import Failure, Program, Rival, finds
+
+ROOT = Path(__file__).resolve().parent.parent
+CURVE_STEPS = 200
+CURVE_TOLERANCE = 1e-3  # of the loss; rounding alone stays a hundred times below
+OUTPUT_TOLERANCE = 1e-4
+REST = 0.02  # seconds until the threads of the program before have gone to sleep
+
+
+@dataclass
+class Case:
+    """A row of the table: training steps of `batch` rows, or with 0 the prediction of one row."""
+
+    model: str
+    batch: int
+    count: int  # batches or rows that are taken in turn
+    goals: dict  # how many times faster than the fastest rival (""), or than a rival by name
+
+    @property
+    def title(self):
+        return f"{self.model} B={self.batch}" if self.batch else f"{self.model} one row"
+
+    @property
+    def work(self):
+        return ("train", self.model, self.batch, self.count) if self.batch else ("predict", self.model, self.count)
+
+
+CASES = [
+    Case("m1", 32, 16, {"": 5, "PyTorch": 18, "Keras": 50}),
+    Case("m1", 256, 16, {"": 2.5, "PyTorch": 6}),
+    Case("m1", 1024, 4, {"": 2.3, "PyTorch": 4}),
+    Case("m3", 32, 16, {"": 3, "PyTorch": 7}),
+    Case("m3", 256, 16, {"": 2.4, "PyTorch": 3}),
+    Case("m3", 1024, 4, {"": 1.7, "PyTorch": 2.2}),
+    Case("m2", 32, 8, {"": 4, "PyTorch": 10}),
+    Case("m1", 0, 8, {"": 8, "PyTorch": 8}),
+    Case("m3", 0, 8, {"": 6, "PyTorch": 6}),
+    Case("m2", 0, 8, {"": 3, "PyTorch": 15}),
+]
+
+
+@dataclass
+class Time:
+    """Microseconds a step: means over the batches of the least, and of the median."""
+
+    least: float
+    median: float
+
+
+@dataclass
+class Row:
+    case: Case
+    braid: Time = None
+    fit: Time = None
+    facts: dict = field(default_factory=dict)
+    floor: dict = field(default_factory=dict)
+    rivals: dict = field(default_factory=dict)  # name: Time, or why there is none
+
+
+class Progress:
+    """On standard error: one line that changes on a terminal, else a line a case."""
+
+    def __init__(self):
+        self.live = sys.stderr.isatty()
+        self.shown = None
+
+    def show(self, case, what):
+        if self.live:
+            print(f"\r\033[K{case}: {what}", end="", file=sys.stderr, flush=True)
+        elif self.shown != case:
+            print(f"measuring {case}", file=sys.stderr, flush=True)
+        self.shown = case
+
+    def end(self):
+        if self.live and self.shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def combine(answers):
+    least = [min(of_one) for of_one in zip(*(answer["least"] for answer in answers))]
+    medians = [statistics.mean(answer["median"]) for answer in answers]
+    return Time(statistics.mean(least), statistics.median(medians))
+
+
+def difference(ours, theirs):
+    """The largest deviation, as a share of what is compared where that is above 1."""
+    if len(ours) != len(theirs):
+        return float("inf")
+    worst = 0.0
+    for a, b in zip(ours, theirs):
+        deviation = abs(a - b) / max(1.0, abs(a))
+        worst = max(worst, deviation if deviation == deviation else float("inf"))
+    return worst
+
+
+def check(case, braid, rival):
+    """Nobody is timed who does not compute the same: loss curves, or predictions."""
+    program = rival.programs[0]
+    if case.batch:
+        words = ("losses", case.model, case.batch, case.count, CURVE_STEPS)
+        deviation = difference(braid.ask(*words)["losses"], program.ask(*words)["losses"])
+        if deviation > CURVE_TOLERANCE:
+            raise Failure(f"not timed: its losses deviate by {deviation:.1e}")
+        return
+    words = ("outputs", case.model, case.count)
+    ours, theirs = braid.ask(*words)["outputs"], program.ask(*words)["outputs"]
+    deviation = max(difference(ours[name], theirs.get(name, [])) for name in ours)
+    if deviation > OUTPUT_TOLERANCE:
+        raise Failure(f"not timed: its predictions deviate by {deviation:.1e}")
+
+
+def measure(case, braid, rivals, options, progress):
+    row = Row(case)
+    row.facts = braid.ask("facts", case.model, case.batch, case.count)
+    takers = []
+    for rival in rivals:
+        if rival.missing:
+            row.rivals[rival.name] = rival.missing
+            continue
+        progress.show(case.title, f"does {rival.name} compute the same?")
+        try:
+            check(case, braid, rival)
+            takers.append(rival)
+        except Failure as failure:
+            row.rivals[rival.name] = str(failure)
+    # Braid's train_on_batch or predict_on_batch, the steps within its fit, then the rivals at each thread count.
+    turns = [("Braid", braid, case.work)]
+    if case.batch:
+        turns.append(("fit", braid, ("fit", case.model, case.batch, case.count)))
+    turns += [(rival.name, program, case.work) for rival in takers for program in rival.programs]
+    answers = [[] for _ in turns]
+    dropped = {}  # turn: why
+    for repeat in range(options.repeats):
+        order = range(len(turns)) if repeat % 2 == 0 else reversed(range(len(turns)))
+        for number in order:
+            name, program, words = turns[number]
+            if number in dropped:
+                continue
+            progress.show(case.title, f"{repeat + 1}/{options.repeats} {name}")
+            time.sleep(REST)
+            try:
+                answers[number].append(program.ask(*words, options.seconds))
+            except Failure as failure:
+                if program is braid:
+                    raise
+                dropped[number] = str(failure)
+        row.floor = braid.ask("floor", case.model, case.batch, case.count)
+    row.braid = combine(answers[0])
+    if case.batch:
+        row.fit = combine(answers[1])
+    for rival in takers:
+        numbers = [number for number, turn in enumerate(turns) if turn[0] == rival.name]
+        times = [combine(answers[number]) for number in numbers if answers[number]]
+        row.rivals[rival.name] = min(times, key=lambda t: t.least) if times else dropped[numbers[0]]
+    return row
+
+
+def install(venv):
+    """What pip and the system's package manager bring; a rival that they cannot bring is named later."""
+    python = venv / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(venv)], check=False)
+    for module, packages in (("jax", ["jax[cpu]", "numpy"]), ("keras", ["keras", "tensorflow-cpu"])):
+        if not finds(python, module):
+            print(f"installing {' '.join(packages)} in {venv}", file=sys.stderr)
+            subprocess.run([str(python), "-m", "pip", "install", "--quiet", *packages], check=False)
+    packages = ["python3-torch", "libopenblas0-pthread"]
+    subprocess.run([str(ROOT / "cmake/install_packages.sh"), *packages], stdout=sys.stderr, check=False)
+
+
+def options_of(words):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--braid", type=Path, default=ROOT / "build/release/bench/braid_step_bench", help="Braid's program")
+    parser.add_argument("--venv", type=Path, default=ROOT / "build/bench-venv", help="environment with jax, keras and tensorflow")
+    parser.add_argument("--install", action="store_true", help="first install the rivals that are missing")
+    parser.add_argument("--only", nargs="+", choices=["m1", "m2", "m3"], help="these models alone")
+    parser.add_argument("--batch", nargs="+", type=int, help="these batch sizes alone; 0: single rows")
+    parser.add_argument("--rivals", nargs="*", choices=["jax", "torch", "keras"], default=["jax", "torch", "keras"])
+    parser.add_argument("--repeats", type=int, default=5, help="blocks of each program a row")
+    parser.add_argument("--seconds", type=float, default=0.2, help="length of a block")
+    parser.add_argument("--out", type=Path, help="folder for the table as markdown and a chart")
+    return parser.parse_args(words)
+
+
+def start_rivals(options, data, logs):
+    venv = options.venv / "bin" / "python"
+    # Debian's PyTorch belongs to Debian's Python, which need not be the first one on the path.
+    pythons = [Path("/usr/bin/python3"), Path(sys.executable), venv]
+    torch = next((python for python in pythons if finds(python, "torch")), venv)
+    known = {
+        "jax": ("JAX", "jax_peer.py", venv),
+        "torch": ("PyTorch", "torch_peer.py", torch),
+        "keras": ("Keras", "keras_peer.py", venv),
+    }
+    return [Rival(*known[name], data, logs) for name in known if name in options.rivals]
+
+
+def main(words):
+    options = options_of(words)
+    cases = [
+        case
+        for case in CASES
+        if (not options.only or case.model in options.only) and (options.batch is None or case.batch in options.batch)
+    ]
+    if options.install:
+        install(options.venv)
+    folder = ROOT / "build/bench-data"
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        braid = Program([str(options.braid)], folder / "braid.log")
+    except Failure as failure:
+        print(f"cannot start Braid: {failure}; build the target braid_step_bench", file=sys.stderr)
+        return 1
+    rivals = []
+    try:
+        braid.ask("write", folder)
+        rivals = start_rivals(options, folder, folder)
+        print(report.heading(braid, rivals, os.cpu_count(), os.getloadavg()[0]), flush=True)
+        progress = Progress()
+        rows = [measure(case, braid, rivals, options, progress) for case in cases]
+        progress.end()
+        print(report.table(rows, rivals))
+        for line in report.remarks(rows, rivals):
+            print(line)
+        if options.out:
+            print(report.write(options.out, rows, rivals, braid))
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        braid.close()
+        for rival in rivals:
+            rival.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,268 @@
+// Times training steps and predictions of the reference models on request, one request a line on
+// standard input, one JSON answer a line on standard output: bench/run.py alternates between this
+// program and its rivals, which speak the same lines.
+//
+//   write FOLDER                     data and initial weights, as .npz
+//   losses MODEL BATCH COUNT STEPS   the loss of each step, from the initial weights
+//   train MODEL BATCH COUNT SECONDS  microseconds of train_on_batch, by batch: least and median
+//   predict MODEL COUNT SECONDS      the same of predict_on_batch of single rows
+//   outputs MODEL COUNT              predictions of single rows, by output
+//   fit MODEL BATCH COUNT SECONDS    microseconds of a step within fit
+//   facts MODEL BATCH COUNT          op calls, arena bytes, calls of operator new of a warm step
+//   floor MODEL BATCH COUNT          the least that a step takes; BATCH 0: of one predicted row
+//
+// COUNT batches (or rows) are taken in turn.
+#include <algorithm>
+#include <braid/braid.hpp>
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bench/heap_counter.hpp"
+#include "bench/processor_peak.hpp"
+#include "bench/reference_models.hpp"
+#include "engine/runtime/parallel.hpp"
+
+using namespace braid;
+using bench::ReferenceModel;
+using bench::Rows;
+using nlohmann::json;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Before the weights have learnt all there is and gradients vanish.
+constexpr std::int64_t kMaxSteps = 1000;
+constexpr double kWarmSeconds = 0.05;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t middle = values.size() / 2;
+  return values.size() % 2 == 1 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// Times of each of `count` items, taken in turn by step(number).
+template <class Step>
+json timed(std::size_t count, double seconds, const Step& step) {
+  auto start = Clock::now();
+  for (std::size_t i = 0; i < count && (i < 2 || seconds_since(start) < kWarmSeconds); ++i) step(i);
+  std::vector<std::vector<double>> times(count);
+  start = Clock::now();
+  std::int64_t steps = 0;
+  while (steps == 0 || (seconds_since(start) < seconds && steps < kMaxSteps)) {
+    for (std::size_t i = 0; i < count; ++i, ++steps) {
+      const auto begin = Clock::now();
+      step(i);
+      times[i].push_back(seconds_since(begin) * 1e6);
+    }
+  }
+  json least = json::array();
+  json middle = json::array();
+  for (const std::vector<double>& of_one : times) {
+    least.push_back(*std::min_element(of_one.begin(), of_one.end()));
+    middle.push_back(median(of_one));
+  }
+  return {{"least", least}, {"median", middle}, {"steps", steps}};
+}
+
+std::vector<Rows> batches_of(const Rows& rows, std::int64_t batch, std::int64_t count) {
+  std::vector<Rows> batches;
+  for (std::int64_t i = 0; i < count; ++i)
+    batches.push_back(rows.slice(i * batch, (i + 1) * batch));
+  return batches;
+}
+
+json write(const std::string& folder) {
+  for (const std::string name : {"m1", "m2", "m3"}) {
+    const ReferenceModel& reference = ReferenceModel::named(name);
+    const std::filesystem::path path = folder;
+    write_npz(path / (name + ".npz"), reference.arrays());
+    write_npz(path / (name + "-weights.npz"), reference.make().get_weights());
+  }
+  return {{"written", folder}};
+}
+
+json losses(const ReferenceModel& reference, const std::vector<Rows>& batches, std::int64_t steps) {
+  Model model = reference.make();
+  json values = json::array();
+  for (std::int64_t i = 0; i < steps; ++i) {
+    const Rows& batch = batches[static_cast<std::size_t>(i) % batches.size()];
+    values.push_back(model.train_on_batch(batch.x, batch.y)["loss"]);
+  }
+  return {{"losses", values}};
+}
+
+json train(const ReferenceModel& reference, const std::vector<Rows>& batches, double seconds) {
+  Model model = reference.make();
+  return timed(batches.size(), seconds,
+               [&](std::size_t i) { model.train_on_batch(batches[i].x, batches[i].y); });
+}
+
+json predict(const ReferenceModel& reference, std::int64_t count, double seconds) {
+  const Model model = reference.make();
+  const std::vector<Rows> rows = batches_of(reference.single(), 1, count);
+  return timed(rows.size(), seconds, [&](std::size_t i) { model.predict_on_batch(rows[i].x); });
+}
+
+json outputs(const ReferenceModel& reference, std::int64_t count) {
+  const Model model = reference.make();
+  json values = json::object();
+  for (const Rows& row : batches_of(reference.single(), 1, count)) {
+    for (const auto& [name, tensor] : model.predict_on_batch(row.x))
+      for (const float value : tensor.to_vector<float>()) values[name].push_back(value);
+  }
+  return {{"outputs", values}};
+}
+
+// A fit's time beyond that of one without epochs, which checks the data only.
+json fit(const ReferenceModel& reference, std::int64_t batch, std::int64_t count, double seconds) {
+  Model model = reference.make();
+  const Rows rows = reference.training().slice(0, batch * count);
+  const auto seconds_of = [&](std::int64_t epochs) {
+    const auto start = Clock::now();
+    model.fit(rows.x, rows.y, {.batch_size = batch, .epochs = epochs, .verbose = 0, .seed = 1});
+    return seconds_since(start);
+  };
+  seconds_of(1);
+  const double once = std::max(1e-6, seconds_of(1) - seconds_of(0));
+  const auto epochs = std::clamp<std::int64_t>(static_cast<std::int64_t>(seconds / once), 1,
+                                               std::max<std::int64_t>(1, kMaxSteps / count));
+  const double checks = seconds_of(0);
+  const double step = (seconds_of(epochs) - checks) / static_cast<double>(epochs * count) * 1e6;
+  return {{"least", {step}}, {"median", {step}}, {"steps", epochs * count}};
+}
+
+json facts(const ReferenceModel& reference, const std::vector<Rows>& batches) {
+  Model model = reference.make();
+  for (const Rows& batch : batches) model.train_on_batch(batch.x, batch.y);
+  std::int64_t most = 0;
+  std::int64_t first_round = 0;
+  std::int64_t last_round = 0;
+  constexpr int kRounds = 4;
+  for (int round = 0; round < kRounds; ++round) {
+    last_round = 0;
+    for (const Rows& batch : batches) {
+      const std::int64_t before = bench::heap_requests();
+      model.train_on_batch(batch.x, batch.y);
+      const std::int64_t asked = bench::heap_requests() - before;
+      most = std::max(most, asked);
+      last_round += asked;
+    }
+    if (round == 0) first_round = last_round;
+  }
+  const Model::StepFacts facts = model.step_facts();
+  return {{"op_calls", facts.op_calls},
+          {"arena_bytes", facts.arena_bytes},
+          {"heap", most},
+          {"heap_grows", last_round > first_round}};
+}
+
+json prediction_facts(const ReferenceModel& reference, std::int64_t count) {
+  const Model model = reference.make();
+  std::int64_t most = 0;
+  for (int round = 0; round < 3; ++round) {
+    for (const Rows& row : batches_of(reference.single(), 1, count)) {
+      const std::int64_t before = bench::heap_requests();
+      model.predict_on_batch(row.x);
+      if (round > 0) most = std::max(most, bench::heap_requests() - before);
+    }
+  }
+  return {{"heap", most}};
+}
+
+// The rates are the best seen so far: floors fall while the machine gets quieter.
+class Floors {
+ public:
+  json of(const std::vector<bench::Work>& works) {
+    const int threads = thread_count();
+    const kernels::Backend backend = kernels::best_backend();
+    operations_ = std::max(operations_, bench::peak_operations_per_second(backend, threads));
+    bench::Work mean;
+    for (const bench::Work& work : works) {
+      mean.operations += work.operations / static_cast<double>(works.size());
+      mean.bytes += work.bytes / static_cast<double>(works.size());
+    }
+    const auto size = static_cast<std::int64_t>(mean.bytes);
+    double& rate = bytes_[size];
+    rate = std::max(rate, bench::peak_bytes_per_second(backend, threads, size));
+    const double operations_us = mean.operations / operations_ * 1e6;
+    const double bytes_us = mean.bytes / rate * 1e6;
+    return {{"operations", mean.operations},
+            {"bytes", mean.bytes},
+            {"operations_per_second", operations_},
+            {"bytes_per_second", rate},
+            {"operations_us", operations_us},
+            {"bytes_us", bytes_us},
+            {"floor_us", std::max(operations_us, bytes_us)}};
+  }
+
+ private:
+  double operations_ = 0;
+  std::map<std::int64_t, double> bytes_;
+};
+
+json floor_of(Floors& floors, const ReferenceModel& reference, std::int64_t batch,
+              std::int64_t count) {
+  std::vector<bench::Work> works;
+  if (batch == 0) {
+    for (const Rows& row : batches_of(reference.single(), 1, count))
+      works.push_back(reference.prediction_work(row));
+  } else {
+    for (const Rows& rows : batches_of(reference.training(), batch, count))
+      works.push_back(reference.training_work(rows));
+  }
+  return floors.of(works);
+}
+
+json answer(const std::string& line, Floors& floors) {
+  std::istringstream words(line);
+  std::string request, name;
+  words >> request >> name;
+  if (request == "write") return write(name);
+  const ReferenceModel& reference = ReferenceModel::named(name);
+  std::int64_t batch = 0;
+  std::int64_t count = 1;
+  double last = 0;  // seconds, or steps
+  if (request != "predict" && request != "outputs") words >> batch;
+  words >> count >> last;
+  if (request == "outputs") return outputs(reference, count);
+  if (request == "predict") return predict(reference, count, last);
+  if (request == "floor") return floor_of(floors, reference, batch, count);
+  if (request == "fit") return fit(reference, batch, count, last);
+  if (request == "facts" && batch == 0) return prediction_facts(reference, count);
+  const std::vector<Rows> batches = batches_of(reference.training(), batch, count);
+  if (request == "facts") return facts(reference, batches);
+  if (request == "train") return train(reference, batches, last);
+  if (request == "losses") return losses(reference, batches, static_cast<std::int64_t>(last));
+  throw NameError("unknown request \"" + request + "\"");
+}
+
+void reply(const json& value) { std::cout << value.dump() << std::endl; }
+
+}  // namespace
+
+int main() {
+  reply({{"name", "Braid"},
+         {"detail", std::string(kernels::name_of(kernels::best_backend())) + ", threads at most " +
+                        std::to_string(thread_count())}});
+  Floors floors;
+  for (std::string line; std::getline(std::cin, line);) {
+    try {
+      reply(answer(line, floors));
+    } catch (const std::exception& error) {
+      reply({{"error", error.what()}});
+    }
+  }
+}
