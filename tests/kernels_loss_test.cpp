@@ -137,7 +137,6 @@ void check_on_every_backend(const LossCase& test, std::int64_t gap) {
   const auto rows = static_cast<std::int64_t>(test.rows.size());
   const auto columns = rows == 0 ? 3 : static_cast<std::int64_t>(test.rows[0].predicted.size());
   const bool logits = test.rule.from_logits;
-  constexpr float kScalar = 0.75F;
   constexpr float kScale = 0.5F;
   Numbers values;
   Numbers slopes;
@@ -154,22 +153,22 @@ void check_on_every_backend(const LossCase& test, std::int64_t gap) {
   GuardedMatrix<std::int32_t> labels(sparse ? truth_values : Numbers{}, 1, gap);
   GuardedMatrix<float> predicted(joined(test.rows, &LossRow::predicted), columns, gap);
   GuardedMatrix<float> value_grads(test.value_grads, 1, gap);
-  for (const kernels::Backend backend : supported_backends()) {
+  GuardedMatrix<float> scalar(Numbers{0.75}, 1);
+  for (const Backend backend : tested_backends()) {
     INFO(kernels::name_of(backend) << ", N " << rows << ", C " << columns);
     GuardedMatrix<float> value(rows, 1, gap);
     GuardedMatrix<float> probabilities(rows, columns, gap);
-    const kernels::Stream stream{backend};
     kernels::LossForward forward{.rule = test.rule,
                                  .truth = sparse ? Matrix<float>{} : truth.matrix(),
                                  .labels = sparse ? labels.matrix() : Matrix<std::int32_t>{},
                                  .predicted = predicted.matrix(),
                                  .values = value.matrix()};
-    kernels::launch(stream, forward);
+    launch_on(backend, forward);
     CHECK(largest_relative_error(value.values(), values) < kTolerance);
     const std::vector<float> without = value.elements();
     if (logits) {
       forward.probabilities = probabilities.matrix();
-      kernels::launch(stream, forward);
+      launch_on(backend, forward);
       CHECK(value.elements() == without);
     }
     CHECK(value.guards_are_intact());
@@ -183,7 +182,7 @@ void check_on_every_backend(const LossCase& test, std::int64_t gap) {
     const auto gradient = [&] {
       GuardedMatrix<float> grad(rows, columns, gap);
       backward.predicted_grad = grad.matrix();
-      kernels::launch(stream, backward);
+      launch_on(backend, backward);
       CHECK(grad.guards_are_intact());
       return grad.values();
     };
@@ -193,7 +192,7 @@ void check_on_every_backend(const LossCase& test, std::int64_t gap) {
     backward.probabilities = {};
     CHECK(largest_relative_error(gradient(), slopes) < tolerance);
     backward.value_grad = value_grads.matrix();
-    backward.scalar = &kScalar;
+    backward.scalar = scalar.data();
     backward.scale = kScale;
     CHECK(largest_relative_error(gradient(), scaled) < tolerance);
   }
@@ -279,7 +278,7 @@ TEST_CASE("loss: crossentropies take probabilities or logits, smoothed or not") 
 TEST_CASE("loss: values from logits come with the probabilities") {
   RandomNumbers random(23);
   const Numbers logits = random.floats(4 * 19, -6, 6);
-  for (const kernels::Backend backend : supported_backends()) {
+  for (const Backend backend : tested_backends()) {
     for (const LossKind kind :
          {LossKind::binary_crossentropy, LossKind::categorical_crossentropy}) {
       Numbers expected;
@@ -296,12 +295,11 @@ TEST_CASE("loss: values from logits come with the probabilities") {
       GuardedMatrix<float> truth(Numbers(4 * 19, 1.0 / 19), 19);
       GuardedMatrix<float> values(4, 1);
       GuardedMatrix<float> probabilities(4, 19, 5);
-      kernels::launch(kernels::Stream{backend},
-                      kernels::LossForward{.rule = {.kind = kind, .from_logits = true},
-                                           .truth = truth.matrix(),
-                                           .predicted = predicted.matrix(),
-                                           .values = values.matrix(),
-                                           .probabilities = probabilities.matrix()});
+      launch_on(backend, kernels::LossForward{.rule = {.kind = kind, .from_logits = true},
+                                              .truth = truth.matrix(),
+                                              .predicted = predicted.matrix(),
+                                              .values = values.matrix(),
+                                              .probabilities = probabilities.matrix()});
       CHECK(largest_error(probabilities.values(), expected) < kTolerance);
       CHECK(probabilities.guards_are_intact());
     }
@@ -383,13 +381,12 @@ TEST_CASE("loss: rows of the ignored class have no loss and no gradient, whateve
 TEST_CASE("loss: the absolute error has no slope where it is zero") {
   GuardedMatrix<float> truth(Numbers{1, 2}, 2);
   GuardedMatrix<float> predicted(Numbers{1, 3}, 2);
-  for (const kernels::Backend backend : supported_backends()) {
+  for (const Backend backend : tested_backends()) {
     GuardedMatrix<float> grad(1, 2);
-    kernels::launch(kernels::Stream{backend},
-                    kernels::LossBackward{.rule = {.kind = LossKind::mean_absolute_error},
-                                          .truth = truth.matrix(),
-                                          .predicted = predicted.matrix(),
-                                          .predicted_grad = grad.matrix()});
+    launch_on(backend, kernels::LossBackward{.rule = {.kind = LossKind::mean_absolute_error},
+                                             .truth = truth.matrix(),
+                                             .predicted = predicted.matrix(),
+                                             .predicted_grad = grad.matrix()});
     CHECK(grad.values() == Numbers{0, 0.5});
   }
 }
@@ -409,17 +406,17 @@ TEST_CASE("loss: weighted sums are exact to the last rounding and add to what is
     }
     GuardedMatrix<float> values(value, 1, 2);
     GuardedMatrix<float> factors(weight, 1, 1);
-    for (const kernels::Backend backend : supported_backends()) {
+    for (const Backend backend : tested_backends()) {
       INFO(kernels::name_of(backend) << ", N " << rows);
       GuardedMatrix<float> sums(1, 2);
       kernels::WeightedSum arguments{.value = values.matrix(), .sums = sums.data()};
-      kernels::launch(kernels::Stream{backend}, arguments);
+      launch_on(backend, arguments);
       CHECK(largest_relative_error(sums.values(), {plain, static_cast<double>(rows)}) < 6e-8);
       arguments.weight = factors.matrix();
-      kernels::launch(kernels::Stream{backend}, arguments);
+      launch_on(backend, arguments);
       CHECK(largest_relative_error(sums.values(), {sum, weights}) < 6e-8);
       arguments.accumulate = true;
-      kernels::launch(kernels::Stream{backend}, arguments);
+      launch_on(backend, arguments);
       CHECK(largest_relative_error(sums.values(), {2 * sum, 2 * weights}) < 1.2e-7);
       CHECK(sums.guards_are_intact());
     }

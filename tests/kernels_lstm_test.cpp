@@ -38,7 +38,7 @@ void check_close(const LstmGrads& got, const LstmGrads& expected, double toleran
 void check_on_every_backend(const LstmProblem& problem, const LstmOutputGrads& grads,
                             const LstmGrads& expected, std::int64_t gap) {
   const LstmResults results = lstm_forward(problem);
-  for (const kernels::Backend backend : supported_backends()) {
+  for (const Backend backend : tested_backends()) {
     INFO(kernels::name_of(backend) << ", B " << problem.rows << ", T " << problem.steps << ", E "
                                    << problem.features << ", H " << problem.units);
     LstmKernel kernel(backend, problem, gap);
@@ -120,11 +120,13 @@ TEST_CASE("lstm: bias, states, mask and arriving gradients may be absent") {
 }
 
 TEST_CASE("lstm: every activation may serve for the cell and for the gates") {
-  RandomNumbers random(6);
   for (const Activation& activation : all_activations()) {
+    RandomNumbers random(6);
     for (const bool of_gates : {false, true}) {
       INFO(name_of(activation) << (of_gates ? " of the gates" : " of the cell"));
       LstmProblem problem = random_lstm({5, 3, 4, 9}, random);
+      // Exponentials of exponentials would leave float32.
+      for (double& weight : problem.recurrent) weight /= 8;
       problem.mask = {1, 1, 1, 0, 1, 1, 1, 0, 1, 1, 1, 0, 0, 0, 0};
       (of_gates ? problem.recurrent_activation : problem.activation) = activation;
       const LstmOutputGrads grads = random_grads(problem, random);
@@ -140,7 +142,7 @@ TEST_CASE("lstm: no rows, no steps and all-masked rows leave the state as it was
     problem.mask = Numbers(static_cast<std::size_t>(size.rows * size.steps), 0.0);
     const LstmOutputGrads grads = random_grads(problem, random);
     check_on_every_backend(problem, grads, lstm_backward(problem, grads), 0);
-    for (const kernels::Backend backend : supported_backends()) {
+    for (const Backend backend : tested_backends()) {
       CHECK(LstmKernel(backend, problem).forward().last_h == problem.initial_h);
     }
   }
@@ -150,7 +152,7 @@ TEST_CASE("lstm: predicting gives the bits that training gives") {
   RandomNumbers random(8);
   LstmProblem problem = random_lstm({13, 11, 6, 24}, random);
   problem.mask = random_mask(problem, random);
-  for (const kernels::Backend backend : supported_backends()) {
+  for (const Backend backend : tested_backends()) {
     INFO(kernels::name_of(backend));
     LstmKernel kernel(backend, problem);
     const LstmResults trained = kernel.forward();
@@ -167,7 +169,7 @@ TEST_CASE("lstm: a row's outputs do not depend on the rows beside it") {
   RandomNumbers random(9);
   LstmProblem problem = random_lstm({19, 9, 7, 27}, random);
   problem.mask = random_mask(problem, random);
-  for (const kernels::Backend backend : supported_backends()) {
+  for (const Backend backend : tested_backends()) {
     INFO(kernels::name_of(backend));
     const LstmResults together = LstmKernel(backend, problem).forward();
     LstmResults alone;
@@ -196,7 +198,7 @@ TEST_CASE("lstm: what a masked step holds has no influence, not even NaN") {
     for (std::size_t e = 0; problem.mask[n] == 0 && e < 5; ++e) spoilt.in[n * 5 + e] = NAN;
   }
   const LstmOutputGrads grads = random_grads(problem, random);
-  for (const kernels::Backend backend : supported_backends()) {
+  for (const Backend backend : tested_backends()) {
     INFO(kernels::name_of(backend));
     LstmKernel clean(backend, problem);
     LstmKernel kernel(backend, spoilt);
@@ -225,7 +227,7 @@ TEST_CASE("lstm: inputs named by ids are the rows of the table") {
   }
   GuardedMatrix<float> table(table_values, problem.features, 2);
   GuardedMatrix<std::int32_t> ids(id_values, problem.steps, 3);
-  for (const kernels::Backend backend : supported_backends()) {
+  for (const Backend backend : tested_backends()) {
     INFO(kernels::name_of(backend));
     LstmKernel kernel(backend, problem);
     const LstmResults expected = kernel.forward();
@@ -263,7 +265,7 @@ TEST_CASE("lstm: weight gradients are added to what is there when asked") {
   RandomNumbers random(12);
   const LstmProblem problem = random_lstm({5, 4, 6, 10}, random);
   const LstmOutputGrads grads = random_grads(problem, random);
-  for (const kernels::Backend backend : supported_backends()) {
+  for (const Backend backend : tested_backends()) {
     INFO(kernels::name_of(backend));
     LstmKernel kernel(backend, problem);
     kernel.forward();

@@ -63,18 +63,17 @@ void check_on_every_backend(const AccuracyCase& test, std::int64_t gap) {
   GuardedMatrix<float> truth(test.truth, test.columns, gap);
   GuardedMatrix<std::int32_t> labels(test.labels, 1, gap);
   GuardedMatrix<float> predicted(test.predicted, test.columns, gap);
-  for (const kernels::Backend backend : supported_backends()) {
+  for (const Backend backend : tested_backends()) {
     INFO(kernels::name_of(backend) << ", kind " << static_cast<int>(test.kind) << ", N "
                                    << test.rows << ", C " << test.columns);
     GuardedMatrix<float> values(test.rows, 1, gap);
-    kernels::launch(
-        kernels::Stream{backend},
-        kernels::AccuracyValues{.kind = test.kind,
-                                .truth = sparse ? Matrix<float>{} : truth.matrix(),
-                                .labels = sparse ? labels.matrix() : Matrix<std::int32_t>{},
-                                .predicted = predicted.matrix(),
-                                .values = values.matrix(),
-                                .threshold = static_cast<float>(test.threshold)});
+    launch_on(backend,
+              kernels::AccuracyValues{.kind = test.kind,
+                                      .truth = sparse ? Matrix<float>{} : truth.matrix(),
+                                      .labels = sparse ? labels.matrix() : Matrix<std::int32_t>{},
+                                      .predicted = predicted.matrix(),
+                                      .values = values.matrix(),
+                                      .threshold = static_cast<float>(test.threshold)});
     CHECK(largest_error(values.values(), expected_accuracy(test)) < 1e-7);
     CHECK(values.guards_are_intact());
   }
@@ -167,7 +166,7 @@ TEST_CASE("metric: confusion counts are right for every threshold, weighted or n
           GuardedMatrix<float> predictions(predicted, columns, 1);
           GuardedMatrix<float> weights(weight, weight_columns, 1);
           GuardedMatrix<float> limits(thresholds, threshold_count);
-          for (const kernels::Backend backend : supported_backends()) {
+          for (const Backend backend : tested_backends()) {
             INFO(kernels::name_of(backend) << ", N " << rows << ", C " << columns << ", K "
                                            << threshold_count << ", weighting " << weighting);
             GuardedMatrix<float> counts(4, threshold_count);
@@ -178,10 +177,10 @@ TEST_CASE("metric: confusion counts are right for every threshold, weighted or n
                 .thresholds = limits.data(),
                 .threshold_count = threshold_count,
                 .counts = counts.data()};
-            kernels::launch(kernels::Stream{backend}, arguments);
+            launch_on(backend, arguments);
             CHECK(counts.values() == expected);
             arguments.accumulate = true;
-            kernels::launch(kernels::Stream{backend}, arguments);
+            launch_on(backend, arguments);
             Numbers twice = expected;
             for (double& value : twice) value *= 2;
             CHECK(counts.values() == twice);

@@ -7,21 +7,12 @@
 #include <vector>
 
 #include "engine/core/matrix.hpp"
-#include "kernels/launch.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/kernel_launch.hpp"
 
-// What tests of kernels share: the instruction sets at hand, random numbers, and memory that shows
-// where a kernel wrote.
+// What tests of kernels share: random numbers, and memory that shows where a kernel wrote.
 namespace braid::testing {
 
-inline std::vector<kernels::Backend> supported_backends() {
-  std::vector<kernels::Backend> found;
-  for (const kernels::Backend backend :
-       {kernels::Backend::portable, kernels::Backend::avx2, kernels::Backend::avx512}) {
-    if (kernels::is_supported(backend)) found.push_back(backend);
-  }
-  return found;
-}
+using Numbers = std::vector<double>;
 
 class RandomNumbers {
  public:
@@ -60,7 +51,8 @@ class GuardedMatrix {
       : rows_(rows),
         columns_(columns),
         stride_(columns + gap),
-        storage_(static_cast<std::size_t>(rows * (columns + gap) + 2 * kGuard), poison()) {}
+        storage_(static_cast<std::size_t>(kGuard + rows * (columns + gap) + kGuardBehind),
+                 poison()) {}
   GuardedMatrix(const std::vector<double>& values, std::int64_t columns, std::int64_t gap = 0)
       : GuardedMatrix(columns == 0 ? 0 : static_cast<std::int64_t>(values.size()) / columns,
                       columns, gap) {
@@ -110,6 +102,11 @@ class GuardedMatrix {
 
  private:
   static constexpr std::int64_t kGuard = 32;
+#if defined(__SANITIZE_ADDRESS__)
+  static constexpr std::int64_t kGuardBehind = 0;  // the sanitizer's own begins, which sees reads
+#else
+  static constexpr std::int64_t kGuardBehind = kGuard;
+#endif
   static T poison() {
     if constexpr (std::numeric_limits<T>::has_quiet_NaN) {
       return std::numeric_limits<T>::quiet_NaN();
@@ -120,7 +117,7 @@ class GuardedMatrix {
   std::int64_t rows_ = 0;
   std::int64_t columns_ = 0;
   std::int64_t stride_ = 0;
-  std::vector<T> storage_;
+  KernelMemory<T> storage_;
 };
 
 // 64-byte aligned memory full of NaN, with guards.
@@ -145,7 +142,7 @@ class GuardedScratch {
   static constexpr std::int64_t kGuard = 64;
   static constexpr unsigned char kPoison = 0xff;
   std::int64_t bytes_;
-  std::vector<unsigned char> storage_;
+  KernelMemory<unsigned char> storage_;
   unsigned char* start_ = nullptr;
 };
 

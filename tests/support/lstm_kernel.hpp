@@ -13,8 +13,8 @@ namespace braid::testing {
 // between the rows of each operand.
 class LstmKernel {
  public:
-  LstmKernel(kernels::Backend backend, const LstmProblem& problem, std::int64_t gap = 0)
-      : stream_{backend},
+  LstmKernel(Backend backend, const LstmProblem& problem, std::int64_t gap = 0)
+      : backend_(backend),
         shape_{problem.rows, problem.steps, problem.features, problem.units},
         gap_(gap),
         in_(problem.in, problem.features, gap),
@@ -44,7 +44,7 @@ class LstmKernel {
   void launch(kernels::LstmForward arguments) {
     GuardedScratch scratch(kernels::lstm_forward_scratch(shape_));
     arguments.scratch = scratch.data();
-    kernels::launch(stream_, arguments);
+    launch_on(backend_, arguments);
     CHECK(scratch.guards_are_intact());
   }
 
@@ -86,7 +86,7 @@ class LstmKernel {
   void launch(kernels::LstmBackward arguments) {
     GuardedScratch scratch(kernels::lstm_backward_scratch(shape_));
     arguments.scratch = scratch.data();
-    kernels::launch(stream_, arguments);
+    launch_on(backend_, arguments);
     CHECK(scratch.guards_are_intact());
   }
 
@@ -129,7 +129,7 @@ class LstmKernel {
   }
 
  private:
-  kernels::Stream stream_;
+  Backend backend_;
   kernels::LstmShape shape_;
   std::int64_t gap_;
   GuardedMatrix<float> in_;

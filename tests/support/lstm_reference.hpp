@@ -5,12 +5,11 @@
 #include <vector>
 
 #include "tests/support/activations.hpp"
+#include "tests/support/guarded_matrix.hpp"
 
 // Keras's LSTM in float64, step by step and unit by unit, with its gradients; shares no code with
 // the kernels.
 namespace braid::testing {
-
-using Numbers = std::vector<double>;
 
 struct LstmProblem {
   std::int64_t rows = 0;

@@ -113,7 +113,7 @@ void check_planned(const OpCheck& problem, const Surroundings& around, const Pla
   if (around.ballast && program.batch() >= 8) REQUIRE(program.slices() > 1);
 
   std::size_t number = 0;
-  for (const kernels::Backend backend : supported_backends()) {
+  for (const Backend backend : tested_backends()) {
     const Judge judge(problem.name + ", " + around.name + ", " + kernels::name_of(backend));
     Workspace workspace(kernels::Stream{backend});
     const Arrays first = run_once(workspace, program, plan, inputs, problem.state);
@@ -144,7 +144,7 @@ void check_guarded(const OpCheck& problem, const Surroundings& around, const Pla
                                {.cut = {3, 5}, .gap = 3}};
   if (batch <= 20) runs.push_back({.cut = {1, 1}, .gap = 1});
   std::size_t number = 0;
-  for (const kernels::Backend backend : supported_backends()) {
+  for (const Backend backend : tested_backends()) {
     for (GuardedRun run : runs) {
       const std::string place = problem.name + ", " + around.name + ", node by node in " +
                                 std::to_string(run.cut.slices) + " slices, tiles of " +

@@ -1,0 +1,101 @@
+#include "tests/support/kernel_launch.hpp"
+
+#include <cxxabi.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <ostream>
+#include <regex>
+
+namespace braid::testing {
+namespace {
+
+Launches& noted() {
+  static Launches launches;
+  return launches;
+}
+
+std::string name_of(const std::type_info& type) {
+  int status = 0;
+  char* text = abi::__cxa_demangle(type.name(), nullptr, nullptr, &status);
+  const std::string name = status == 0 ? text : type.name();
+  std::free(text);
+  return name.substr(name.rfind(':') + 1);
+}
+
+std::string text_of(const std::filesystem::path& file) {
+  std::ifstream stream(file);
+  return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+}  // namespace
+
+const std::vector<Backend>& all_backends() {
+  static const std::vector<Backend> all{Backend::portable, Backend::avx2, Backend::avx512};
+  return all;
+}
+
+const std::vector<Backend>& tested_backends() {
+  static const std::vector<Backend> found = [] {
+    std::vector<Backend> supported;
+    for (const Backend backend : all_backends()) {
+      if (kernels::is_supported(backend)) supported.push_back(backend);
+    }
+    return supported;
+  }();
+  return found;
+}
+
+const Launches& launches() { return noted(); }
+
+void note_launch(const std::type_info& arguments, Backend backend) {
+  noted().insert({name_of(arguments), backend});
+}
+
+std::vector<std::string> kernels_declared_in(const std::string& header) {
+  static const std::regex declaration(R"((^|\n)BRAID_KERNEL\((\w+)\))");
+  std::vector<std::string> names;
+  for (std::sregex_iterator match(header.begin(), header.end(), declaration), end; match != end;
+       ++match) {
+    names.push_back((*match)[2]);
+  }
+  return names;
+}
+
+std::vector<std::string> never_launched(const std::vector<std::string>& kernels,
+                                        const std::vector<Backend>& backends,
+                                        const Launches& launches) {
+  std::vector<std::string> missing;
+  for (const std::string& kernel : kernels) {
+    for (const Backend backend : backends) {
+      if (!launches.contains({kernel, backend}))
+        missing.push_back(kernel + " on " + kernels::name_of(backend));
+    }
+  }
+  return missing;
+}
+
+bool every_kernel_was_launched(std::ostream& report) {
+  std::vector<std::string> names;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(BRAID_SOURCE_DIR) / "kernels")) {
+    if (entry.path().extension() != ".hpp") continue;
+    const std::vector<std::string> here = kernels_declared_in(text_of(entry.path()));
+    names.insert(names.end(), here.begin(), here.end());
+  }
+  const std::vector<std::string> missing = never_launched(names, tested_backends(), noted());
+  for (const std::string& launch : missing)
+    report << "failed: no test of kernels launches " << launch << "\n";
+  if (names.empty()) report << "failed: no kernels are declared in " BRAID_SOURCE_DIR "/kernels\n";
+  for (const Backend backend : all_backends()) {
+    if (!kernels::is_supported(backend)) {
+      report << "not tested: kernels on " << kernels::name_of(backend)
+             << ", whose instructions this processor lacks\n";
+    }
+  }
+  return missing.empty() && !names.empty();
+}
+
+}  // namespace braid::testing

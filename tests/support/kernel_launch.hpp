@@ -1,0 +1,46 @@
+#pragma once
+#include <iosfwd>
+#include <set>
+#include <string>
+#include <typeinfo>
+#include <utility>
+#include <vector>
+
+#include "kernels/launch.hpp"
+
+// How tests run a kernel. They know of the backends nothing but that each gives what the reference
+// gives; where and how a kernel runs is said here alone.
+namespace braid::testing {
+
+using kernels::Backend;
+
+const std::vector<Backend>& all_backends();
+// Those that this machine can run.
+const std::vector<Backend>& tested_backends();
+
+// Operands, which every backend must be able to reach.
+template <class T>
+using KernelMemory = std::vector<T>;
+
+// Kernels by the name of their arguments ("DenseForward"), and where they ran.
+using Launches = std::set<std::pair<std::string, Backend>>;
+const Launches& launches();
+void note_launch(const std::type_info& arguments, Backend backend);
+
+// Returns when the results are there.
+template <class Arguments>
+void launch_on(Backend backend, const Arguments& arguments) {
+  note_launch(typeid(Arguments), backend);
+  kernels::launch(kernels::Stream{backend}, arguments);
+}
+
+// The kernels that a header of kernels/ declares, from its text.
+std::vector<std::string> kernels_declared_in(const std::string& header);
+// "AdamUpdate on avx2", ... for each that is not among the launches.
+std::vector<std::string> never_launched(const std::vector<std::string>& kernels,
+                                        const std::vector<Backend>& backends,
+                                        const Launches& launches);
+// Of the kernels of the source tree on the tested backends, up to now; names what is missing.
+bool every_kernel_was_launched(std::ostream& report);
+
+}  // namespace braid::testing
