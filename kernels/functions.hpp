@@ -37,7 +37,7 @@ inline float function_of(float x, const Activation& f) {
   if constexpr (kind == ActivationKind::celu) return x > 0.0F ? x : f.a * expm1_of(x / f.a);
   if constexpr (kind == ActivationKind::gelu) return 0.5F * x * std::erfc(-x * kInverseRootTwo);
   if constexpr (kind == ActivationKind::gelu_tanh) {
-    return 0.5F * x * (1.0F + vector_tanh(kGeluFactor * (x + 0.044715F * x * x * x)));
+    return x * vector_sigmoid(2.0F * kGeluFactor * (x + 0.044715F * x * x * x));
   }
   if constexpr (kind == ActivationKind::silu) return x * vector_sigmoid(x);
   if constexpr (kind == ActivationKind::softplus) return vector_softplus(x);
@@ -71,9 +71,11 @@ inline float derivative_of(float x, float y, const Activation& f) {
            x * kInverseRootTwoPi * vector_exp(-0.5F * x * x);
   }
   if constexpr (kind == ActivationKind::gelu_tanh) {
-    const float t = vector_tanh(kGeluFactor * (x + 0.044715F * x * x * x));
-    return 0.5F * (1.0F + t) +
-           0.5F * x * (1.0F - t * t) * kGeluFactor * (1.0F + 3.0F * 0.044715F * x * x);
+    const float u = 2.0F * kGeluFactor * (x + 0.044715F * x * x * x);
+    const float s = vector_sigmoid(u);
+    const float slope = s * vector_sigmoid(-u);
+    const float inner = 2.0F * kGeluFactor * (1.0F + 3.0F * 0.044715F * x * x);
+    return slope > 0.0F ? s + x * slope * inner : s;  // where it is 0, `inner` may be infinite
   }
   if constexpr (kind == ActivationKind::silu) {
     const float s = vector_sigmoid(x);

@@ -3,7 +3,8 @@
 #include <cstdint>
 
 // Elementary functions of float32, without branches, so that loops over them become vector code
-// under every instruction set. Polynomials after Cody and Waite's reductions; errors of 1 to 2 ulp.
+// under every instruction set. Polynomials after Cody and Waite's reductions; errors
+// below 1.1 ulp (exponential), 1.4 (tanh), 2 (softplus) and 2.5 (sigmoid).
 // Everything here has internal linkage: each instruction set compiles a copy of its own.
 namespace braid::kernels {
 namespace {
@@ -12,10 +13,11 @@ inline float bits_to_float(std::int32_t bits) { return __builtin_bit_cast(float,
 inline std::int32_t float_to_bits(float x) { return __builtin_bit_cast(std::int32_t, x); }
 
 inline float vector_exp(float x) {
-  constexpr float kHighest = 88.7228F;
-  constexpr float kLowest = -87.33654F;
+  constexpr float kHighest = 88.72283F;  // of the floats whose exponential is finite
+  constexpr float kLowest = -104.0F;     // its exponential rounds to 0
   constexpr float kRound = 12582912.0F;  // adding and taking it away rounds to an integer
-  const float inside = x > kHighest ? kHighest : (x < kLowest ? kLowest : x);
+  const float below = x < kHighest ? x : kHighest;
+  const float inside = below > kLowest ? below : kLowest;
   const float n = (inside * 1.44269504F + kRound) - kRound;
   const float r = (inside - n * 0.693359375F) + n * 2.12194440e-4F;
   float p = 1.9875691500e-4F;
@@ -25,12 +27,12 @@ inline float vector_exp(float x) {
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
   p = p * r * r + r + 1.0F;
-  // Two factors, as 2^n itself may lie beyond the largest float.
+  // Two factors, as 2^n itself may lie beyond the largest float, or below the smallest.
   const auto power = static_cast<std::int32_t>(n);
   const std::int32_t half = power >> 1;
   const float result =
       p * bits_to_float((half + 127) << 23) * bits_to_float((power - half + 127) << 23);
-  const float beyond = x > kHighest ? INFINITY : (x < -103.97F ? 0.0F : result);
+  const float beyond = x > kHighest ? INFINITY : result;
   return x != x ? x : beyond;
 }
 
@@ -66,7 +68,11 @@ inline float vector_log1p(float x) {
   return u == 1.0F ? x : (u == INFINITY ? u : (u == 0.0F ? -INFINITY : y));
 }
 
-inline float vector_sigmoid(float x) { return 1.0F / (1.0F + vector_exp(-x)); }
+// By the exponential that cannot overflow, so that small results keep their digits.
+inline float vector_sigmoid(float x) {
+  const float e = vector_exp(-std::fabs(x));
+  return (x < 0.0F ? e : 1.0F) / (1.0F + e);
+}
 
 inline float vector_tanh(float x) {
   const float a = std::fabs(x);
