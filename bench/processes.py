@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-LONGEST_ANSWER = 300  # seconds
+LONGEST_ANSWER = 600  # seconds
 
 
 class Failure(Exception):
@@ -30,19 +30,22 @@ class Program:
             )
         except OSError as error:
             raise Failure(f"{command[0]}: {error.strerror}") from error
-        try:
-            hello = self.read()
-        except Failure:
-            self.close()
-            raise
+        self.name = self.detail = ""
+
+    def greet(self):
+        """Waits until the program is ready."""
+        hello = self.read()
         self.name, self.detail = hello["name"], hello["detail"]
 
-    def ask(self, *words):
+    def send(self, *words):
         try:
             self.process.stdin.write((" ".join(map(str, words)) + "\n").encode())
             self.process.stdin.flush()
         except BrokenPipeError as error:
             raise Failure(f"it ended; {self.log.name} may tell why") from error
+
+    def ask(self, *words):
+        self.send(*words)
         return self.read()
 
     def read(self):
@@ -62,7 +65,10 @@ class Program:
 
     def close(self):
         for stream in (self.process.stdin, self.process.stdout):
-            stream.close()
+            try:
+                stream.close()
+            except BrokenPipeError:
+                pass
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -81,13 +87,15 @@ class Rival:
         try:
             for threads in (1, 2):
                 environment = {"BENCH_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
-                self.programs.append(
-                    Program(
-                        [str(python), str(FOLDER / "peers" / script), str(data)],
-                        logs / f"{name.lower()}-{threads}.log",
-                        environment,
-                    )
-                )
+                command = [str(python), str(FOLDER / "peers" / script), str(data)]
+                self.programs.append(Program(command, logs / f"{name.lower()}-{threads}.log", environment))
+        except Failure as failure:
+            self.give_up(str(failure))
+
+    def greet(self):
+        try:
+            for program in self.programs:
+                program.greet()
         except Failure as failure:
             self.give_up(str(failure))
 

@@ -98,6 +98,10 @@ def remarks(rows, rivals):
             why = row.rivals[rival.name]
             if isinstance(why, str) and not rival.missing:
                 out.append(f"{row.case.title}: {rival.name}: {why}")
+    for what, kind in (("losses of 200 steps", True), ("predictions", False)):
+        deviations = [row.deviation for row in rows if measured(row) and bool(row.case.batch) == kind]
+        if deviations:
+            out.append(f"{what} are the same within {max(deviations):.1e}")
     peak = max((row.floor["operations_per_second"] for row in rows), default=0)
     out.append(f"peak {peak / 1e9:.0f} GFLOP/s; heap: calls of operator new in a warm step; of floor: see bench/README.md")
     return out

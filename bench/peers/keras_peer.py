@@ -19,8 +19,14 @@ def load():
     import keras
     from keras import Input, Sequential, layers, optimizers
 
+    class Adam(optimizers.Adam):
+        """On TensorFlow alone, Keras squares an embedding's gradient place by place, before those of one id are summed."""
+
+        def update_step(self, gradient, variable, learning_rate):
+            super().update_step(tf.convert_to_tensor(gradient), variable, learning_rate)
+
     def compiled_for_one_label(model):
-        model.compile(optimizer=optimizers.Adam(1e-3), loss="binary_crossentropy", metrics=["accuracy"])
+        model.compile(optimizer=Adam(1e-3), loss="binary_crossentropy", metrics=["accuracy"])
         return model
 
     def two_inputs():
