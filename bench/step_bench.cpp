@@ -25,10 +25,10 @@
 #include <utility>
 #include <vector>
 
-#include "bench/heap_counter.hpp"
 #include "bench/processor_peak.hpp"
 #include "bench/reference_models.hpp"
 #include "engine/runtime/parallel.hpp"
+#include "tests/support/heap_counter.hpp"
 
 using namespace braid;
 using bench::ReferenceModel;
@@ -169,9 +169,9 @@ json facts(const ReferenceModel& reference, const std::vector<Rows>& batches) {
   for (int round = 0; round < kRounds; ++round) {
     last_round = 0;
     for (const Rows& batch : batches) {
-      const std::int64_t before = bench::heap_requests();
+      const std::int64_t before = braid::testing::heap_requests();
       model.train_on_batch(batch.x, batch.y);
-      const std::int64_t asked = bench::heap_requests() - before;
+      const std::int64_t asked = braid::testing::heap_requests() - before;
       most = std::max(most, asked);
       last_round += asked;
     }
@@ -189,9 +189,9 @@ json prediction_facts(const ReferenceModel& reference, std::int64_t count) {
   std::int64_t most = 0;
   for (int round = 0; round < 3; ++round) {
     for (const Rows& row : batches_of(reference.single(), 1, count)) {
-      const std::int64_t before = bench::heap_requests();
+      const std::int64_t before = braid::testing::heap_requests();
       model.predict_on_batch(row.x);
-      if (round > 0) most = std::max(most, bench::heap_requests() - before);
+      if (round > 0) most = std::max(most, braid::testing::heap_requests() - before);
     }
   }
   return {{"heap", most}};

@@ -150,9 +150,11 @@ class Columns final : public MovingOp {
   std::int64_t count_;
 };
 
-// How many elements lie from the axis on, of the whole value.
+// How many elements lie from the axis on, of the whole value. Asked for every tile: makes no shape.
 std::int64_t elements_from(const Shape& shape, std::int64_t axis) {
-  return shape.slice(static_cast<std::size_t>(axis), shape.rank()).elements();
+  std::int64_t elements = 1;
+  for (auto i = static_cast<std::size_t>(axis); i < shape.rank(); ++i) elements *= shape[i];
+  return elements;
 }
 
 // The parts of a value that a concatenation joined, copied out: its gradient where column slices

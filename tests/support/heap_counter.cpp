@@ -1,4 +1,4 @@
-#include "bench/heap_counter.hpp"
+#include "tests/support/heap_counter.hpp"
 
 #include <atomic>
 #include <cstddef>
@@ -17,12 +17,13 @@ void* counted(void* memory) {
 
 }  // namespace
 
-namespace bench {
+namespace braid::testing {
 
 std::int64_t heap_requests() { return requests.load(std::memory_order_relaxed); }
 
-}  // namespace bench
+}  // namespace braid::testing
 
+#if !defined(__SANITIZE_ADDRESS__)
 // The other forms of new and delete call these.
 void* operator new(std::size_t bytes) { return counted(std::malloc(bytes == 0 ? 1 : bytes)); }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
@@ -34,3 +35,4 @@ void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
+#endif
