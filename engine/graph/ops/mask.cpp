@@ -39,6 +39,7 @@ Matrix<T> as_column(Matrix<T> matrix) {
 class MaskingGradient final : public Op {
  public:
   std::string_view kind() const override { return "masking_gradient"; }
+  bool needs_packed() const override { return true; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[1]}; }
   void run(const Run& run) const override {
     run.launch(kernels::MaskingBackward{.mask = as_column(run.in<std::uint8_t>(0)),
@@ -51,6 +52,7 @@ class Masking final : public Op {
  public:
   explicit Masking(float value) : value_(value) {}
   std::string_view kind() const override { return "masking"; }
+  bool needs_packed() const override { return true; }
   std::string detail() const override { return std::to_string(value_); }
   std::vector<ValueInfo> infer(Infos in) const override {
     return {in[0], mask_info(in[0], in[0].shape.rank() - 1)};
@@ -100,6 +102,7 @@ class AllValid final : public Op {
 class AnyOfLastAxis final : public Op {
  public:
   std::string_view kind() const override { return "any_of_last_axis"; }
+  bool needs_packed() const override { return true; }
   std::vector<ValueInfo> infer(Infos in) const override {
     return {mask_info(in[0], in[0].shape.rank() - 1)};
   }
