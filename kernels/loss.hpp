@@ -36,7 +36,7 @@ struct LossForward {
   Matrix<const std::int32_t>
       labels;  // [N, 1]  read; the sparse kind only, 0 <= label < C (or ignore_class)
   Matrix<const float> predicted;  // [N, C]  read: probabilities, values or logits
-  Matrix<float> values;           // [N, 1]  overwritten
+  Matrix<float> values;           // [N, 1]  overwritten; absent: only probabilities are wanted
   Matrix<float> probabilities;  // [N, C]  overwritten with softmax or sigmoid of the logits; absent
                                 // if not wanted;
                                 //         crossentropies from logits only

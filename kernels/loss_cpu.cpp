@@ -158,6 +158,30 @@ inline float sum_terms(const float* y, const float* p, std::int64_t columns, con
   return sum_of(sums);
 }
 
+// Losses of a block of rows with one column each. Never inlined: the same instructions for a full
+// block and for a filled-up one, so that a row's bits do not depend on the rows beside it.
+template <LossKind kind, bool from_logits>
+[[gnu::noinline]] void term_block(const LossRule& rule, const float* y, const float* p,
+                                  float* values) {
+#pragma GCC ivdep
+  for (int i = 0; i < kBlock; ++i) values[i] = term<kind, from_logits>(rule, y[i], p[i]);
+}
+
+template <LossKind kind, bool from_logits>
+void column_terms(const LossRule& rule, const float* y, const float* p, std::int64_t rows,
+                  float* values) {
+  std::int64_t n = 0;
+  for (; n + kBlock <= rows; n += kBlock)
+    term_block<kind, from_logits>(rule, y + n, p + n, values + n);
+  if (n == rows) return;
+  const int count = block_length(rows - n);
+  const Block truth = load_block(y + n, count, 0.5F);
+  const Block predicted = load_block(p + n, count, 0.5F);
+  Block block;
+  term_block<kind, from_logits>(rule, truth.lane, predicted.lane, block.lane);
+  for (int i = 0; i < count; ++i) values[n + i] = block.lane[i];
+}
+
 // True where the one column of every row lies beside the next.
 template <class T>
 bool is_dense_column(Matrix<T> m) {
@@ -292,7 +316,10 @@ void run(const LossForward& args) {
   const std::int64_t rows = args.predicted.rows;
   const std::int64_t columns = args.predicted.columns;
   if (is_categorical(rule.kind)) {
-    for (std::int64_t n = 0; n < rows; ++n) args.values.row(n)[0] = categorical_value(args, n);
+    for (std::int64_t n = 0; n < rows; ++n) {
+      const float value = categorical_value(args, n);
+      if (args.values) args.values.row(n)[0] = value;
+    }
     return;
   }
   if (rule.from_logits && args.probabilities) {
@@ -303,16 +330,13 @@ void run(const LossForward& args) {
       for (std::int64_t c = 0; c < columns; ++c) probabilities[c] = vector_sigmoid(p[c]);
     }
   }
+  if (!args.values) return;
   with_kind(rule, [&]<LossKind kind, bool from_logits>() {
     const LossRule fixed = rule;
     if (is_dense_column(args.predicted) && is_dense_column(args.truth) &&
         is_dense_column(args.values)) {
-      const float* y = args.truth.data;
-      const float* p = args.predicted.data;
-      float* values = args.values.data;
-#pragma GCC ivdep
-      for (std::int64_t n = 0; n < rows; ++n)
-        values[n] = term<kind, from_logits>(fixed, y[n], p[n]);
+      column_terms<kind, from_logits>(fixed, args.truth.data, args.predicted.data, rows,
+                                      args.values.data);
       return;
     }
     const float share = is_mean(kind) ? 1.0F / static_cast<float>(columns) : 1.0F;

@@ -66,6 +66,7 @@ int fuse_probabilities_into_loss(Graph& graph) {
     for (std::size_t other = 0; other < number; ++other) {
       const GraphNode candidate = graph.nodes()[other];
       if (candidate.inputs.size() != 1 || candidate.inputs[0] != logits) continue;
+      if (!candidate.outputs[0]) continue;  // another loss has it already
       if (!gives_probabilities(*candidate.op, loss->rule(), graph.info(logits).shape.rank()))
         continue;
       // The probabilities may be wanted before the loss is computed only by ops that stand behind

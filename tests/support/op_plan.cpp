@@ -211,6 +211,11 @@ class PlanMaker {
     for (Value output : outputs) plan_.unnamed.erase(output.id);
   }
 
+  // Sums over the rows, and what is made of them, have other bits where the rows are cut elsewhere.
+  bool has_own_bits(const ValueInfo& info) const {
+    return info.batched && problem_.rows_stand_alone;
+  }
+
   void add_output(Value output, std::size_t number) {
     const ValueInfo info = graph().info(output);
     const Array& numbers = expected_.outputs[number];
@@ -232,8 +237,7 @@ class PlanMaker {
       seed = side_by_side(grads.times(0.25), grads.times(0.5));
       wanted.comparable = false;
     }
-    // Sums over the rows have other bits where the rows are cut elsewhere.
-    wanted.comparable = wanted.comparable && info.batched;
+    wanted.comparable = wanted.comparable && has_own_bits(info);
     if (around_.gradients && info.dtype == DType::float32 && any_differentiable(problem_)) {
       OpInput gradient = given("gradient of output " + std::to_string(number), seed);
       gradient.batched = info.batched;
@@ -256,7 +260,8 @@ class PlanMaker {
     for (std::size_t t = 0; t < targets_.size(); ++t) {
       Wanted wanted = targets_[t];
       wanted.value = gradients[t];
-      wanted.comparable = wanted.comparable && gradients[t] && graph().info(gradients[t]).batched;
+      wanted.comparable =
+          wanted.comparable && gradients[t] && has_own_bits(graph().info(gradients[t]));
       plan_.wanted.push_back(std::move(wanted));
     }
   }

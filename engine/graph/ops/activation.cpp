@@ -126,6 +126,10 @@ Value activation_gradient(Graph& graph, kernels::Activation function, Value in, 
       {from_output ? Value{} : in, from_output ? out : Value{}, out_grad}, function);
 }
 
+Value softmax_gradient(Graph& graph, Value out, Value out_grad) {
+  return graph.op<SoftmaxGradient>({out, out_grad}, from_front(graph, out, -1), false);
+}
+
 std::string name_of(const kernels::Activation& function) {
   switch (function.kind) {
     case ActivationKind::linear: return "linear";

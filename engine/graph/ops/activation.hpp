@@ -49,6 +49,9 @@ Value log_softmax(Graph& graph, Value in, std::int64_t axis = -1);
 Value activation_gradient(Graph& graph, kernels::Activation function, Value in, Value out,
                           Value out_grad);
 
+// The same of a softmax over the last axis, from its output.
+Value softmax_gradient(Graph& graph, Value out, Value out_grad);
+
 std::string name_of(const kernels::Activation& function);
 
 }  // namespace braid::ops

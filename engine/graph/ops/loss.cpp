@@ -2,6 +2,7 @@
 
 #include "engine/core/error.hpp"
 #include "engine/graph/autograd.hpp"
+#include "engine/graph/ops/activation.hpp"
 #include "engine/graph/ops/elementwise.hpp"
 #include "engine/graph/ops/mask.hpp"
 
@@ -132,11 +133,23 @@ void LossValues::run(const Run& run) const {
       .probabilities = with_probabilities_ ? run.out<float>(1) : Matrix<float>{}});
 }
 
+// What reaches the probabilities goes on to the logits as through the op whose place was taken.
 std::vector<Value> LossValues::gradients(GradientBuilder& build) const {
-  return {Value{}, build.graph.op<LossGradient>(
-                       {build.input(kTruth), build.input(kPredicted),
-                        with_probabilities_ ? build.output(1) : Value{}, build.gradient()},
-                       rule_)};
+  Graph& graph = build.graph;
+  std::vector<Value> parts;
+  if (build.gradient(0)) {
+    parts.push_back(
+        graph.op<LossGradient>({build.input(kTruth), build.input(kPredicted),
+                                with_probabilities_ ? build.output(1) : Value{}, build.gradient(0)},
+                               rule_));
+  }
+  if (with_probabilities_ && build.gradient(1)) {
+    parts.push_back(rule_.kind == LossKind::binary_crossentropy
+                        ? activation_gradient(graph, {kernels::ActivationKind::sigmoid}, {},
+                                              build.output(1), build.gradient(1))
+                        : softmax_gradient(graph, build.output(1), build.gradient(1)));
+  }
+  return {Value{}, sum(graph, parts)};
 }
 
 double LossValues::operations(Infos in, Infos) const {
