@@ -54,8 +54,9 @@ class ConfusionCounts final : public Op {
   void run(const Run& run) const override {
     const Matrix<const float> predicted = run.in<float>(kPredicted);
     Matrix<const float> weight = run.in<float>(kWeight);
-    // A weight [B, T] beside predictions [B, T, C] counts for each step.
-    if (weight && weight.columns != predicted.columns) weight = as_column(weight);
+    // A weight [B, T] beside predictions [B, T, C] counts for each step, also where T is C.
+    const bool of_steps = run.in_shape(kWeight).rank() < run.in_shape(kPredicted).rank();
+    if (weight && of_steps) weight = as_column(weight);
     run.launch(kernels::ConfusionCounts{.truth = run.in<float>(kTruth),
                                         .predicted = predicted,
                                         .weight = weight,
