@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include <braid/count.hpp>
+
 namespace braid {
 
 // One axis. None: unknown until a batch comes.
@@ -14,7 +16,8 @@ inline constexpr Dim None = -1;
 class Shape {
  public:
   Shape() = default;
-  Shape(std::initializer_list<Dim> dims) : dims_(dims) {}
+  // Of any integers: {rows, 5} with an unsigned `rows` narrows nothing.
+  Shape(std::initializer_list<Count> dims) : dims_(dims.begin(), dims.end()) {}
   explicit Shape(std::vector<Dim> dims) : dims_(std::move(dims)) {}
 
   std::size_t rank() const { return dims_.size(); }

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,8 @@ class Tensor {
   // Throws ShapeError if shape does not hold as many elements as there are values.
   template <class T>
   static Tensor from(std::span<const T> values, Shape shape);
+  template <class T, std::size_t extent>
+  static Tensor from(std::span<T, extent> values, Shape shape);
   template <class T>
   static Tensor from(const std::vector<T>& values, Shape shape);
   template <class T>
@@ -132,6 +135,11 @@ extern template Tensor Tensor::from(std::span<const std::int32_t>, Shape);
 extern template Tensor Tensor::from(std::span<const std::int64_t>, Shape);
 extern template Tensor Tensor::from(std::span<const std::uint8_t>, Shape);
 extern template Tensor Tensor::from(std::span<const bool>, Shape);
+
+template <class T, std::size_t extent>
+Tensor Tensor::from(std::span<T, extent> values, Shape shape) {
+  return from(std::span<const std::remove_const_t<T>>(values), std::move(shape));
+}
 
 template <class T>
 Tensor Tensor::from(const std::vector<T>& values, Shape shape) {

@@ -68,6 +68,11 @@ void LayerBase::ensure_built(const std::vector<ValueInfo>& inputs) {
   built_ = true;
 }
 
+void LayerBase::forget_build() {
+  variables_.clear();
+  built_ = false;
+}
+
 std::string LayerBase::described() const {
   return name.empty() ? class_name() + " layer" : class_name() + " layer \"" + name + "\"";
 }

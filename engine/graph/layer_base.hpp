@@ -61,6 +61,8 @@ class LayerBase : public std::enable_shared_from_this<LayerBase> {
   bool built() const { return built_; }
   // Builds on the first call.
   void ensure_built(const std::vector<ValueInfo>& inputs);
+  // As before the first call: for layers of a chain that could not be built to its end.
+  virtual void forget_build();
 
   std::string name;  // empty until a model names it
   bool trainable = true;

@@ -1,5 +1,8 @@
 #include "engine/graph/symbolic.hpp"
 
+#include <algorithm>
+#include <set>
+
 #include "engine/core/error.hpp"
 #include "engine/graph/layer_base.hpp"
 #include "engine/graph/ops/elementwise.hpp"
@@ -153,6 +156,11 @@ SymbolicTensor operator*(double a, const SymbolicTensor& b) {
 }
 
 SymbolicTensor Input(InputOptions options) {
+  for (Dim dim : options.shape) {
+    if (dim >= 0 || dim == None) continue;
+    throw ShapeError("Input \"" + options.name + "\": an axis of " + std::to_string(dim) +
+                     "; axes are counts, or None where unknown");
+  }
   auto node = std::make_shared<SymbolicNode>();
   node->outputs = {
       {.info = {.shape = options.shape.prepend(None), .dtype = options.dtype, .batched = true}}};
@@ -234,13 +242,16 @@ void Layer::set_trainable(bool trainable) {
 }
 
 std::int64_t Layer::count_params() const {
-  const auto count = [](auto&& self, const LayerBase& layer) -> std::int64_t {
-    std::int64_t sum = 0;
-    for (const auto& variable : layer.variables()) sum += variable->shape.elements();
-    for (const auto& inner : layer.sublayers()) sum += self(self, *inner);
-    return sum;
+  // A weight that several layers inside share counts once.
+  std::set<const Variable*> found;
+  const auto find = [&found](auto&& self, const LayerBase& layer) -> void {
+    for (const auto& variable : layer.variables()) found.insert(variable.get());
+    for (const auto& inner : layer.sublayers()) self(self, *inner);
   };
-  return count(count, *base_);
+  find(find, *base_);
+  std::int64_t sum = 0;
+  for (const Variable* variable : found) sum += variable->shape.elements();
+  return sum;
 }
 
 }  // namespace braid

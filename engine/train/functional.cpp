@@ -57,6 +57,8 @@ class Walk {
  public:
   explicit Walk(const std::set<const SymbolicNode*>& stops) : stops_(stops) {}
 
+  bool has_met(const SymbolicNode* node) const { return done_.contains(node); }
+
   void visit(const std::shared_ptr<const SymbolicNode>& node) {
     if (done_.contains(node.get())) return;
     layer_order_.emplace(node->layer.get(), layer_order_.size());
@@ -113,6 +115,12 @@ std::vector<std::string> names_of(const NamedTensors& tensors) {
   return names;
 }
 
+void collect_unbuilt(const std::shared_ptr<LayerBase>& layer,
+                     std::vector<std::shared_ptr<LayerBase>>& found) {
+  if (!layer->built()) found.push_back(layer);
+  for (const auto& inner : layer->sublayers()) collect_unbuilt(inner, found);
+}
+
 void collect(const LayerBase& layer, const std::string& prefix, NamedVariables& variables) {
   for (const auto& variable : layer.variables()) {
     const bool known = std::any_of(variables.begin(), variables.end(),
@@ -133,7 +141,14 @@ Functional::Functional(NamedTensors inputs, NamedTensors outputs, std::string mo
 
 Functional::~Functional() = default;
 
+void Functional::require_built() const {
+  if (built()) return;
+  throw ShapeError(described() +
+                   " does not know the shape of its input yet: give it an Input, or data first");
+}
+
 Trainer& Functional::trainer() {
+  require_built();
   const std::lock_guard lock(trainer_mutex_);
   if (!trainer_) trainer_ = std::make_unique<Trainer>(*this);
   if (waiting_) std::exchange(waiting_, nullptr)(*trainer_);
@@ -157,27 +172,52 @@ void Functional::connect(NamedTensors inputs, NamedTensors outputs) {
   std::set<const SymbolicNode*> stops;
   for (const auto& [key, tensor] : inputs_) stops.insert(tensor.node().get());
   Walk walk(stops);
-  for (const NamedTensors* ends : {&outputs_, &inputs_}) {
+  const auto visit_all = [&walk](NamedTensors sorted) {
     // Keras walks through a dict in the order of its sorted keys; without keys the order stays.
-    NamedTensors sorted = *ends;
     std::stable_sort(sorted.begin(), sorted.end(),
                      [](const auto& a, const auto& b) { return a.first < b.first; });
     for (const auto& [key, tensor] : sorted) walk.visit(tensor.node());
-  }
+  };
+  visit_all(outputs_);
+  const auto unreached = std::find_if(inputs_.begin(), inputs_.end(), [&](const auto& input) {
+    return !walk.has_met(input.second.node().get());
+  });
+  visit_all(inputs_);
   walk.sort();
   nodes_ = std::move(walk.nodes);
   layers_ = std::move(walk.layers);
+  name_layers(layers_, called);
+  check_connections(called, stops);
+  if (unreached != inputs_.end()) {
+    const auto place = static_cast<std::size_t>(unreached - inputs_.begin());
+    throw NameError("model \"" + called + "\": the input \"" + input_names()[place] +
+                    "\" leads to no output");
+  }
+}
+
+void Functional::check_connections(const std::string& called,
+                                   const std::set<const SymbolicNode*>& stops) const {
   for (const auto& node : nodes_) {
-    if (node->inputs.empty() && !stops.contains(node.get())) {
-      throw ShapeError("model \"" + called + "\": an output depends on the input \"" +
-                       node->layer->name + "\", which is not among the model's inputs");
+    if (!node->inputs.empty() || stops.contains(node.get())) continue;
+    throw NameError("model \"" + called + "\": an output depends on the input \"" +
+                    node->layer->name + "\", which is not among the model's inputs, " +
+                    quoted_list(input_names()));
+  }
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    for (std::size_t k = 0; k < i; ++k) {
+      if (inputs_[i].second == inputs_[k].second) {
+        throw NameError("model \"" + called + "\" has the input \"" + inputs_[i].second.name() +
+                        "\" twice");
+      }
     }
   }
-  name_layers(layers_, called);
-  std::set<std::string> keys;
-  for (const std::string& key : input_names()) {
-    if (!keys.insert(key).second)
-      throw NameError("model \"" + called + "\" has two inputs named \"" + key + "\"");
+  for (const auto& [what, ends] :
+       {std::pair("inputs", &inputs_), std::pair("outputs", &outputs_)}) {
+    std::set<std::string> keys;
+    for (const auto& [key, tensor] : *ends) {
+      if (key.empty() || keys.insert(key).second) continue;
+      throw NameError("model \"" + called + "\" has two " + what + " named \"" + key + "\"");
+    }
   }
 }
 
@@ -307,14 +347,28 @@ SequentialLayer::SequentialLayer(std::vector<std::shared_ptr<LayerBase>> chain,
 }
 
 void SequentialLayer::build(const std::vector<ValueInfo>& inputs) {
-  if (!input_) {
-    const Shape& shape = inputs.front().shape;
-    input_ = Input(
-        {.shape = shape.slice(1, shape.rank()), .name = "input", .dtype = inputs.front().dtype});
+  std::vector<std::shared_ptr<LayerBase>> fresh;
+  for (const auto& layer : chain_) collect_unbuilt(layer, fresh);
+  const std::optional<SymbolicTensor> given = input_;
+  try {
+    if (!input_) {
+      const Shape& shape = inputs.front().shape;
+      if (shape.rank() == 0) throw ShapeError(described() + ": an input needs a batch axis");
+      input_ = Input({.shape = shape.slice(1, shape.rank()), .name = "input"});
+    }
+    SymbolicTensor tensor = *input_;
+    for (const auto& layer : chain_) tensor = call_layer(layer, {.inputs = {tensor}}).front();
+    connect({{"", *input_}}, {{"", tensor}});
+  } catch (...) {
+    input_ = given;
+    for (const auto& layer : fresh) layer->forget_build();
+    throw;
   }
-  SymbolicTensor tensor = *input_;
-  for (const auto& layer : chain_) tensor = call_layer(layer, {.inputs = {tensor}}).front();
-  connect({{"", *input_}}, {{"", tensor}});
+}
+
+void SequentialLayer::forget_build() {
+  Functional::forget_build();
+  input_.reset();  // an Input of its own would have built it at once
 }
 
 nlohmann::json SequentialLayer::config() const {

@@ -2,6 +2,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,8 +20,8 @@ using NamedVariables = std::vector<std::pair<std::string, VariablePointer>>;
 // A graph of layer calls between named inputs and outputs: what a Model is inside. Itself a layer.
 class Functional : public LayerBase {
  public:
-  // Throws NameError for two layers of one name and ShapeError for an output that inputs outside
-  // the list lead to.
+  // Throws NameError for two layers, inputs or outputs of one name, for an input that leads to no
+  // output, and for an output that inputs outside the list lead to.
   Functional(NamedTensors inputs, NamedTensors outputs, std::string model_name);
   ~Functional() override;
 
@@ -41,6 +42,8 @@ class Functional : public LayerBase {
   // model.
   void initialize_weights();
 
+  // ShapeError while the model does not know the shape of its input.
+  void require_built() const;
   // What trains and runs the model as a whole; made when first asked for, with initial weights.
   Trainer& trainer();
   // Acts on the trainer: now, or as soon as there is one where the model still waits for the shape
@@ -53,6 +56,9 @@ class Functional : public LayerBase {
   void connect(NamedTensors inputs, NamedTensors outputs);
 
  private:
+  void check_connections(const std::string& called,
+                         const std::set<const SymbolicNode*>& stops) const;
+
   std::mutex trainer_mutex_;
   std::unique_ptr<Trainer> trainer_;
   std::function<void(Trainer&)> waiting_;
@@ -69,7 +75,9 @@ class SequentialLayer final : public Functional {
                   std::optional<SymbolicTensor> input, std::string model_name);
   std::string class_name() const override { return "Sequential"; }
   nlohmann::json config() const override;
+  // A failure leaves the chain as it was.
   void build(const std::vector<ValueInfo>& inputs) override;
+  void forget_build() override;
   std::vector<std::shared_ptr<LayerBase>> sublayers() const override { return chain_; }
 
  private:

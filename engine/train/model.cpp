@@ -137,6 +137,7 @@ TensorDict Model::get_weights() const {
 }
 
 void Model::set_weights(const TensorDict& weights) {
+  functional().require_built();
   functional().initialize_weights();
   braid::set_weights(functional(), weights);
 }
@@ -148,6 +149,7 @@ void Model::save(const std::string& path) const { save_model(path, functional())
 Model Model::load(const std::string& path) { return Model(load_model(path)); }
 
 TensorDict Model::optimizer_state() const {
+  if (!functional().built()) return {};
   const OptimizerState* state = functional().trainer().optimizer();
   return state == nullptr ? TensorDict{} : state->save();
 }
@@ -165,6 +167,7 @@ SymbolicDict Model::outputs(const std::vector<SymbolicTensor>& inputs) const {
 }
 
 Model::StepFacts Model::step_facts() const {
+  if (!functional().built()) return {};
   const Program* program = functional().trainer().last_step();
   if (program == nullptr) return {};
   return {.op_calls = program->op_calls(), .arena_bytes = program->arena_bytes()};

@@ -38,6 +38,7 @@ class SampleWeight {
   SampleWeight() = default;
   SampleWeight(Tensor every_output) : shared(std::move(every_output)) {}
   SampleWeight(TensorDict by_output) : by_name(std::move(by_output)) {}
+  SampleWeight(std::initializer_list<TensorDict::Item> by_output) : by_name(by_output) {}
   bool empty() const { return !shared && by_name.empty(); }
 
   std::optional<Tensor> shared;

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "engine/train/functional.hpp"
 #include "engine/train/model.hpp"
@@ -26,16 +27,20 @@ Row row_of(const Functional& model, const std::shared_ptr<LayerBase>& layer) {
     for (const SymbolicTensor& input : node->inputs)
       sources += (sources.empty() ? "" : ", ") + input.name();
   }
+  if (!layer->built() && !layer->is_input()) shape = "unbuilt";
   return {layer->name + " (" + layer->class_name() + ")", shape,
           with_commas(Layer(layer).count_params()), sources.empty() ? "-" : sources};
 }
 
-void count(const LayerBase& layer, bool trainable, std::int64_t& trained, std::int64_t& frozen) {
+// Of each weight, whether it is trained: one that is shared is, if it is anywhere.
+void find_trained(const LayerBase& layer, bool trainable,
+                  std::map<const Variable*, bool>& trained) {
   trainable = trainable && layer.trainable;
   for (const auto& variable : layer.variables()) {
-    (trainable && variable->trainable ? trained : frozen) += variable->shape.elements();
+    bool& found = trained[variable.get()];
+    found = found || (trainable && variable->trainable);
   }
-  for (const auto& inner : layer.sublayers()) count(*inner, trainable, trained, frozen);
+  for (const auto& inner : layer.sublayers()) find_trained(*inner, trainable, trained);
 }
 
 }  // namespace
@@ -63,9 +68,12 @@ std::string Model::summary() const {
     text += line + "\n";
     if (number == 0) text += std::string(width, '-') + "\n";
   }
+  std::map<const Variable*, bool> weights;
+  find_trained(model, true, weights);
   std::int64_t trained = 0;
   std::int64_t frozen = 0;
-  count(model, true, trained, frozen);
+  for (const auto& [variable, is_trained] : weights)
+    (is_trained ? trained : frozen) += variable->shape.elements();
   text += std::string(width, '-') + "\n";
   text += "Total params: " + with_commas(trained + frozen) +
           "\nTrainable params: " + with_commas(trained) +

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/core/device.hpp"
 #include "engine/core/error.hpp"
 #include "engine/core/random.hpp"
 #include "engine/runtime/parallel.hpp"
@@ -12,7 +13,10 @@
 
 namespace braid {
 
-Trainer::Trainer(Functional& model) : model_(model), binder_(model) { model_.initialize_weights(); }
+Trainer::Trainer(Functional& model) : model_(model), binder_(model) {
+  default_device();  // a demanded device that is missing is an error, not a slower run elsewhere
+  model_.initialize_weights();
+}
 
 void Trainer::compile(CompileOptions options) {
   options.optimizer.check();
