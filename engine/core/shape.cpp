@@ -1,6 +1,7 @@
 #include "engine/core/shape.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace braid {
 
@@ -9,10 +10,12 @@ bool Shape::is_known() const {
 }
 
 Dim Shape::elements() const {
+  if (!is_known()) return None;
+  if (std::find(dims_.begin(), dims_.end(), 0) != dims_.end()) return 0;
   Dim product = 1;
   for (Dim dim : dims_) {
-    if (dim == None) return None;
-    product *= dim;
+    // More than can be counted is still too many.
+    if (__builtin_mul_overflow(product, dim, &product)) return std::numeric_limits<Dim>::max();
   }
   return product;
 }

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <new>
 
 #include "engine/core/error.hpp"
+#include "engine/core/memory.hpp"
 
 namespace braid {
 namespace {
@@ -19,7 +21,8 @@ std::shared_ptr<std::byte[]> allocate(std::size_t bytes) {
     return std::shared_ptr<std::byte[]>(memory,
                                         [](std::byte* p) { ::operator delete[](p, kAlignment); });
   } catch (const std::bad_alloc&) {
-    throw OutOfMemory("a tensor of " + std::to_string(bytes) + " bytes could not be allocated");
+    throw OutOfMemory("a tensor of " + std::to_string(bytes) + " bytes could not be had; " +
+                      std::to_string(free_memory()) + " bytes are free");
   }
 }
 
@@ -35,9 +38,16 @@ std::size_t row_bytes(const Shape& shape, DType dtype) {
 Tensor::Tensor() : Tensor(zeros(Shape{0})) {}
 
 Tensor Tensor::uninitialized(Shape shape, DType dtype) {
+  bool empty = false;
   for (Dim dim : shape) {
     if (dim < 0)
       throw ShapeError("a tensor needs known axes; " + to_string(shape) + " was asked for");
+    empty = empty || dim == 0;
+  }
+  auto most = std::numeric_limits<std::int64_t>::max() / static_cast<Dim>(size_of(dtype));
+  for (Dim dim : shape) {
+    if (!empty && (most /= dim) == 0)
+      throw OutOfMemory("no machine holds a tensor of shape " + to_string(shape));
   }
   Tensor tensor{std::in_place};
   tensor.elements_ = shape.elements();

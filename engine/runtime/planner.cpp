@@ -75,10 +75,19 @@ class Planner {
     for (const GraphNode& node : graph_.nodes()) {
       std::vector<ValueInfo> in;
       for (Value input : node.inputs) in.push_back(input ? infos_[index(input)] : kAbsent);
-      const std::vector<ValueInfo> out = node.op->infer(in);
+      const std::vector<ValueInfo> out = inferred(node, in);
       for (std::size_t i = 0; i < node.outputs.size(); ++i) {
         if (node.outputs[i]) infos_[index(node.outputs[i])] = out[i];
       }
+    }
+  }
+
+  static std::vector<ValueInfo> inferred(const GraphNode& node, const std::vector<ValueInfo>& in) {
+    try {
+      return node.op->infer(in);
+    } catch (const ShapeError& error) {
+      const std::string who = node.layer.empty() ? std::string(node.op->kind()) : node.layer;
+      throw ShapeError(who + ": " + error.what());
     }
   }
 
@@ -261,6 +270,14 @@ class Planner {
   }
 
   void place() {
+    const auto record = [&](std::size_t v, std::int64_t bytes, int first, int last) {
+      program_.placements_.push_back({.value = Value{static_cast<int>(v)},
+                                      .bytes = bytes,
+                                      .offset = offset_[v],
+                                      .first = first,
+                                      .last = last,
+                                      .tile = class_[v] == Class::tile});
+    };
     offset_.assign(infos_.size(), 0);
     std::vector<MemoryRequest> tile;
     std::vector<std::size_t> tile_values;
@@ -290,10 +307,17 @@ class Planner {
       }
     }
     const MemoryPlan tile_plan = plan_memory(tile);
-    for (std::size_t i = 0; i < tile.size(); ++i) offset_[tile_values[i]] = tile_plan.offsets[i];
+    for (std::size_t i = 0; i < tile.size(); ++i) {
+      offset_[tile_values[i]] = tile_plan.offsets[i];
+      record(tile_values[i], tile[i].bytes, first_stage(tile_values[i]),
+             last_stage(tile_values[i]));
+    }
     program_.tile_bytes_ = tile_plan.bytes;
     const MemoryPlan arena_plan = plan_memory(arena);
-    for (std::size_t i = 0; i < arena.size(); ++i) offset_[arena_values[i]] = arena_plan.offsets[i];
+    for (std::size_t i = 0; i < arena.size(); ++i) {
+      offset_[arena_values[i]] = arena_plan.offsets[i];
+      record(arena_values[i], arena[i].bytes, arena[i].first, arena[i].last);
+    }
     program_.arena_bytes_ = arena_plan.bytes;
   }
 
@@ -419,37 +443,6 @@ std::int64_t Program::op_calls() const {
     }
   }
   return calls;
-}
-
-std::string describe(const Program& program) {
-  std::string text = "batch " + std::to_string(program.batch()) + ": " +
-                     std::to_string(program.slices()) + " slices, tiles of " +
-                     std::to_string(program.tile_rows()) + " rows, arena " +
-                     std::to_string(program.arena_bytes()) + " bytes, tile " +
-                     std::to_string(program.tile_bytes()) + " bytes\n";
-  for (const Program::Stage& stage : program.stages()) {
-    text += stage.rows ? "  row by row\n" : "  whole batch\n";
-    for (const Program::BoundOp& op : stage.ops) {
-      text += "    " + std::string(op.op->kind());
-      if (!op.op->detail().empty()) text += " (" + op.op->detail() + ")";
-      if (op.parts > 1) text += " in " + std::to_string(op.parts) + " parts";
-      for (const Operand& out : op.outputs) {
-        if (out.base < 0) continue;
-        const char* where = out.base == Program::kTile ? "tile"
-                            : out.slice_bytes > 0      ? "slice sum"
-                                                       : "arena";
-        text += " -> " + to_string(out.shape) + " " + where + " at " + std::to_string(out.offset);
-        if (out.stride != out.columns)
-          text += ", every " + std::to_string(out.stride) + " elements";
-      }
-      text += "\n";
-    }
-    for (const Program::SliceSum& sum : stage.sums) {
-      text += "    sum of " + std::to_string(program.slices()) + " slices at " +
-              std::to_string(sum.offset) + ", " + std::to_string(sum.count) + " elements\n";
-    }
-  }
-  return text;
 }
 
 }  // namespace braid

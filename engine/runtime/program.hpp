@@ -33,6 +33,15 @@ class Program {
     std::int64_t stride = 0;
     std::int64_t count = 0;
   };
+  // A value's memory: while the stages first .. last run it is in use.
+  struct Placement {
+    Value value;
+    std::int64_t bytes = 0;
+    std::int64_t offset = 0;
+    int first = 0;
+    int last = 0;
+    bool tile = false;  // in the tile of a slice; else in the arena
+  };
   struct Stage {
     bool rows = false;
     std::vector<BoundOp> ops;
@@ -49,10 +58,12 @@ class Program {
   Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
           const std::vector<ValueInfo>& inputs);
 
+  const Graph& graph() const { return *graph_; }
   // Differs from that of every other program of the process, past ones too.
   std::uint64_t id() const { return id_; }
   std::int64_t batch() const { return batch_; }
   const std::vector<Stage>& stages() const { return stages_; }
+  const std::vector<Placement>& placements() const { return placements_; }
   const std::vector<External>& externals() const { return externals_; }
   // Index into externals() of the n-th graph input; -1 for one that nothing reads.
   const std::vector<int>& input_externals() const { return input_externals_; }
@@ -75,6 +86,7 @@ class Program {
   std::uint64_t id_;
   std::int64_t batch_ = 0;
   std::vector<Stage> stages_;
+  std::vector<Placement> placements_;
   std::vector<External> externals_;
   std::vector<int> input_externals_;
   std::vector<Operand> outputs_;
@@ -86,7 +98,11 @@ class Program {
   std::int64_t tile_rows_ = 1;
 };
 
+// The memory plan in words: of each value its bytes, place and life.
+std::string describe_plan(const Program& program);
 // The program in words: stages, the ops of each, where their results lie.
 std::string describe(const Program& program);
+// The values that take most of the arena, for messages: `dense (Dense layer "label") 4096 bytes`.
+std::string largest_values(const Program& program);
 
 }  // namespace braid

@@ -4,6 +4,7 @@
 #include <new>
 
 #include "engine/core/error.hpp"
+#include "engine/core/memory.hpp"
 #include "engine/runtime/memory_plan.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "kernels/optimizer.hpp"
@@ -14,14 +15,9 @@ std::byte* Workspace::Buffer::reserve(std::int64_t bytes) {
   if (bytes > capacity || data == nullptr) {
     const auto wanted = static_cast<std::size_t>(bytes + kMemoryAlignment);
     storage.reset();
+    data = nullptr;
     capacity = 0;
-    try {
-      storage = std::make_unique_for_overwrite<std::byte[]>(wanted);
-    } catch (const std::bad_alloc&) {
-      data = nullptr;
-      throw OutOfMemory("a plan needs " + std::to_string(bytes) +
-                        " bytes of memory, which could not be had");
-    }
+    storage = std::make_unique_for_overwrite<std::byte[]>(wanted);
     void* start = storage.get();
     std::size_t space = wanted;
     data = static_cast<std::byte*>(std::align(static_cast<std::size_t>(kMemoryAlignment),
@@ -47,25 +43,39 @@ void Workspace::fill(std::byte pattern) {
   for (Buffer& buffer : scratches_) overwrite(buffer);
 }
 
+void Workspace::reserve(const Program& program) {
+  bound_ = 0;
+  const auto workers = static_cast<std::size_t>(thread_count());
+  std::byte* arena = arena_.reserve(program.arena_bytes());
+  tiles_.resize(workers);
+  scratches_.resize(workers);
+  bases_.resize(workers);
+  for (std::size_t worker = 0; worker < workers; ++worker) {
+    std::vector<std::byte*>& bases = bases_[worker];
+    bases.assign(Program::kFirstExternal + program.externals().size(), nullptr);
+    bases[Program::kArena] = arena;
+    bases[Program::kTile] = tiles_[worker].reserve(program.tile_bytes());
+    scratches_[worker].reserve(program.scratch_bytes());
+    for (std::size_t i = 0; i < program.externals().size(); ++i) {
+      // Ops only read externals; the table is shared with what they write.
+      bases[Program::kFirstExternal + i] = const_cast<std::byte*>(program.externals()[i].fixed);
+    }
+  }
+  bound_ = program.id();
+}
+
 void Workspace::bind(const Program& program, const std::vector<const std::byte*>& inputs) {
   if (bound_ != program.id()) {
-    const auto workers = static_cast<std::size_t>(thread_count());
-    std::byte* arena = arena_.reserve(program.arena_bytes());
-    tiles_.resize(workers);
-    scratches_.resize(workers);
-    bases_.resize(workers);
-    for (std::size_t worker = 0; worker < workers; ++worker) {
-      std::vector<std::byte*>& bases = bases_[worker];
-      bases.assign(Program::kFirstExternal + program.externals().size(), nullptr);
-      bases[Program::kArena] = arena;
-      bases[Program::kTile] = tiles_[worker].reserve(program.tile_bytes());
-      scratches_[worker].reserve(program.scratch_bytes());
-      for (std::size_t i = 0; i < program.externals().size(); ++i) {
-        // Ops only read externals; the table is shared with what they write.
-        bases[Program::kFirstExternal + i] = const_cast<std::byte*>(program.externals()[i].fixed);
-      }
+    try {
+      reserve(program);
+    } catch (const std::bad_alloc&) {
+      const std::int64_t asked =
+          program.arena_bytes() + thread_count() * (program.tile_bytes() + program.scratch_bytes());
+      throw OutOfMemory("a batch of " + std::to_string(program.batch()) + " rows asks for " +
+                        std::to_string(asked) + " bytes, which could not be had; " +
+                        std::to_string(free_memory()) +
+                        " bytes are free. The largest parts: " + largest_values(program));
     }
-    bound_ = program.id();
   }
   for (std::size_t i = 0; i < program.input_externals().size(); ++i) {
     const int external = program.input_externals()[i];

@@ -45,6 +45,8 @@ class Workspace {
     std::unique_ptr<std::byte[]> storage;
   };
 
+  // Throws std::bad_alloc.
+  void reserve(const Program& program);
   void bind(const Program& program, const std::vector<const std::byte*>& inputs);
   void run_rows(const Program& program, const Program::Stage& stage, const RunState& state);
   void run_whole(const Program& program, const Program::Stage& stage, const RunState& state);

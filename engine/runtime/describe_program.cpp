@@ -1,0 +1,78 @@
+#include <algorithm>
+
+#include "engine/runtime/program.hpp"
+
+namespace braid {
+namespace {
+
+// What made a value, and for which layer.
+std::string maker_of(const Graph& graph, Value value) {
+  const GraphNode* node = graph.producer(value);
+  if (node == nullptr) return describe(graph, value);
+  return std::string(node->op->kind()) + (node->layer.empty() ? "" : " (" + node->layer + ")");
+}
+
+}  // namespace
+
+std::string describe_plan(const Program& program) {
+  std::string text = "plan for batch " + std::to_string(program.batch()) + ": arena " +
+                     std::to_string(program.arena_bytes()) + " bytes, tile " +
+                     std::to_string(program.tile_bytes()) + " bytes\n";
+  for (const Program::Placement& placed : program.placements()) {
+    text += "  " + describe(program.graph(), placed.value) + " " +
+            maker_of(program.graph(), placed.value) + ": " + std::to_string(placed.bytes) +
+            " bytes of the " + (placed.tile ? "tile" : "arena") + " at " +
+            std::to_string(placed.offset) + ", stages " + std::to_string(placed.first) + " .. " +
+            (placed.last == INT32_MAX ? "end" : std::to_string(placed.last)) + "\n";
+  }
+  return text;
+}
+
+std::string describe(const Program& program) {
+  std::string text = "program for batch " + std::to_string(program.batch()) + ": " +
+                     std::to_string(program.slices()) + " slices, tiles of " +
+                     std::to_string(program.tile_rows()) + " rows, arena " +
+                     std::to_string(program.arena_bytes()) + " bytes, tile " +
+                     std::to_string(program.tile_bytes()) + " bytes\n";
+  for (const Program::Stage& stage : program.stages()) {
+    text += stage.rows ? "  row by row\n" : "  whole batch\n";
+    for (const Program::BoundOp& op : stage.ops) {
+      text += "    " + std::string(op.op->kind());
+      if (!op.op->detail().empty()) text += " (" + op.op->detail() + ")";
+      if (op.parts > 1) text += " in " + std::to_string(op.parts) + " parts";
+      for (const Operand& out : op.outputs) {
+        if (out.base < 0) continue;
+        const char* where = out.base == Program::kTile ? "tile"
+                            : out.slice_bytes > 0      ? "slice sum"
+                                                       : "arena";
+        text += " -> " + to_string(out.shape) + " " + where + " at " + std::to_string(out.offset);
+        if (out.stride != out.columns)
+          text += ", every " + std::to_string(out.stride) + " elements";
+      }
+      text += "\n";
+    }
+    for (const Program::SliceSum& sum : stage.sums) {
+      text += "    sum of " + std::to_string(program.slices()) + " slices at " +
+              std::to_string(sum.offset) + ", " + std::to_string(sum.count) + " elements\n";
+    }
+  }
+  return text;
+}
+
+std::string largest_values(const Program& program) {
+  std::vector<Program::Placement> arena;
+  for (const Program::Placement& placed : program.placements()) {
+    if (!placed.tile) arena.push_back(placed);
+  }
+  std::stable_sort(arena.begin(), arena.end(),
+                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
+  constexpr std::size_t kShown = 3;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kShown, arena.size()); ++i) {
+    text += (i > 0 ? ", " : "") + maker_of(program.graph(), arena[i].value) + " " +
+            std::to_string(arena[i].bytes) + " bytes";
+  }
+  return text;
+}
+
+}  // namespace braid
