@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fstream>
+#include <mutex>
 
 #include "engine/core/error.hpp"
 
@@ -19,6 +20,7 @@ bool grows(const std::string& callback, const std::string& monitor, const std::s
   if (mode != "auto")
     throw NameError(callback + ": unknown mode \"" + mode +
                     "\"; known are \"auto\", \"min\" and \"max\"");
+  if (monitor.ends_with("loss")) return false;  // whatever its output is called
   for (const char* word : {"acc", "auc", "precision", "recall"}) {
     if (monitor.find(word) != std::string::npos) return true;
   }
@@ -33,13 +35,17 @@ double monitored(const std::string& callback, const std::string& monitor, const 
                   quoted_list(known) + "." + suggestion(monitor, known));
 }
 
-volatile std::sig_atomic_t interrupted = 0;
-void (*previous_handler)(int) = SIG_DFL;
+// One handler serves all fits that watch for a Ctrl-C: the first installs it, the last puts back
+// what was there.
+std::mutex watch_mutex;
+int watchers = 0;
+struct sigaction previous_action;
+volatile std::sig_atomic_t interrupts = 0;
 
 void note_interrupt(int) {
   // The second one falls back to what a Ctrl-C did before.
-  interrupted = 1;
-  std::signal(SIGINT, previous_handler);
+  interrupts = interrupts + 1;
+  sigaction(SIGINT, &previous_action, nullptr);
 }
 
 }  // namespace
@@ -191,7 +197,8 @@ void CSVLogger::on_train_begin() {
 }
 
 void CSVLogger::on_epoch_end(int epoch, Logs& logs) {
-  std::ofstream file(options_.filename, std::ios::app);
+  // At the end, whose place tells whether the file has its line of names.
+  std::ofstream file(options_.filename, std::ios::app | std::ios::ate);
   file.precision(17);
   if (columns_.empty()) {
     for (const auto& [name, value] : logs) columns_.push_back(name);
@@ -207,6 +214,7 @@ void CSVLogger::on_epoch_end(int epoch, Logs& logs) {
     if (logs.contains(name)) file << logs[name];
   }
   file << "\n";
+  file.flush();
   if (!file) throw IoError("CSVLogger: cannot write \"" + options_.filename + "\"");
 }
 
@@ -217,21 +225,34 @@ void TerminateOnNaN::on_train_batch_end(std::int64_t, const Logs& logs) {
 StopOnInterrupt::~StopOnInterrupt() { restore(); }
 
 void StopOnInterrupt::on_train_begin() {
-  interrupted = 0;
-  previous_handler = std::signal(SIGINT, note_interrupt);
-  installed_ = true;
+  restore();  // of a fit that never came to its end
+  const std::lock_guard lock(watch_mutex);
+  seen_ = interrupts;
+  watching_ = true;
+  if (watchers++ > 0) return;
+  struct sigaction action {};
+  action.sa_handler = note_interrupt;
+  action.sa_flags = SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, &previous_action);
 }
 
-void StopOnInterrupt::on_train_batch_end(std::int64_t, const Logs&) {
-  if (interrupted != 0) control->stop_training();
+void StopOnInterrupt::stop_if_interrupted() {
+  if (interrupts != seen_) control->stop_training();
 }
+
+void StopOnInterrupt::on_train_batch_end(std::int64_t, const Logs&) { stop_if_interrupted(); }
+// It may have come during the validation.
+void StopOnInterrupt::on_epoch_end(int, Logs&) { stop_if_interrupted(); }
 
 void StopOnInterrupt::on_train_end() { restore(); }
 void StopOnInterrupt::on_train_failed() { restore(); }
 
 void StopOnInterrupt::restore() {
-  if (installed_) std::signal(SIGINT, previous_handler);
-  installed_ = false;
+  if (!watching_) return;
+  watching_ = false;
+  const std::lock_guard lock(watch_mutex);
+  if (--watchers == 0) sigaction(SIGINT, &previous_action, nullptr);
 }
 
 }  // namespace braid::callbacks

@@ -45,6 +45,11 @@ class Callback {
   virtual void on_train_batch_begin(std::int64_t /*batch*/) {}
   // Running means of the epoch so far.
   virtual void on_train_batch_end(std::int64_t /*batch*/, const Logs& /*logs*/) {}
+  // Around the validation at the end of an epoch, before on_epoch_end.
+  virtual void on_test_begin() {}
+  virtual void on_test_end(const Logs& /*logs*/) {}
+  virtual void on_test_batch_begin(std::int64_t /*batch*/) {}
+  virtual void on_test_batch_end(std::int64_t /*batch*/, const Logs& /*logs*/) {}
 
   TrainingControl* control = nullptr;  // set by fit while it runs
   int epochs = 0;
@@ -176,12 +181,15 @@ class StopOnInterrupt : public Callback {
   ~StopOnInterrupt() override;
   void on_train_begin() override;
   void on_train_batch_end(std::int64_t batch, const Logs& logs) override;
+  void on_epoch_end(int epoch, Logs& logs) override;
   void on_train_end() override;
   void on_train_failed() override;
 
  private:
+  void stop_if_interrupted();
   void restore();
-  bool installed_ = false;
+  bool watching_ = false;
+  int seen_ = 0;  // interrupts before this fit
 };
 
 // Functions instead of a class of one's own.
