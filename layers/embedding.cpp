@@ -35,7 +35,7 @@ class EmbeddingLayer final : public LayerOf<EmbeddingOptions> {
     Graph& graph = call.graph;
     const Lowered& input = call.input();
     const Value ids = ops::to_ids(graph, input.value);
-    const Value vectors = ops::embedding(graph, ids, weight(call, 0));
+    const Value vectors = ops::embedding(graph, ids, weight(call, 0), described());
     Value mask;
     if (options_.mask_zero) {
       mask = ops::ids_not_equal(graph, ids, 0, input.ragged ? input.mask : Value{});

@@ -66,7 +66,13 @@ class LSTMLayer final : public LayerOf<LSTMOptions> {
       throw ShapeError(described() + ": the initial state is two tensors, h and c; " +
                        std::to_string(call.initial_state.size()) + " came");
     }
+    if (input.ragged && options_.go_backwards && options_.return_sequences) {
+      throw ShapeError(described() +
+                       ": going backwards, its sequence begins with the steps behind the end of "
+                       "each row, so it cannot return the sequence of ragged rows");
+    }
     for (const Lowered& state : call.initial_state) require_state(graph, state);
+    if (call.has_explicit_mask) require_mask(graph, call);
     const ops::LstmOutputs out =
         ops::lstm(graph,
                   {.in = ops::to_float(graph, input.value),
@@ -98,11 +104,26 @@ class LSTMLayer final : public LayerOf<LSTMOptions> {
     if (call.initial_state.empty()) return call.input().mask;
     if (call.input().mask) {
       if (call.input().ragged) return call.input().mask;
-      warn_once(described() +
-                ": the mask of its sequence is not used because initial_state is given; pass .mask "
-                "to use it");
+      warn(
+          "does not use the mask of its sequence because initial_state is given; pass .mask to use "
+          "it");
     }
     return {};
+  }
+
+  void require_mask(const Graph& graph, const LayerCall& call) const {
+    const ValueInfo& mask = graph.info(call.explicit_mask);
+    const Shape wanted = call.info().shape.slice(0, 2);
+    if (mask.dtype != DType::bool_) {
+      throw DTypeError(described() + ": a mask must be bool, not " +
+                       std::string(name_of(mask.dtype)));
+    }
+    const bool fits = mask.shape.rank() == 2 &&
+                      (mask.shape[1] == wanted[1] || mask.shape[1] == None || wanted[1] == None);
+    if (!fits) {
+      throw ShapeError(described() + ": the mask of this sequence must be " + to_string(wanted) +
+                       ", not " + to_string(mask.shape));
+    }
   }
 
   void require_state(const Graph& graph, const Lowered& state) const {

@@ -28,6 +28,13 @@ class LayerOf : public LayerBase {
     }
   }
 
+  // data_format, as Keras has it.
+  void require_channels(const std::string& data_format) const {
+    if (data_format == "channels_last" || data_format == "channels_first") return;
+    throw NameError(described() + ": unknown data_format \"" + data_format +
+                    "\"; known are \"channels_last\" and \"channels_first\"");
+  }
+
   Options options_;
 
  private:

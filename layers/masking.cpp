@@ -1,5 +1,7 @@
 #include "layers/masking.hpp"
 
+#include <cstdio>
+
 #include "engine/graph/ops/elementwise.hpp"
 #include "engine/graph/ops/mask.hpp"
 #include "layers/make.hpp"
@@ -23,9 +25,12 @@ class MaskingLayer final : public LayerOf<MaskingOptions> {
     const Lowered& input = call.input();
     const GraphNode* producer = graph.producer(input.value);
     if (producer != nullptr && producer->op->kind() == "embedding") {
-      warn_once(described() + " stands behind an Embedding: only steps whose whole vector is " +
-                std::to_string(options_.mask_value) +
-                " are masked, not padding id 0. Did you mean mask_zero = true on the Embedding?");
+      char number[32];
+      std::snprintf(number, sizeof number, "%g", options_.mask_value);
+      warn(std::string("stands behind an Embedding: only steps whose whole vector is ") + number +
+           " are masked, not padding id 0. " +
+           (input.mask ? "It replaces the Embedding's mask; leave it out?"
+                       : "Did you mean mask_zero = true on the Embedding?"));
     }
     const auto masked =
         ops::masking(graph, ops::to_float(graph, input.value),

@@ -46,6 +46,7 @@ class FoldLayer final : public LayerOf<MergeOptions> {
                        (rule_ == Rule::subtract ? "exactly 2" : "2 or more") + " inputs; " +
                        std::to_string(count) + " came");
     }
+    join_ragged(call);
     const bool leaves_out =
         rule_ == Rule::multiply || rule_ == Rule::maximum || rule_ == Rule::minimum;
     Graph& graph = call.graph;
@@ -121,6 +122,7 @@ class ConcatenateLayer final : public LayerOf<ConcatenateOptions> {
     std::vector<Value> values;
     std::vector<Value> masks;
     bool masked = false;
+    const auto rank = static_cast<int>(call.info().shape.rank());
     for (const Lowered& input : call.inputs) {
       values.push_back(ops::to_float(graph, input.value));
       masks.push_back(input.mask);
@@ -130,6 +132,10 @@ class ConcatenateLayer final : public LayerOf<ConcatenateOptions> {
       const Value joined = ops::concatenate(graph, values, options_.axis);
       const Value mask =
           masked ? ops::concatenated_mask(graph, values, masks, options_.axis) : Value{};
+      const bool along_steps = options_.axis == 1 || options_.axis == 1 - rank;
+      if (!along_steps) join_ragged(call);
+      if (along_steps && any_ragged(call) && call.ragged_rules != nullptr)
+        call.ragged_rules->holed.push_back(mask);
       return {{.value = joined, .mask = mask, .ragged = any_ragged(call)}};
     } catch (const ShapeError& error) {
       throw ShapeError(described() + ": " + error.what());

@@ -66,7 +66,9 @@ class DropoutLayer final : public LayerOf<DropoutOptions> {
 class GlobalAveragePooling1DLayer final : public LayerOf<GlobalAveragePooling1DOptions> {
  public:
   explicit GlobalAveragePooling1DLayer(GlobalAveragePooling1DOptions options)
-      : LayerOf("GlobalAveragePooling1D", std::move(options)) {}
+      : LayerOf("GlobalAveragePooling1D", std::move(options)) {
+    require_channels(options_.data_format);
+  }
   nlohmann::json config() const override { return written(options_); }
 
   std::vector<Lowered> call(LayerCall& call) override {

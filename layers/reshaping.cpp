@@ -19,7 +19,9 @@ namespace {
 
 class FlattenLayer final : public LayerOf<FlattenOptions> {
  public:
-  explicit FlattenLayer(FlattenOptions options) : LayerOf("Flatten", std::move(options)) {}
+  explicit FlattenLayer(FlattenOptions options) : LayerOf("Flatten", std::move(options)) {
+    require_channels(options_.data_format);
+  }
   nlohmann::json config() const override { return written(options_); }
 
   std::vector<Lowered> call(LayerCall& call) override {
@@ -32,7 +34,18 @@ class FlattenLayer final : public LayerOf<FlattenOptions> {
 
 class ReshapeLayer final : public LayerOf<ReshapeOptions> {
  public:
-  explicit ReshapeLayer(ReshapeOptions options) : LayerOf("Reshape", std::move(options)) {}
+  explicit ReshapeLayer(ReshapeOptions options) : LayerOf("Reshape", std::move(options)) {
+    int unknown = 0;
+    for (Dim dim : options_.target_shape) {
+      if (dim == None) ++unknown;
+      if (dim < 0 && dim != None) unknown = 2;
+    }
+    if (unknown > 1) {
+      throw ShapeError(described() + ": the target " +
+                       to_string(options_.target_shape.prepend(None)) +
+                       " must hold counts, and None for one axis at most");
+    }
+  }
   nlohmann::json config() const override { return written(options_); }
 
   std::vector<Lowered> call(LayerCall& call) override {

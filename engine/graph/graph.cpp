@@ -54,7 +54,7 @@ std::vector<Value> Graph::add(std::shared_ptr<const Op> op, std::vector<Value> i
     const int number = static_cast<int>(outputs.size());
     outputs.push_back(append({.info = std::move(result), .producer = node, .output = number}));
   }
-  nodes_.push_back({std::move(op), std::move(inputs), outputs});
+  nodes_.push_back({std::move(op), std::move(inputs), outputs, layer_});
   return outputs;
 }
 

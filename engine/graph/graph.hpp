@@ -28,6 +28,7 @@ struct GraphNode {
   std::shared_ptr<const Op> op;
   std::vector<Value> inputs;  // absent operands are Value{}
   std::vector<Value> outputs;
+  std::string layer = {};  // `LSTM layer "lstm"`, for messages; empty for what no layer asked for
 };
 
 // Ops and the values between them, in an order in which they can be run. Built by layers, extended
@@ -52,6 +53,11 @@ class Graph {
   const GraphValue& value(Value value) const { return values_[index(value)]; }
   const std::deque<GraphValue>& values() const { return values_; }
   const std::deque<GraphNode>& nodes() const { return nodes_; }
+  // Nodes added from now on belong to this layer; returns what was set before.
+  std::string set_layer(std::string described) {
+    return std::exchange(layer_, std::move(described));
+  }
+
   // The node that makes the value; null for inputs, weights and constants.
   const GraphNode* producer(Value value) const;
 
@@ -69,6 +75,7 @@ class Graph {
   // References to values and nodes stay good while the graph grows.
   std::deque<GraphValue> values_;
   std::deque<GraphNode> nodes_;
+  std::string layer_;
 };
 
 // The graph in words, one line an op: `%7 float32 [batch, 64] = dense (relu) %0 text, dense/kernel,

@@ -68,6 +68,13 @@ void LayerBase::ensure_built(const std::vector<ValueInfo>& inputs) {
   built_ = true;
 }
 
+std::vector<Lowered> LayerBase::lower(LayerCall& call_of_this) {
+  std::string outer = call_of_this.graph.set_layer(described());
+  std::vector<Lowered> results = call(call_of_this);
+  call_of_this.graph.set_layer(std::move(outer));
+  return results;
+}
+
 void LayerBase::forget_build() {
   variables_.clear();
   built_ = false;
@@ -95,7 +102,21 @@ void LayerBase::drop_mask(const Lowered& input) const {
     throw ShapeError(described() +
                      " drops masks, so it cannot take ragged rows: their ends would be lost");
   }
-  warn_once(described() + " does not pass masks on: the mask of its input ends here");
+  warn("does not pass masks on: the mask of its input ends here");
+}
+
+void LayerBase::warn(const std::string& text) const {
+  if (!name.empty()) warn_once(described() + " " + text);
+}
+
+void LayerBase::join_ragged(LayerCall& call) {
+  if (call.ragged_rules == nullptr) return;
+  Value first;
+  for (const Lowered& input : call.inputs) {
+    if (!input.ragged) continue;
+    if (first && !(first == input.mask)) call.ragged_rules->same.emplace_back(first, input.mask);
+    if (!first) first = input.mask;
+  }
 }
 
 void LayerBase::add_activity_penalty(LayerCall& call, const Regularizer& regularizer,

@@ -23,6 +23,13 @@ struct Lowered {
 // A loss that a layer adds to the model's own: an unbatched value [1].
 using AddedLosses = std::vector<Value>;
 
+// What merging layers ask of ragged rows: pairs of masks that must be the same row by row, and
+// masks whose rows have invalid steps between valid ones.
+struct RaggedRules {
+  std::vector<std::pair<Value, Value>> same;
+  std::vector<Value> holed;
+};
+
 // One call of a layer while a graph is built.
 struct LayerCall {
   Graph& graph;
@@ -32,6 +39,7 @@ struct LayerCall {
   bool has_explicit_mask = false;
   bool training = false;
   AddedLosses* added_losses = nullptr;
+  RaggedRules* ragged_rules = nullptr;
 
   const Lowered& input() const { return inputs.front(); }
   const ValueInfo& info(std::size_t index = 0) const { return graph.info(inputs[index].value); }
@@ -50,8 +58,10 @@ class LayerBase : public std::enable_shared_from_this<LayerBase> {
   // Makes the variables for inputs of these shapes (with batch axis). Called once, before the first
   // call. Throws ShapeError, DTypeError, which name the layer.
   virtual void build(const std::vector<ValueInfo>& inputs) { (void)inputs; }
-  // Emits the ops of one call; one result or more.
+  // Emits the ops of one call; one result or more. Others go through lower(), which marks the ops
+  // as this layer's.
   virtual std::vector<Lowered> call(LayerCall& call) = 0;
+  std::vector<Lowered> lower(LayerCall& call);
   // Layers inside, in Keras's order; for models.
   virtual std::vector<std::shared_ptr<LayerBase>> sublayers() const { return {}; }
   virtual bool is_input() const { return false; }
@@ -76,8 +86,12 @@ class LayerBase : public std::enable_shared_from_this<LayerBase> {
   Value weight(LayerCall& call, std::size_t index) const {
     return call.graph.weight(variables_[index]);
   }
+  // What a user should know of a call, once: told when the model that holds the layer has named it.
+  void warn(const std::string& text) const;
   // The mask is dropped here: a warning once (Keras), an error for ragged rows.
   void drop_mask(const Lowered& input) const;
+  // Ragged inputs that are joined step by step must have rows of the same lengths.
+  static void join_ragged(LayerCall& call);
   // Adds l1, l2 of the output, divided by the batch size, to the losses.
   void add_activity_penalty(LayerCall& call, const Regularizer& regularizer, Value output) const;
   std::vector<VariablePointer> variables_;

@@ -207,7 +207,7 @@ std::vector<SymbolicTensor> call_layer(const std::shared_ptr<LayerBase>& layer, 
   layer->ensure_built(infos);
 
   auto node = std::make_shared<SymbolicNode>();
-  for (const Lowered& result : layer->call(trial)) {
+  for (const Lowered& result : layer->lower(trial)) {
     node->outputs.push_back(
         {.info = graph.info(result.value), .masked = static_cast<bool>(result.mask)});
   }

@@ -87,16 +87,52 @@ void check_ids(const std::string& call, const std::string& what, const Tensor& t
                    value_text(tensor, found) + " is not in 0 .. " + std::to_string(limit - 1));
 }
 
-// int64 data for an int32 input.
-void check_int32(const std::string& call, const std::string& what, const Tensor& tensor) {
-  const auto* values = tensor.data<std::int64_t>();
-  for (std::int64_t i = 0; i < tensor.elements(); ++i) {
-    if (values[i] >= std::numeric_limits<std::int32_t>::min() &&
-        values[i] <= std::numeric_limits<std::int32_t>::max())
-      continue;
-    throw RangeError(call + ": " + what + ", " + at(tensor, i) + ": " + std::to_string(values[i]) +
-                     " does not fit int32");
+// Elements read as int64, up to the first that `fits` refuses; -1 if there is none.
+template <class Fits>
+std::int64_t first_that(const Tensor& tensor, const Fits& fits) {
+  const auto find = [&](const auto* values) -> std::int64_t {
+    for (std::int64_t i = 0; i < tensor.elements(); ++i) {
+      if (!fits(static_cast<std::int64_t>(values[i]))) return i;
+    }
+    return -1;
+  };
+  if (tensor.dtype() == DType::int32) return find(tensor.data<std::int32_t>());
+  if (tensor.dtype() == DType::int64) return find(tensor.data<std::int64_t>());
+  return -1;
+}
+
+// Integers must arrive in the dtype of their input as what they are.
+void check_integers(const std::string& call, const std::string& what, const Tensor& tensor,
+                    DType wanted) {
+  if (tensor.dtype() == wanted && wanted != DType::int64) return;
+  const auto within = [&](std::int64_t least, std::int64_t most) {
+    return first_that(tensor, [=](std::int64_t v) { return v >= least && v <= most; });
+  };
+  std::int64_t found = -1;
+  switch (wanted) {
+    case DType::float32:
+      found = first_that(tensor, [](std::int64_t v) {
+        constexpr std::int64_t kAllExact = 1 << 24;
+        if (v >= -kAllExact && v <= kAllExact) return true;
+        // Float32 reaches far beyond int64, so the way back is safe but for the rounding up to
+        // 2^63.
+        const auto rounded = static_cast<float>(v);
+        return rounded < 0x1p63F && static_cast<std::int64_t>(rounded) == v;
+      });
+      break;
+    case DType::int32:
+    case DType::int64:  // a graph's ids are int32
+      found = within(std::numeric_limits<std::int32_t>::min(),
+                     std::numeric_limits<std::int32_t>::max());
+      wanted = DType::int32;
+      break;
+    case DType::uint8: found = within(0, 255); break;
+    case DType::bool_: break;
   }
+  if (found < 0) return;
+  throw RangeError(call + ": " + what + ", " + at(tensor, found) + ": " +
+                   value_text(tensor, found) + " cannot be held by " +
+                   std::string(name_of(wanted)));
 }
 
 void check_finite(const std::string& call, const std::string& what, const Tensor* tensor) {
@@ -117,18 +153,56 @@ void check_finite(const std::string& call, const std::string& what, const Tensor
   }
 }
 
+// The first row whose length differs; -1 if there is none.
+std::int64_t first_other_row(const Tensor& a, const Tensor& b) {
+  const auto lengths = a.row_splits();
+  const auto others = b.row_splits();
+  for (std::size_t row = 0; row + 1 < lengths.size(); ++row) {
+    if (lengths[row + 1] - lengths[row] != others[row + 1] - others[row])
+      return static_cast<std::int64_t>(row);
+  }
+  return -1;
+}
+
+std::string length_of(const Tensor& tensor, std::int64_t row) {
+  const auto splits = tensor.row_splits();
+  const auto r = static_cast<std::size_t>(row);
+  return std::to_string(splits[r + 1] - splits[r]);
+}
+
 void check_same_rows(const std::string& call, const std::string& output, const Tensor& tensor,
                      const std::string& input, const Tensor& source) {
-  const auto came = tensor.row_splits();
-  const auto wanted = source.row_splits();
-  for (std::size_t row = 0; row + 1 < wanted.size(); ++row) {
-    const std::int64_t length = came[row + 1] - came[row];
-    const std::int64_t steps = wanted[row + 1] - wanted[row];
-    if (length == steps) continue;
-    throw ShapeError(call + ": output \"" + output + "\", row " + std::to_string(row) + ": " +
-                     std::to_string(length) + " targets or weights came for the " +
-                     std::to_string(steps) + " steps of input \"" + input + "\"");
+  const std::int64_t row = first_other_row(tensor, source);
+  if (row < 0) return;
+  throw ShapeError(call + ": output \"" + output + "\", row " + std::to_string(row) + ": " +
+                   length_of(tensor, row) + " targets or weights came for the " +
+                   length_of(source, row) + " steps of input \"" + input + "\"");
+}
+
+void check_joined_rows(const std::string& call, const StepGraph& step, const Bound& bound) {
+  for (const auto& [a, b] : step.same_rows()) {
+    const std::int64_t row = first_other_row(*bound.x[a], *bound.x[b]);
+    if (row < 0) continue;
+    throw ShapeError(call + ": the inputs \"" + step.x()[a].name + "\" and \"" + step.x()[b].name +
+                     "\" are joined step by step, but in row " + std::to_string(row) +
+                     " they have " + length_of(*bound.x[a], row) + " and " +
+                     length_of(*bound.x[b], row) + " steps");
   }
+}
+
+// What looks up a label in a distribution, with the label that it leaves out.
+std::vector<std::optional<std::int64_t>> label_users(const Objective& objective,
+                                                     std::size_t output) {
+  std::vector<std::optional<std::int64_t>> users;
+  const auto add = [&users](const Loss& loss) {
+    if (wants_labels(loss)) users.emplace_back(loss.ignore_class);
+  };
+  if (objective.outputs[output].loss) add(*objective.outputs[output].loss);
+  for (const Objective::Measured& measured : objective.metrics) {
+    if (measured.output == output && measured.metric.kind == Metric::Kind::loss)
+      add(measured.metric.loss);
+  }
+  return users;
 }
 
 }  // namespace
@@ -136,15 +210,14 @@ void check_same_rows(const std::string& call, const std::string& output, const T
 void check_values(const std::string& call, const StepGraph& step, const Objective* objective,
                   const Functional& model, const Bound& bound) {
   for (std::size_t i = 0; i < step.x().size(); ++i) {
-    const Feed& feed = step.x()[i];
-    if (feed.dtype == DType::int32 && bound.x[i]->dtype() == DType::int64) {
-      check_int32(call, "input \"" + feed.name + "\"", *bound.x[i]);
-    }
+    check_integers(call, "input \"" + step.x()[i].name + "\"", *bound.x[i],
+                   model.inputs()[i].second.dtype());
   }
   for (const IdLimit& limit : step.id_limits()) {
     check_ids(call, "input \"" + step.x()[limit.input].name + "\"", *bound.x[limit.input],
               limit.limit, {});
   }
+  check_joined_rows(call, step, bound);
   if (objective == nullptr) return;
   for (std::size_t i = 0; i < step.y().size(); ++i) {
     const Objective::Output& output = objective->outputs[i];
@@ -155,11 +228,15 @@ void check_values(const std::string& call, const StepGraph& step, const Objectiv
         check_same_rows(call, output.name, *tensor, step.x()[*source].name, *bound.x[*source]);
       }
     }
-    if (truth == nullptr || !output.loss || !wants_labels(*output.loss)) continue;
-    const SymbolicTensor& predicted = model.outputs()[i].second;
-    const Dim classes = predicted.shape().back();
-    if (classes == None) continue;
-    check_ids(call, "target \"" + output.name + "\"", *truth, classes, output.loss->ignore_class);
+    if (truth == nullptr) continue;
+    const Dim classes = model.outputs()[i].second.shape().back();
+    for (const auto& ignored : label_users(*objective, i)) {
+      if (classes == None) {
+        throw ShapeError(call + ": output \"" + output.name +
+                         "\" takes class numbers, but how many classes it has is not known");
+      }
+      check_ids(call, "target \"" + output.name + "\"", *truth, classes, ignored);
+    }
   }
 }
 

@@ -6,9 +6,9 @@
 
 namespace braid {
 
-// Looks at every value of bound data before anything is run: ids and labels outside their limits
-// (RangeError with input, row, column, value, limit), ragged targets whose rows are longer or
-// shorter than those of their input (ShapeError).
+// Looks at every value of bound data before anything is run: ids, labels and integers outside their
+// limits (RangeError with input, row, column, value, limit), ragged rows that must have the same
+// lengths as others (ShapeError).
 void check_values(const std::string& call, const StepGraph& step, const Objective* objective,
                   const Functional& model, const Bound& bound);
 

@@ -15,6 +15,7 @@ namespace braid {
 namespace {
 
 const std::string kCall = "model.fit";
+const std::string kValidation = "model.fit, validation data";
 
 void check_options(const FitOptions& options) {
   const auto at_least = [](const char* name, std::int64_t value, std::int64_t least) {
@@ -54,7 +55,7 @@ class Trainer::FitRun final : public TrainingControl {
     TensorDict x;
     TensorDict y;
     SampleWeight weight;
-    Bound bound;
+    Bound bound = {};
   };
 
   History run(const TensorDict& x, const TensorDict& y);
@@ -72,7 +73,10 @@ class Trainer::FitRun final : public TrainingControl {
   }
 
  private:
-  void split(const TensorDict& x, const TensorDict& y);
+  // Parts the data into rows to train on and rows to judge by, all of them checked.
+  void take(const TensorDict& x, const TensorDict& y);
+  void check(const std::string& call, Rows& rows, const ClassWeight& class_weight, Pass pass) const;
+  Logs validate();
   void train_epochs(History& history);
   void train_epoch(int epoch, Lease& lease, RunningLogs& logs, Progress& progress);
   template <class Call>
@@ -88,46 +92,44 @@ class Trainer::FitRun final : public TrainingControl {
   bool stopped_ = false;
 };
 
-void Trainer::FitRun::split(const TensorDict& x, const TensorDict& y) {
-  training_ = {x, y, options_.sample_weight, {}};
-  if (!options_.validation_data.x.empty()) {
-    validation_ = Rows{options_.validation_data.x,
-                       options_.validation_data.y,
-                       options_.validation_data.sample_weight,
-                       {}};
+void Trainer::FitRun::check(const std::string& call, Rows& rows, const ClassWeight& class_weight,
+                            Pass pass) const {
+  trainer_.bind_judged(call, rows.x, rows.y, rows.weight, class_weight, rows.bound);
+  const Lease lease = trainer_.lease(call, pass, rows.bound);
+  check_values(call, lease.step(), trainer_.objective_.get(), trainer_.model_, rows.bound);
+  check_finite(call, trainer_.model_, rows.bound);
+  const std::int64_t batch = options_.batch_size;
+  prepare(call, lease, rows.bound, {0, std::min(rows.bound.rows, batch)});
+}
+
+void Trainer::FitRun::take(const TensorDict& x, const TensorDict& y) {
+  const ValidationData& given = options_.validation_data;
+  training_ = {x, y, options_.sample_weight};
+  // As a whole first, so that an error tells the row of the user's data.
+  check(kCall, training_, options_.class_weight, Pass::train);
+  if (!given.x.empty() || !given.y.empty()) {
+    validation_ = Rows{given.x, given.y, given.sample_weight};
+    check(kValidation, *validation_, {}, Pass::evaluate);
     return;
   }
   if (options_.validation_split == 0) return;
-  // The whole must bind before it can be cut.
-  Bound whole;
-  trainer_.bind_judged(kCall, x, y, options_.sample_weight, {}, whole);
+  const std::int64_t rows = training_.bound.rows;
   const auto cut = static_cast<std::int64_t>(
-      std::floor(static_cast<double>(whole.rows) * (1 - options_.validation_split)));
-  if (cut == 0 || cut == whole.rows) {
+      std::floor(static_cast<double>(rows) * (1 - options_.validation_split)));
+  if (cut == 0 || cut == rows) {
     throw RangeError(kCall + ": validation_split " + std::to_string(options_.validation_split) +
-                     " of " + std::to_string(whole.rows) + " rows leaves one side empty");
+                     " of " + std::to_string(rows) + " rows leaves one side empty");
   }
-  validation_ = Rows{sliced(x, cut, whole.rows),
-                     sliced(y, cut, whole.rows),
-                     sliced(options_.sample_weight, cut, whole.rows),
-                     {}};
-  training_ = {sliced(x, 0, cut), sliced(y, 0, cut), sliced(options_.sample_weight, 0, cut), {}};
+  const SampleWeight& weight = options_.sample_weight;
+  validation_ = Rows{sliced(x, cut, rows), sliced(y, cut, rows), sliced(weight, cut, rows)};
+  training_ = {sliced(x, 0, cut), sliced(y, 0, cut), sliced(weight, 0, cut)};
+  check(kCall, training_, options_.class_weight, Pass::train);
+  check(kCall, *validation_, {}, Pass::evaluate);
 }
 
 History Trainer::FitRun::run(const TensorDict& x, const TensorDict& y) {
   check_options(options_);
-  split(x, y);
-  const auto bind = [&](Rows& rows, const ClassWeight& class_weight, Pass pass) {
-    trainer_.bind_judged(kCall, rows.x, rows.y, rows.weight, class_weight, rows.bound);
-    Lease lease = trainer_.lease(pass, rows.bound);
-    check_values(kCall, lease.step(), trainer_.objective_.get(), trainer_.model_, rows.bound);
-    check_finite(kCall, trainer_.model_, rows.bound);
-    lease.session().prepare(rows.bound,
-                            {0, std::min<std::int64_t>(rows.bound.rows, options_.batch_size)});
-  };
-  bind(training_, options_.class_weight, Pass::train);
-  if (validation_) bind(*validation_, {}, Pass::evaluate);
-
+  take(x, y);
   History history;
   if (options_.seed) {
     trainer_.seed_ = options_.seed;
@@ -158,7 +160,7 @@ History Trainer::FitRun::run(const TensorDict& x, const TensorDict& y) {
 void Trainer::FitRun::train_epochs(History& history) {
   const std::int64_t batch = options_.batch_size;
   const std::int64_t rows = training_.bound.rows;
-  Lease lease = trainer_.lease(Pass::train, training_.bound);
+  Lease lease = trainer_.lease(kCall, Pass::train, training_.bound);
   RunningLogs running(*trainer_.objective_);
   Progress progress(options_.verbose, (rows + batch - 1) / batch);
   order_.resize(static_cast<std::size_t>(options_.shuffle ? rows : 0));
@@ -170,16 +172,24 @@ void Trainer::FitRun::train_epochs(History& history) {
     train_epoch(epoch, lease, running, progress);
     Logs logs = running.logs();
     if (validation_) {
-      Lease judge = trainer_.lease(Pass::evaluate, validation_->bound);
-      RunningLogs validation(*trainer_.objective_);
-      Progress silent(0, 0);
-      trainer_.evaluate_rows(judge, validation_->bound, batch, validation, silent);
-      for (const auto& [name, value] : validation.logs("val_")) logs.set(name, value);
+      for (const auto& [name, value] : validate()) logs.set("val_" + name, value);
     }
     tell([&](callbacks::Callback& callback) { callback.on_epoch_end(epoch, logs); });
     progress.end(logs);
     history.add(epoch, logs);
   }
+}
+
+Logs Trainer::FitRun::validate() {
+  Lease lease = trainer_.lease(kCall, Pass::evaluate, validation_->bound);
+  RunningLogs running(*trainer_.objective_);
+  Progress silent(0, 0);
+  tell([](callbacks::Callback& callback) { callback.on_test_begin(); });
+  trainer_.evaluate_rows(kCall, lease, validation_->bound, options_.batch_size, running, silent,
+                         options_.callbacks);
+  const Logs logs = running.logs();
+  tell([&](callbacks::Callback& callback) { callback.on_test_end(logs); });
+  return logs;
 }
 
 void Trainer::FitRun::train_epoch(int epoch, Lease& lease, RunningLogs& logs, Progress& progress) {
@@ -202,7 +212,7 @@ void Trainer::FitRun::train_epoch(int epoch, Lease& lease, RunningLogs& logs, Pr
     if (number % steps == 0)
       tell([&](callbacks::Callback& callback) { callback.on_train_batch_begin(number); });
     const std::int64_t end = std::min(rows, begin + batch);
-    lease.session().prepare(training_.bound, {begin, end, order_});
+    prepare(kCall, lease, training_.bound, {begin, end, order_});
     trainer_.train_step(kCall, lease, training_.bound, logs, true);
     if (number % steps != steps - 1 && end != rows) continue;
     if (watched) {
@@ -215,6 +225,12 @@ void Trainer::FitRun::train_epoch(int epoch, Lease& lease, RunningLogs& logs, Pr
 
 History Trainer::fit(const TensorDict& x, const TensorDict& y, const FitOptions& options) {
   require_loss(kCall);
+  if (fitting_) throw Error(kCall + ": another fit of this model is running");
+  struct Mark {
+    explicit Mark(bool& flag) : flag_(flag) { flag_ = true; }
+    ~Mark() { flag_ = false; }
+    bool& flag_;
+  } const mark(fitting_);
   return FitRun(*this, options).run(x, y);
 }
 

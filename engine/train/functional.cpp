@@ -193,6 +193,22 @@ void Functional::connect(NamedTensors inputs, NamedTensors outputs) {
     throw NameError("model \"" + called + "\": the input \"" + input_names()[place] +
                     "\" leads to no output");
   }
+  rehearse();
+}
+
+void Functional::rehearse() {
+  Graph graph;
+  LayerCall trial{.graph = graph};
+  for (const auto& [key, tensor] : inputs_) {
+    const auto& output = tensor.node()->outputs[static_cast<std::size_t>(tensor.index())];
+    Lowered input{.value = graph.input("", output.info)};
+    if (output.masked) {
+      input.mask = graph.input(
+          "", {.shape = output.info.shape.slice(0, 2), .dtype = DType::bool_, .batched = true});
+    }
+    trial.inputs.push_back(input);
+  }
+  call(trial);
 }
 
 void Functional::check_connections(const std::string& called,
@@ -237,7 +253,12 @@ std::vector<Lowered> Functional::call(LayerCall& call) {
     const ValueInfo& expected =
         tensor.node()->outputs[static_cast<std::size_t>(tensor.index())].info;
     const ValueInfo& came = call.graph.info(lowered.value);
-    if (expected.shape.rank() != came.shape.rank()) {
+    bool fits = expected.shape.rank() == came.shape.rank();
+    for (std::size_t axis = 1; fits && axis < came.shape.rank(); ++axis) {
+      const Dim wanted = expected.shape[axis];
+      fits = wanted == None || came.shape[axis] == None || wanted == came.shape[axis];
+    }
+    if (!fits) {
       throw ShapeError(described() + ": the input \"" + input_names()[i] + "\" is " +
                        to_string(expected.shape) + "; " + to_string(came.shape) + " came");
     }
@@ -256,8 +277,10 @@ std::vector<Lowered> Functional::call(LayerCall& call) {
       results[node.get()] = {{.value = find(node->inputs.front()).mask}};
       continue;
     }
-    LayerCall inner{
-        .graph = call.graph, .training = call.training, .added_losses = call.added_losses};
+    LayerCall inner{.graph = call.graph,
+                    .training = call.training,
+                    .added_losses = call.added_losses,
+                    .ragged_rules = call.ragged_rules};
     for (const SymbolicTensor& input : node->inputs) inner.inputs.push_back(find(input));
     for (const SymbolicTensor& state : node->initial_state)
       inner.initial_state.push_back(find(state));
@@ -265,7 +288,7 @@ std::vector<Lowered> Functional::call(LayerCall& call) {
       inner.explicit_mask = find(*node->mask).value;
       inner.has_explicit_mask = true;
     }
-    results[node.get()] = node->layer->call(inner);
+    results[node.get()] = node->layer->lower(inner);
   }
   std::vector<Lowered> outputs;
   for (const auto& [key, tensor] : outputs_) outputs.push_back(find(tensor));

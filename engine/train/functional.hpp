@@ -56,6 +56,9 @@ class Functional : public LayerBase {
   void connect(NamedTensors inputs, NamedTensors outputs);
 
  private:
+  // Runs through all layers once, for what they have to say of their calls now that they have
+  // names.
+  void rehearse();
   void check_connections(const std::string& called,
                          const std::set<const SymbolicNode*>& stops) const;
 

@@ -1,5 +1,10 @@
 #include "engine/train/model_file.hpp"
 
+#include <zlib.h>
+
+#include <cstdio>
+#include <stdexcept>
+
 #include "engine/core/error.hpp"
 #include "engine/io/safetensors.hpp"
 #include "engine/train/object_config.hpp"
@@ -15,7 +20,8 @@ constexpr int kFormat = 1;
 const std::string kWeights = "weights/";
 const std::string kOptimizer = "optimizer/";
 
-json describe_objective(const Objective& objective, const OptimizerState& optimizer) {
+json describe_objective(const Objective& objective, const OptimizerState& optimizer,
+                        std::int64_t steps_per_execution) {
   json outputs = json::array();
   for (const Objective::Output& output : objective.outputs) {
     outputs.push_back({{"output", output.name},
@@ -28,7 +34,10 @@ json describe_objective(const Objective& objective, const OptimizerState& optimi
                        {"metric", to_config(measured.metric)},
                        {"weighted", measured.weighted}});
   }
-  return {{"optimizer", to_config(optimizer.rule())}, {"outputs", outputs}, {"metrics", metrics}};
+  return {{"optimizer", to_config(optimizer.rule())},
+          {"outputs", outputs},
+          {"metrics", metrics},
+          {"steps_per_execution", steps_per_execution}};
 }
 
 CompileOptions compile_options(const json& described) {
@@ -53,7 +62,8 @@ CompileOptions compile_options(const json& described) {
           .loss = Losses(std::move(losses)),
           .loss_weights = LossWeights(std::move(weights)),
           .metrics = Metrics(std::move(plain)),
-          .weighted_metrics = Metrics(std::move(weighted))};
+          .weighted_metrics = Metrics(std::move(weighted)),
+          .steps_per_execution = described.at("steps_per_execution").get<std::int64_t>()};
 }
 
 // Tensors whose names begin with the prefix, without it.
@@ -65,10 +75,24 @@ TensorDict group(const TensorDict& tensors, const std::string& prefix) {
   return found;
 }
 
-std::shared_ptr<Functional> restore(const SafetensorsFile& file, const json& described) {
+// Over the description and the tensors: the format itself would not notice an altered weight.
+std::string checksum(const std::string& description, const TensorDict& tensors) {
+  const auto over = [](uLong crc, const void* bytes, std::size_t count) {
+    return crc32_z(crc, static_cast<const Bytef*>(bytes), count);
+  };
+  uLong crc = over(crc32_z(0, nullptr, 0), description.data(), description.size());
+  for (const auto& [name, tensor] : tensors) {
+    const std::string head = name + " " + braid::describe(tensor);
+    crc = over(over(crc, head.data(), head.size()), tensor.raw(), tensor.bytes());
+  }
+  char text[16];
+  std::snprintf(text, sizeof text, "%08lx", crc);
+  return text;
+}
+
+std::shared_ptr<Functional> restore(const TensorDict& tensors, const json& described) {
   auto model =
       model_from_config(described.at("class_name").get<std::string>(), described.at("config"));
-  const TensorDict tensors = file.tensors();
   model->initialize_weights();
   set_weights(*model, group(tensors, kWeights));
   if (!described.contains("objective")) return model;
@@ -88,12 +112,14 @@ void save_model(const std::string& path, Functional& model) {
   TensorDict tensors;
   for (const auto& [name, tensor] : get_weights(model)) tensors.set(kWeights + name, tensor);
   if (trainer.compiled()) {
-    described["objective"] = describe_objective(*trainer.objective(), *trainer.optimizer());
+    described["objective"] = describe_objective(*trainer.objective(), *trainer.optimizer(),
+                                                trainer.steps_per_execution());
     if (trainer.seed()) described["seed"] = *trainer.seed();
     for (const auto& [name, tensor] : trainer.optimizer()->save())
       tensors.set(kOptimizer + name, tensor);
   }
-  write_safetensors(path, tensors, {{"braid", described.dump()}});
+  const std::string text = described.dump();
+  write_safetensors(path, tensors, {{"braid", text}, {"braid_crc32", checksum(text, tensors)}});
 }
 
 std::shared_ptr<Functional> load_model(const std::string& path) {
@@ -104,15 +130,25 @@ std::shared_ptr<Functional> load_model(const std::string& path) {
                       "\" holds tensors but no model; load_weights reads weights alone");
   }
   try {
+    const TensorDict tensors = file.tensors();
+    const auto stored = file.metadata().find("braid_crc32");
+    if (stored == file.metadata().end() || stored->second != checksum(found->second, tensors))
+      throw FormatError("\"" + path + "\": the checksum does not fit: the file was altered");
     const json described = json::parse(found->second);
     const int format = described.at("format").get<int>();
     if (format != kFormat) {
       throw FormatError("\"" + path + "\": model format " + std::to_string(format) +
                         "; this library reads " + std::to_string(kFormat));
     }
-    return restore(file, described);
+    return restore(tensors, described);
   } catch (const json::exception& error) {
     throw FormatError("\"" + path + "\": the description of the model is broken: " + error.what());
+  } catch (const std::out_of_range&) {
+    // A node that names one which does not stand before it: a cycle, or nothing at all.
+    throw FormatError(
+        "\"" + path +
+        "\": the description of the model is broken: a layer is fed by a later one, or "
+        "by one that is not there");
   } catch (const FormatError&) {
     throw;
   } catch (const IoError&) {

@@ -178,6 +178,12 @@ TensorDict OptimizerState::save() const {
 
 void OptimizerState::load(const TensorDict& state) {
   const Tensor& iteration = state.at("iteration");
+  for (const char* name : {"iteration", "learning_rate"}) {
+    const Tensor* number = state.find(name);
+    if (number == nullptr || number->elements() == 1) continue;
+    throw ShapeError(std::string("optimizer state \"") + name + "\" is " +
+                     braid::describe(*number) + "; one number is expected");
+  }
   for (const Slots& slots : slots_) {
     for (const auto& [name, tensor] : slots.tensors) {
       const Tensor& stored = state.at(slots.name + "/" + name);

@@ -40,7 +40,7 @@ void RunningLogs::add(const StepGraph& step, const Session& session) {
   }
 }
 
-Logs RunningLogs::logs(const std::string& prefix) const {
+Logs RunningLogs::logs() const {
   Logs logs;
   logs.reserve(objective_.entries.size());
   for (const Objective::Entry& entry : objective_.entries) {
@@ -58,7 +58,7 @@ Logs RunningLogs::logs(const std::string& prefix) const {
         break;
       }
     }
-    logs.append(prefix + entry.name, value);
+    logs.append(entry.name, value);
   }
   return logs;
 }

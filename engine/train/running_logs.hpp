@@ -16,7 +16,7 @@ class RunningLogs {
   void reset();
   // Takes up the batch that the session ran last.
   void add(const StepGraph& step, const Session& session);
-  Logs logs(const std::string& prefix = {}) const;
+  Logs logs() const;
   // Loss of the batch taken up last; 0 where the model has none.
   double last_loss() const { return last_loss_; }
 

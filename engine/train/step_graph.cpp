@@ -42,20 +42,30 @@ void append_tensor_key(const Tensor* tensor, std::string& key) {
   key += static_cast<char>('0' + shape.rank());
 }
 
-// Graph inputs that a value is made of, through the ops between.
-std::set<int> inputs_behind(const Graph& graph, Value value) {
-  std::set<int> found;
+// Values that a value is made of, through the ops between, as far as `passes` lets through.
+template <class Passes>
+std::set<int> values_behind(const Graph& graph, Value value, const Passes& passes) {
   std::set<int> seen;
   std::vector<Value> open{value};
   while (!open.empty()) {
     const Value next = open.back();
     open.pop_back();
     if (!next || !seen.insert(next.id).second) continue;
-    if (graph.value(next).kind == ValueKind::input) found.insert(next.id);
-    if (const GraphNode* node = graph.producer(next))
+    const GraphNode* node = graph.producer(next);
+    if (node != nullptr && passes(*node->op))
       open.insert(open.end(), node->inputs.begin(), node->inputs.end());
   }
-  return found;
+  return seen;
+}
+
+bool passes_all(const Op&) { return true; }
+
+// Ops that hand the elements of their inputs on as they are.
+bool only_moves(const Op& op) {
+  static const std::set<std::string_view> kinds{
+      "to_ids",  "to_float",   "reshape",         "reshape_like",   "concatenate",
+      "columns", "slice_axis", "first_axis_last", "last_axis_first"};
+  return kinds.contains(op.kind());
 }
 
 }  // namespace
@@ -90,9 +100,12 @@ std::vector<Lowered> StepGraph::feed_inputs(Graph& graph, const Functional& mode
               .dtype = graph_dtype(declared.dtype, came.dtype()),
               .ragged = came.is_ragged()};
     Lowered input{.value = add_input(graph, feed, declared)};
+    input_values_.push_back(input.value.id);
+    row_end_values_.push_back(-1);
     if (feed.ragged) {
       Feed ends{.name = names[i] + " (row ends)", .dtype = DType::bool_};
       input.mask = add_input(graph, ends, {.shape = {None, None}});
+      row_end_values_.back() = input.mask.id;
       input.ragged = true;
       feed.ends = ends.value;
     }
@@ -106,13 +119,16 @@ StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass,
                      const Bound& sample) {
   auto graph = std::make_shared<Graph>();
   AddedLosses added;
+  RaggedRules rules;
   LayerCall call{.graph = *graph,
                  .inputs = feed_inputs(*graph, model, sample),
                  .training = pass == Pass::train,
-                 .added_losses = pass == Pass::predict ? nullptr : &added};
+                 .added_losses = pass == Pass::predict ? nullptr : &added,
+                 .ragged_rules = &rules};
   const std::vector<Lowered> outputs = model.call(call);
   find_id_limits(*graph);
-  find_ragged_sources(*graph, model.output_names(), outputs);
+  find_same_rows(*graph, rules);
+  find_ragged_sources(*graph, model.output_names(), outputs, rules);
 
   std::vector<Value> results;
   if (pass == Pass::predict) {
@@ -131,7 +147,7 @@ StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass,
     for (Value gradient : add_gradients(*graph, {{total, graph->scalar(1)}}, weights))
       results.push_back(gradient);
   }
-  if (dump_wanted("graph")) std::fputs(describe(*graph).c_str(), stderr);
+  if (dump_wanted("graph")) std::fputs(("graph\n" + describe(*graph)).c_str(), stderr);
   executor_ = std::make_unique<Executor>(std::move(graph), std::move(results));
 }
 
@@ -208,31 +224,48 @@ void StepGraph::find_id_limits(const Graph& graph) {
   for (const GraphNode& node : graph.nodes()) {
     if (node.op->kind() != "embedding") continue;
     const Shape& table = graph.info(node.inputs[1]).shape;
-    const std::set<int> behind = inputs_behind(graph, node.inputs[0]);
+    const std::set<int> behind = values_behind(graph, node.inputs[0], only_moves);
     for (std::size_t i = 0; i < x_.size(); ++i) {
-      for (int value : behind) {
-        if (graph.values()[static_cast<std::size_t>(value)].name == x_[i].name)
-          id_limits_.push_back({i, table[0]});
+      if (behind.contains(input_values_[i])) id_limits_.push_back({i, table[0]});
+    }
+  }
+}
+
+std::vector<std::size_t> StepGraph::row_ends_behind(const Graph& graph, Value mask) const {
+  const std::set<int> behind = values_behind(graph, mask, passes_all);
+  std::vector<std::size_t> found;
+  for (std::size_t i = 0; i < x_.size(); ++i) {
+    if (x_[i].ragged && behind.contains(row_end_values_[i])) found.push_back(i);
+  }
+  return found;
+}
+
+void StepGraph::find_same_rows(const Graph& graph, const RaggedRules& rules) {
+  for (const auto& [first, second] : rules.same) {
+    for (std::size_t a : row_ends_behind(graph, first)) {
+      for (std::size_t b : row_ends_behind(graph, second)) {
+        if (a != b) same_rows_.emplace_back(a, b);
       }
     }
   }
 }
 
 void StepGraph::find_ragged_sources(const Graph& graph, const std::vector<std::string>& names,
-                                    const std::vector<Lowered>& outputs) {
+                                    const std::vector<Lowered>& outputs, const RaggedRules& rules) {
   ragged_sources_.resize(outputs.size());
   for (std::size_t o = 0; o < outputs.size(); ++o) {
     if (!outputs[o].ragged || !outputs[o].mask) continue;
-    const std::set<int> behind = inputs_behind(graph, outputs[o].mask);
-    for (std::size_t i = 0; i < x_.size() && !ragged_sources_[o]; ++i) {
-      if (!x_[i].ragged) continue;
-      const bool follows = std::any_of(behind.begin(), behind.end(), [&](int value) {
-        return graph.values()[static_cast<std::size_t>(value)].name == x_[i].name + " (row ends)";
-      });
-      if (follows) ragged_sources_[o] = i;
+    const std::set<int> behind = values_behind(graph, outputs[o].mask, passes_all);
+    for (Value holed : rules.holed) {
+      if (!behind.contains(holed.id)) continue;
+      throw ShapeError("output \"" + names[o] +
+                       "\": ragged rows were joined along their steps, so its rows have holes and "
+                       "cannot come back ragged");
     }
-    if (!ragged_sources_[o])
+    const auto sources = row_ends_behind(graph, outputs[o].mask);
+    if (sources.empty())
       throw ShapeError("output \"" + names[o] + "\": its ragged rows follow no input");
+    ragged_sources_[o] = sources.front();
   }
 }
 

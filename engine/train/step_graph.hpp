@@ -51,6 +51,8 @@ class StepGraph {
   const std::vector<Feed>& y() const { return y_; }
   const std::vector<Feed>& weights() const { return weights_; }
   const std::vector<IdLimit>& id_limits() const { return id_limits_; }
+  // Pairs of ragged inputs whose rows must have the same lengths.
+  const std::vector<std::pair<std::size_t, std::size_t>>& same_rows() const { return same_rows_; }
 
   // Places among the executor's outputs; -1 where there is none.
   int total_loss() const { return total_loss_; }
@@ -69,14 +71,20 @@ class StepGraph {
   std::vector<Value> judge(Graph& graph, const Objective& objective, const Bound& sample,
                            const std::vector<Lowered>& outputs, const AddedLosses& added);
   void find_id_limits(const Graph& graph);
+  // Which ragged inputs' row ends a mask is made of.
+  std::vector<std::size_t> row_ends_behind(const Graph& graph, Value mask) const;
+  void find_same_rows(const Graph& graph, const RaggedRules& rules);
   void find_ragged_sources(const Graph& graph, const std::vector<std::string>& names,
-                           const std::vector<Lowered>& outputs);
+                           const std::vector<Lowered>& outputs, const RaggedRules& rules);
 
   std::vector<ValueInfo> input_infos_;
+  std::vector<int> input_values_;    // by model input: its value in the graph
+  std::vector<int> row_end_values_;  // by model input: that of its row ends; -1 where not ragged
   std::vector<Feed> x_;
   std::vector<Feed> y_;
   std::vector<Feed> weights_;
   std::vector<IdLimit> id_limits_;
+  std::vector<std::pair<std::size_t, std::size_t>> same_rows_;
   std::vector<std::optional<std::size_t>> ragged_sources_;
   int total_loss_ = -1;
   std::vector<int> output_losses_;

@@ -19,6 +19,7 @@ Trainer::Trainer(Functional& model) : model_(model), binder_(model) {
 }
 
 void Trainer::compile(CompileOptions options) {
+  if (fitting_) throw Error("compile: a fit of this model is running");
   options.optimizer.check();
   if (options.steps_per_execution < 1) {
     throw RangeError("compile: steps_per_execution must be 1 or more, not " +
@@ -43,7 +44,24 @@ void Trainer::compile(CompileOptions options) {
   seed_.reset();
 }
 
-Trainer::Lease Trainer::lease(Pass pass, const Bound& bound) {
+Trainer::Lease Trainer::lease(const std::string& call, Pass pass, const Bound& bound) {
+  try {
+    return find_session(pass, bound);
+  } catch (const ShapeError& error) {
+    throw ShapeError(call + ": " + error.what());
+  }
+}
+
+void Trainer::prepare(const std::string& call, const Lease& lease, const Bound& bound,
+                      const BatchRows& rows) {
+  try {
+    lease.session().prepare(bound, rows);
+  } catch (const ShapeError& error) {
+    throw ShapeError(call + ": " + error.what());
+  }
+}
+
+Trainer::Lease Trainer::find_session(Pass pass, const Bound& bound) {
   std::string key;
   StepGraph::append_key(pass, bound, key);
   const std::lock_guard lock(mutex_);
@@ -109,9 +127,9 @@ Logs Trainer::train_on_batch(const TensorDict& x, const TensorDict& y,
   require_loss(call);
   Bound bound;
   bind_judged(call, x, y, options.sample_weight, options.class_weight, bound);
-  Lease run = lease(Pass::train, bound);
+  Lease run = lease(call, Pass::train, bound);
   check_values(call, run.step(), objective_.get(), model_, bound);
-  run.session().prepare(bound, {0, bound.rows});
+  prepare(call, run, bound, {0, bound.rows});
   batch_logs_->reset();
   train_step(call, run, bound, *batch_logs_, false);
   return batch_logs_->logs();
@@ -121,24 +139,35 @@ Logs Trainer::test_on_batch(const TensorDict& x, const TensorDict& y, const Batc
   const std::string call = "model.test_on_batch";
   Bound bound;
   bind_judged(call, x, y, options.sample_weight, options.class_weight, bound);
-  Lease run = lease(Pass::evaluate, bound);
+  Lease run = lease(call, Pass::evaluate, bound);
   check_values(call, run.step(), objective_.get(), model_, bound);
   RunningLogs logs(*objective_);
   Progress silent(0, 0);
-  evaluate_rows(run, bound, bound.rows, logs, silent);
+  evaluate_rows(call, run, bound, bound.rows, logs, silent);
   if (!std::isfinite(logs.last_loss())) check_finite(call, model_, bound);
   return logs.logs();
 }
 
-void Trainer::evaluate_rows(Lease& run, const Bound& bound, std::int64_t batch_size,
-                            RunningLogs& logs, Progress& progress) {
+void Trainer::evaluate_rows(const std::string& call, Lease& run, const Bound& bound,
+                            std::int64_t batch_size, RunningLogs& logs, Progress& progress,
+                            const Callbacks& watchers) {
   progress.begin("");
-  std::int64_t done = 0;
-  for (std::int64_t begin = 0; begin < bound.rows; begin += batch_size) {
-    run.session().prepare(bound, {begin, std::min(bound.rows, begin + batch_size)});
+  const bool watched = watchers.begin() != watchers.end();
+  const std::int64_t steps = steps_per_execution_;
+  std::int64_t number = 0;
+  for (std::int64_t begin = 0; begin < bound.rows; begin += batch_size, ++number) {
+    const std::int64_t end = std::min(bound.rows, begin + batch_size);
+    if (watched && number % steps == 0) {
+      for (const auto& item : watchers) item.pointer->on_test_batch_begin(number);
+    }
+    prepare(call, run, bound, {begin, end});
     run.session().run({});
     logs.add(run.step(), run.session());
-    if (progress.due(++done)) progress.show(done, logs.logs());
+    if (watched && (number % steps == steps - 1 || end == bound.rows)) {
+      const Logs seen = logs.logs();
+      for (const auto& item : watchers) item.pointer->on_test_batch_end(number, seen);
+    }
+    if (progress.due(number + 1)) progress.show(number + 1, logs.logs());
   }
 }
 
@@ -151,12 +180,12 @@ Logs Trainer::evaluate(const TensorDict& x, const TensorDict& y, const EvaluateO
   }
   Bound bound;
   bind_judged(call, x, y, options.sample_weight, {}, bound);
-  Lease run = lease(Pass::evaluate, bound);
+  Lease run = lease(call, Pass::evaluate, bound);
   check_values(call, run.step(), objective_.get(), model_, bound);
   check_finite(call, model_, bound);
   RunningLogs logs(*objective_);
   Progress progress(options.verbose, (bound.rows + options.batch_size - 1) / options.batch_size);
-  evaluate_rows(run, bound, options.batch_size, logs, progress);
+  evaluate_rows(call, run, bound, options.batch_size, logs, progress);
   const Logs result = logs.logs();
   progress.end(result);
   return result;
@@ -166,7 +195,7 @@ TensorDict Trainer::predict(const std::string& call, const TensorDict& x,
                             const PredictOptions& options) {
   Bound bound;
   binder_.bind_inputs(call, x, bound);
-  Lease run = lease(Pass::predict, bound);
+  Lease run = lease(call, Pass::predict, bound);
   check_values(call, run.step(), nullptr, model_, bound);
   Session& session = run.session();
   const std::int64_t asked = options.batch_size;
@@ -179,7 +208,7 @@ TensorDict Trainer::predict(const std::string& call, const TensorDict& x,
   std::int64_t begin = 0;
   do {
     const std::int64_t end = std::min(bound.rows, begin + batch);
-    session.prepare(bound, {begin, end});
+    prepare(call, run, bound, {begin, end});
     if (begin == 0) {
       for (std::size_t i = 0; i < names.size(); ++i) {
         const ValueInfo& info =

@@ -36,6 +36,7 @@ class Trainer {
 
   OptimizerState* optimizer() { return optimizer_.get(); }
   const Objective* objective() const { return objective_.get(); }
+  std::int64_t steps_per_execution() const { return steps_per_execution_; }
   // Of shuffles and dropout; none before the first training.
   std::optional<std::uint64_t> seed() const { return seed_; }
   void set_seed(std::uint64_t seed) { seed_ = seed; }
@@ -55,7 +56,12 @@ class Trainer {
   class Lease;
   class FitRun;
 
-  Lease lease(Pass pass, const Bound& bound);
+  // ShapeError, told with the call, where a layer cannot take data of this kind.
+  Lease lease(const std::string& call, Pass pass, const Bound& bound);
+  Lease find_session(Pass pass, const Bound& bound);
+  // Stages and plans a batch. ShapeError, told with the call, where its shapes do not go together.
+  static void prepare(const std::string& call, const Lease& lease, const Bound& bound,
+                      const BatchRows& rows);
   void bind_judged(const std::string& call, const TensorDict& x, const TensorDict& y,
                    const SampleWeight& sample_weight, const ClassWeight& class_weight,
                    Bound& bound) const;
@@ -64,8 +70,10 @@ class Trainer {
   void train_step(const std::string& call, Lease& lease, const Bound& bound, RunningLogs& logs,
                   bool data_checked);
   void update(const StepGraph& step, const Session& session);
-  void evaluate_rows(Lease& lease, const Bound& bound, std::int64_t batch_size, RunningLogs& logs,
-                     Progress& progress);
+  // `watchers` see the beginning and the end of every batch.
+  void evaluate_rows(const std::string& call, Lease& lease, const Bound& bound,
+                     std::int64_t batch_size, RunningLogs& logs, Progress& progress,
+                     const Callbacks& watchers = {});
 
   Functional& model_;
   Binder binder_;
@@ -74,6 +82,7 @@ class Trainer {
   std::unique_ptr<RunningLogs> batch_logs_;
   std::vector<ParameterUpdate> parameters_;
   std::int64_t steps_per_execution_ = 1;
+  bool fitting_ = false;
   std::optional<std::uint64_t>
       seed_;  // of shuffles and dropout; stays for a fit that goes on from an earlier one
   std::mutex mutex_;

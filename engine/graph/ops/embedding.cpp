@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/core/error.hpp"
 #include "engine/graph/autograd.hpp"
 #include "kernels/embedding.hpp"
 
@@ -54,14 +55,16 @@ class EmbeddingGradient final : public Op {
 
 class Embedding final : public Op {
  public:
+  explicit Embedding(std::string layer) : layer_(std::move(layer)) {}
   std::string_view kind() const override { return "embedding"; }
   std::vector<ValueInfo> infer(Infos in) const override {
     return {{.shape = in[kIds].shape.append(in[kTable].shape.back()), .batched = in[kIds].batched}};
   }
   void run(const Run& run) const override {
-    run.launch(kernels::EmbeddingForward{.ids = run.in<std::int32_t>(kIds),
-                                         .table = run.in<float>(kTable),
-                                         .out = run.out<float>(0)});
+    const Matrix<const std::int32_t> ids = run.in<std::int32_t>(kIds);
+    const Matrix<const float> table = run.in<float>(kTable);
+    check(run, ids, table.rows);
+    run.launch(kernels::EmbeddingForward{.ids = ids, .table = table, .out = run.out<float>(0)});
   }
   std::vector<Value> gradients(GradientBuilder& build) const override {
     const auto sorted = build.graph.add(std::make_shared<EmbeddingSort>(),
@@ -71,11 +74,31 @@ class Embedding final : public Op {
   }
 
  private:
+  // Ids that come from data have been checked with their names; those that the model itself works
+  // out are seen only here.
+  void check(const Run& run, Matrix<const std::int32_t> ids, std::int64_t limit) const {
+    for (std::int64_t b = 0; b < ids.rows; ++b) {
+      std::int64_t place = -1;
+      run.launch(kernels::FindOutside{
+          .ids = ids.row(b), .count = ids.columns, .limit = limit, .position = &place});
+      if (place < 0) continue;
+      const std::int64_t rows_a_row =
+          run.rows() == 0 ? 1 : std::max<std::int64_t>(ids.rows / run.rows(), 1);
+      throw RangeError(layer_ + ": row " + std::to_string(run.first_row() + b / rows_a_row) +
+                       ", column " + std::to_string(b % rows_a_row * ids.columns + place) +
+                       ": the id " + std::to_string(ids.row(b)[place]) + " is not in 0 .. " +
+                       std::to_string(limit - 1));
+    }
+  }
+
   enum { kIds, kTable };
+  std::string layer_;
 };
 
 }  // namespace
 
-Value embedding(Graph& graph, Value ids, Value table) { return graph.op<Embedding>({ids, table}); }
+Value embedding(Graph& graph, Value ids, Value table, std::string layer) {
+  return graph.op<Embedding>({ids, table}, std::move(layer));
+}
 
 }  // namespace braid::ops

@@ -1,5 +1,6 @@
 #include "engine/graph/ops/lstm.hpp"
 
+#include "engine/core/error.hpp"
 #include "engine/graph/autograd.hpp"
 #include "engine/graph/ops/activation.hpp"
 #include "kernels/lstm.hpp"
@@ -86,6 +87,11 @@ class Lstm final : public Op {
   std::vector<ValueInfo> infer(Infos in) const override {
     const Shape& shape = in[kIn].shape;
     const Dim units = in[kRecurrent].shape[0];
+    const ValueInfo& mask = in[kMask];
+    if (mask.present && mask.shape[1] != shape[1] && mask.shape[1] != None && shape[1] != None) {
+      throw ShapeError("the mask " + to_string(mask.shape) + " does not fit the sequence " +
+                       to_string(shape));
+    }
     const ValueInfo state{.shape = Shape{shape[0], units}, .batched = true};
     const Dim saved = shape[1] == None
                           ? None

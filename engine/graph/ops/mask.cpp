@@ -1,5 +1,6 @@
 #include "engine/graph/ops/mask.hpp"
 
+#include "engine/core/error.hpp"
 #include "engine/graph/autograd.hpp"
 #include "engine/graph/ops/shape.hpp"
 #include "kernels/mask.hpp"
@@ -9,6 +10,13 @@ namespace {
 
 ValueInfo mask_info(const ValueInfo& like, std::size_t rank) {
   return {.shape = like.shape.slice(0, rank), .dtype = DType::bool_, .batched = like.batched};
+}
+
+void require_same_steps(const ValueInfo& a, const ValueInfo& b) {
+  const bool known = a.shape[1] != None && b.shape[1] != None;
+  if (!known || a.shape[1] == b.shape[1]) return;
+  throw ShapeError("masks or steps of " + to_string(a.shape) + " and " + to_string(b.shape) +
+                   " do not go together");
 }
 
 class IdsNotEqual final : public Op {
@@ -76,7 +84,10 @@ class CombineMasks final : public Op {
  public:
   explicit CombineMasks(bool all) : all_(all) {}
   std::string_view kind() const override { return all_ ? "both" : "either"; }
-  std::vector<ValueInfo> infer(Infos in) const override { return {in[0]}; }
+  std::vector<ValueInfo> infer(Infos in) const override {
+    require_same_steps(in[0], in[1]);
+    return {in[0]};
+  }
   void run(const Run& run) const override {
     run.launch(kernels::CombineMasks{.a = run.in<std::uint8_t>(0),
                                      .b = run.in<std::uint8_t>(1),
@@ -169,6 +180,7 @@ class AverageOverTime final : public Op {
   std::string_view kind() const override { return "average_over_time"; }
   std::vector<ValueInfo> infer(Infos in) const override {
     const Shape& shape = in[0].shape;
+    if (in[1].present) require_same_steps(in[0], in[1]);
     return {{.shape = Shape{shape[0], shape[2]}, .batched = in[0].batched}};
   }
   void run(const Run& run) const override {
