@@ -13,6 +13,7 @@ ValueInfo mask_info(const ValueInfo& like, std::size_t rank) {
 }
 
 void require_same_steps(const ValueInfo& a, const ValueInfo& b) {
+  if (a.shape.rank() < 2 || b.shape.rank() < 2) return;
   const bool known = a.shape[1] != None && b.shape[1] != None;
   if (!known || a.shape[1] == b.shape[1]) return;
   throw ShapeError("masks or steps of " + to_string(a.shape) + " and " + to_string(b.shape) +
