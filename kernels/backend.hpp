@@ -6,6 +6,8 @@
 
 namespace braid::kernels {
 
+struct Stream;
+
 // The functions that run one kernel, by instruction set.
 template <class Arguments>
 struct CpuVariants {
@@ -20,17 +22,24 @@ constexpr CpuVariants<Arguments> kCpuVariants;
 
 // A kernel is a struct of arguments; BRAID_KERNEL(Struct), after it, declares the function that
 // runs it on each backend. The sources of the CPU kernels (x_cpu.cpp) are compiled once for each
-// instruction set, with BRAID_CPU naming the namespace; kernels/launch.hpp picks one at run time. A
-// backend without a kernel is a link error.
-#define BRAID_KERNEL(Arguments) \
-  namespace avx512 {            \
-  void run(const Arguments&);   \
-  }                             \
-  namespace avx2 {              \
-  void run(const Arguments&);   \
-  }                             \
-  namespace portable {          \
-  void run(const Arguments&);   \
-  }                             \
-  template <>                   \
+// instruction set, with BRAID_CPU naming the namespace; those for a GPU (x_cuda.cu) once by nvcc
+// and once for the emulated device of the tests, with BRAID_GPU naming it. kernels/launch.hpp picks
+// one at run time. A backend without a kernel is a link error (but see missing_on_gpu.txt).
+#define BRAID_KERNEL(Arguments)              \
+  namespace avx512 {                         \
+  void run(const Arguments&);                \
+  }                                          \
+  namespace avx2 {                           \
+  void run(const Arguments&);                \
+  }                                          \
+  namespace portable {                       \
+  void run(const Arguments&);                \
+  }                                          \
+  namespace emulated {                       \
+  void run(const Stream&, const Arguments&); \
+  }                                          \
+  namespace cuda {                           \
+  void run(const Stream&, const Arguments&); \
+  }                                          \
+  template <>                                \
   constexpr CpuVariants<Arguments> kCpuVariants<Arguments>{avx512::run, avx2::run, portable::run};

@@ -1,9 +1,13 @@
 #include "kernels/launch.hpp"
 
+#include <cxxabi.h>
+
 #include <cstdlib>
+#include <memory>
 #include <string>
 
 #include "engine/core/error.hpp"
+#include "kernels/gpu_table.hpp"
 
 namespace braid::kernels {
 namespace {
@@ -26,16 +30,42 @@ Backend detect() {
   return Backend::portable;
 }
 
+// Asks whether a device answers; absent where the program has no kernels for it.
+using Answers = bool (*)();
+Answers emulated_answers = nullptr;
+Answers cuda_answers = nullptr;
+
+#if BRAID_WITH_CUDA
+const bool cuda_entered = [] {
+  static_cast<void>(cuda::table_of_kernels());
+  add_backend(Backend::cuda, cuda::device_answers);
+  return true;
+}();
+#endif
+
 }  // namespace
 
+void add_backend(Backend backend, bool (*answers)()) {
+  (backend == Backend::cuda ? cuda_answers : emulated_answers) = answers;
+}
+
+void throw_without_kernel(Backend backend, const char* arguments) {
+  int status = 0;
+  const std::unique_ptr<char, decltype(&std::free)> name(
+      abi::__cxa_demangle(arguments, nullptr, nullptr, &status), &std::free);
+  throw DeviceError("backend \"" + std::string(name_of(backend)) + "\" has no kernel for " +
+                    (name ? name.get() : arguments));
+}
+
 bool is_supported(Backend backend) {
+  if (backend == Backend::cuda) return cuda_answers != nullptr && cuda_answers();
+  if (backend == Backend::emulated) return emulated_answers != nullptr && emulated_answers();
 #if defined(__x86_64__)
   switch (backend) {
     case Backend::avx512: return __builtin_cpu_supports("x86-64-v4") != 0;
     case Backend::avx2: return __builtin_cpu_supports("x86-64-v3") != 0;
-    case Backend::portable: return true;
+    default: return true;
   }
-  return false;
 #else
   return backend == Backend::portable;
 #endif
@@ -46,6 +76,8 @@ const char* name_of(Backend backend) {
     case Backend::avx512: return "avx512";
     case Backend::avx2: return "avx2";
     case Backend::portable: return "portable";
+    case Backend::emulated: return "emulated";
+    case Backend::cuda: return "cuda";
   }
   return "unknown";
 }

@@ -13,10 +13,10 @@ struct Matrix {
   std::int64_t columns = 0;
   std::int64_t stride = 0;
 
-  T* row(std::int64_t index) const { return data + index * stride; }
-  bool packed() const { return stride == columns || rows <= 1; }
-  explicit operator bool() const { return data != nullptr; }
-  operator Matrix<const T>() const { return {data, rows, columns, stride}; }
+  constexpr T* row(std::int64_t index) const { return data + index * stride; }
+  constexpr bool packed() const { return stride == columns || rows <= 1; }
+  constexpr explicit operator bool() const { return data != nullptr; }
+  constexpr operator Matrix<const T>() const { return {data, rows, columns, stride}; }
 };
 
 }  // namespace braid

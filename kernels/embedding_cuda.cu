@@ -1,0 +1,115 @@
+// A warp copies a row of the table, or sums the segment of a row from its first to its last
+// position: no atomics, a fixed order. Lanes walk the columns, four floats at a time where rows are
+// aligned.
+#include "kernels/embedding.hpp"
+
+#include "kernels/simt/facade.hpp"
+#include "kernels/simt/rows.hpp"
+
+namespace braid::kernels {
+namespace {
+
+constexpr int kWarps = 4;
+constexpr int kThreads = kWarps * 32;
+
+template <int Width>
+__global__ void embedding_forward_kernel(EmbeddingForward args) {
+  const std::int64_t rows = args.ids.rows * args.ids.columns;
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kWarps;
+  const int first_column = static_cast<int>(threadIdx.x % 32) * Width;
+  for (std::int64_t n = blockIdx.x * kWarps + threadIdx.x / 32; n < rows; n += step) {
+    const std::int32_t id = args.ids.row(n / args.ids.columns)[n % args.ids.columns];
+    const float* source = args.table.row(id);
+    float* target = args.out.row(n);
+    for (std::int64_t c = first_column; c < args.table.columns; c += 32 * Width) {
+      Floats<Width>::load(source + c).store(target + c);
+    }
+  }
+}
+
+template <int Width>
+__global__ void embedding_backward_kernel(EmbeddingBackward args) {
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kWarps;
+  const int first_column = static_cast<int>(threadIdx.x % 32) * Width;
+  for (std::int64_t v = args.first + blockIdx.x * kWarps + threadIdx.x / 32; v < args.last;
+       v += step) {
+    const std::int32_t end = args.segments[v + 1];
+    for (std::int64_t c = first_column; c < args.table_grad.columns; c += 32 * Width) {
+      Floats<Width> sum{};
+      for (std::int32_t i = args.segments[v]; i < end; ++i) {
+        sum += Floats<Width>::load(args.out_grad.row(args.order[i]) + c);
+      }
+      sum.store(args.table_grad.row(v) + c);
+    }
+  }
+}
+
+// As an unsigned number -1 is the largest: what atomicMin leaves when nothing was found.
+__global__ void nothing_found_kernel(unsigned long long* position) {
+  if (threadIdx.x == 0) *position = ~0ULL;
+}
+
+__global__ void find_outside_kernel(FindOutside args, unsigned long long* position) {
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  for (std::int64_t n = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+       n < args.count; n += step) {
+    if (args.ids[n] >= 0 && args.ids[n] < args.limit) continue;
+    atomicMin(position, static_cast<unsigned long long>(n));
+    return;  // what this thread would find next lies behind it
+  }
+}
+
+__global__ void all_finite_so_far_kernel(std::int32_t* finite) {
+  if (threadIdx.x == 0) *finite = 1;
+}
+
+__global__ void all_finite_kernel(AllFinite args) {
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
+  for (std::int64_t n = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+       n < args.count; n += step) {
+    if ((__float_as_uint(args.in[n]) & 0x7F800000U) == 0x7F800000U) atomicAnd(args.finite, 0);
+  }
+}
+
+}  // namespace
+
+namespace BRAID_GPU {
+
+void run(const Stream& stream, const EmbeddingForward& args) {
+  const std::int64_t rows = args.ids.rows * args.ids.columns;
+  if (rows == 0 || args.table.columns == 0) return;
+  const LaunchShape shape{.grid = blocks_for(rows, kWarps), .block = kThreads};
+  if (in_fours(args.table, args.out)) {
+    launch_kernel<embedding_forward_kernel<4>>(shape, stream, args);
+  } else {
+    launch_kernel<embedding_forward_kernel<1>>(shape, stream, args);
+  }
+}
+
+void run(const Stream& stream, const EmbeddingBackward& args) {
+  if (args.last <= args.first || args.table_grad.columns == 0) return;
+  const LaunchShape shape{.grid = blocks_for(args.last - args.first, kWarps), .block = kThreads};
+  if (in_fours(args.out_grad, args.table_grad)) {
+    launch_kernel<embedding_backward_kernel<4>>(shape, stream, args);
+  } else {
+    launch_kernel<embedding_backward_kernel<1>>(shape, stream, args);
+  }
+}
+
+void run(const Stream& stream, const FindOutside& args) {
+  auto* const position = reinterpret_cast<unsigned long long*>(args.position);
+  launch_kernel<nothing_found_kernel>({.block = 32}, stream, position);
+  if (args.count == 0) return;
+  launch_kernel<find_outside_kernel>({.grid = blocks_for(args.count, kThreads), .block = kThreads},
+                                     stream, args, position);
+}
+
+void run(const Stream& stream, const AllFinite& args) {
+  launch_kernel<all_finite_so_far_kernel>({.block = 32}, stream, args.finite);
+  if (args.count == 0) return;
+  launch_kernel<all_finite_kernel>({.grid = blocks_for(args.count, kThreads), .block = kThreads},
+                                   stream, args);
+}
+
+}  // namespace BRAID_GPU
+}  // namespace braid::kernels

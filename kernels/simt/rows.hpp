@@ -1,0 +1,65 @@
+#pragma once
+#include "engine/core/matrix.hpp"
+#include "kernels/simt/facade.hpp"
+
+// Rows of floats in kernels: one or four columns at a time.
+namespace braid::simt {
+
+template <int Width>
+struct Floats;
+
+template <>
+struct Floats<1> {
+  float value = 0;
+
+  static __device__ Floats load(const float* from) { return {*from}; }
+  __device__ void store(float* to) const { *to = value; }
+  __device__ Floats& operator+=(const Floats& more) {
+    value += more.value;
+    return *this;
+  }
+  template <class Function>
+  __device__ Floats each(const Function& function) const {
+    return {function(value)};
+  }
+  template <class Function>
+  __device__ Floats each(const Floats& b, const Function& function) const {
+    return {function(value, b.value)};
+  }
+};
+
+template <>
+struct Floats<4> {
+  float4 value = {0, 0, 0, 0};
+
+  static __device__ Floats load(const float* from) { return {ld_vec<float4>(from)}; }
+  __device__ void store(float* to) const { st_vec(to, value); }
+  __device__ Floats& operator+=(const Floats& more) {
+    value.x += more.value.x;
+    value.y += more.value.y;
+    value.z += more.value.z;
+    value.w += more.value.w;
+    return *this;
+  }
+  template <class Function>
+  __device__ Floats each(const Function& function) const {
+    return {{function(value.x), function(value.y), function(value.z), function(value.w)}};
+  }
+  template <class Function>
+  __device__ Floats each(const Floats& b, const Function& function) const {
+    return {{function(value.x, b.value.x), function(value.y, b.value.y),
+             function(value.z, b.value.z), function(value.w, b.value.w)}};
+  }
+};
+
+// True where all rows can be read and written in fours.
+template <class... T>
+bool in_fours(const Matrix<T>&... matrices) {
+  const auto fits = [](const auto& m) {
+    return !m || (reinterpret_cast<std::uintptr_t>(m.data) % 16 == 0 && m.columns % 4 == 0 &&
+                  (m.stride % 4 == 0 || m.rows <= 1));
+  };
+  return (fits(matrices) && ...);
+}
+
+}  // namespace braid::simt

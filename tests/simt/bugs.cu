@@ -1,0 +1,497 @@
+// Every kernel writes the numbers that its right version gives; out[i] is compared with that.
+#include "kernels/simt/facade.hpp"
+
+#include "tests/simt/bugs.hpp"
+
+namespace braid::samples {
+namespace {
+
+using namespace braid::simt;
+
+constexpr unsigned kAll = 0xFFFFFFFFU;
+constexpr int kThreads = 64;
+
+__device__ inline int global_index() {
+  return static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+}
+
+// Reverses 64 numbers by shared memory: what thread t wrote, thread 63 - t reads.
+template <bool planted>
+__global__ void missing_barrier_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  tile[threadIdx.x] = m.in[global_index()];
+  if constexpr (!planted) __syncthreads();
+  m.out[global_index()] = tile[kThreads - 1 - threadIdx.x];
+}
+
+// The tile is filled again while slower threads still read it.
+template <bool planted>
+__global__ void tile_reused_too_early_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  float sum = 0;
+  for (int round = 0; round < 3; ++round) {
+    tile[threadIdx.x] = static_cast<float>(round + 1) * m.in[global_index()];
+    __syncthreads();
+    sum += tile[(threadIdx.x + 33) % kThreads];
+    if constexpr (!planted) __syncthreads();
+  }
+  m.out[global_index()] = sum;
+}
+
+template <bool planted>
+__global__ void missing_copy_wait_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  cp_async<4>(&tile[threadIdx.x], m.in + global_index());
+  cp_async_commit();
+  if constexpr (planted) {
+    __syncthreads();
+    m.out[global_index()] = tile[kThreads - 1 - threadIdx.x];
+    cp_async_wait<0>();
+  } else {
+    cp_async_wait<0>();
+    __syncthreads();
+    m.out[global_index()] = tile[kThreads - 1 - threadIdx.x];
+  }
+}
+
+// Two groups in flight, the first one read: one may stay. Planted: two may.
+template <bool planted>
+__global__ void wait_for_too_few_copies_kernel(BugMemory m) {
+  SIMT_SHARED(float, tiles, [2][kThreads]);
+  for (int stage = 0; stage < 2; ++stage) {
+    cp_async<4>(&tiles[stage][threadIdx.x], m.in + global_index());
+    cp_async_commit();
+  }
+  cp_async_wait<planted ? 2 : 1>();
+  __syncthreads();
+  m.out[global_index()] = tiles[0][kThreads - 1 - threadIdx.x];
+  cp_async_wait<0>();
+}
+
+// A thread waits for its own copies alone: those of others need a barrier too.
+template <bool planted>
+__global__ void copy_wait_without_barrier_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  cp_async<4>(&tile[threadIdx.x], m.in + global_index());
+  cp_async_commit();
+  cp_async_wait<0>();
+  if constexpr (!planted) __syncthreads();
+  m.out[global_index()] = tile[kThreads - 1 - threadIdx.x];
+}
+
+template <bool planted>
+__global__ void shared_write_off_by_one_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  tile[threadIdx.x] = m.in[global_index()];
+  __syncthreads();
+  if (threadIdx.x == 0) tile[m.count / 2 - (planted ? 0 : 1)] = 0.5F;
+  __syncthreads();
+  m.out[global_index()] = tile[threadIdx.x % 32];
+}
+
+template <bool planted>
+__global__ void shared_read_off_by_one_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  tile[threadIdx.x] = m.in[global_index()];
+  __syncthreads();
+  const int next = static_cast<int>(threadIdx.x) + 1;
+  m.out[global_index()] = tile[planted ? next : next % kThreads];
+}
+
+template <bool planted>
+__global__ void swapped_strides_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [8][8 + 1]);
+  const int row = static_cast<int>(threadIdx.x) / 8;
+  const int column = static_cast<int>(threadIdx.x) % 8;
+  tile[row][column] = m.in[global_index()];
+  __syncthreads();
+  m.out[global_index()] = planted ? tile[row][column] : tile[column][row];
+}
+
+template <bool planted>
+__global__ void global_write_off_by_one_kernel(BugMemory m) {
+  const int i = global_index() + (planted ? 1 : 0);
+  if (i <= m.count) m.out[i] = 2 * m.in[i - (planted ? 1 : 0)];
+}
+
+// The sum of a thread's number and the next one's; the last has none.
+template <bool planted>
+__global__ void global_read_off_by_one_kernel(BugMemory m) {
+  const int i = global_index();
+  const bool has_next = planted || i + 1 < m.count;
+  m.out[i] = m.in[i] + (has_next ? m.in[i + 1] : 0.0F);
+}
+
+template <bool planted>
+__global__ void barrier_in_a_branch_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  tile[threadIdx.x] = m.in[global_index()];
+  if constexpr (planted) {
+    if (threadIdx.x < 48) __syncthreads();
+  } else {
+    __syncthreads();
+  }
+  m.out[global_index()] = tile[threadIdx.x ^ 32U];
+}
+
+template <bool planted>
+__global__ void two_barriers_for_one_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  tile[threadIdx.x] = m.in[global_index()];
+  if constexpr (planted) {
+    if (threadIdx.x < 32) {
+      __syncthreads();
+    } else {
+      __syncthreads();
+    }
+  } else {
+    __syncthreads();
+  }
+  m.out[global_index()] = tile[threadIdx.x ^ 32U];
+}
+
+template <bool planted>
+__global__ void return_before_a_barrier_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  if (planted && threadIdx.x == 63) return;
+  tile[threadIdx.x] = m.in[global_index()];
+  __syncthreads();
+  m.out[global_index()] = tile[threadIdx.x % 32];
+}
+
+template <bool planted>
+__global__ void lane_outside_of_its_mask_kernel(BugMemory m) {
+  const unsigned mask = planted ? 0x0000FFFFU : kAll;
+  m.out[global_index()] = __shfl_xor_sync(mask, m.in[global_index()], 1);
+}
+
+// Half of a warp names all lanes; the other half goes past.
+template <bool planted>
+__global__ void mask_names_absent_lanes_kernel(BugMemory m) {
+  const float value = m.in[global_index()];
+  float sum = value;
+  if (threadIdx.x % 32 < 16) sum += __shfl_xor_sync(planted ? kAll : 0x0000FFFFU, value, 1);
+  __syncthreads();
+  m.out[global_index()] = sum;
+}
+
+template <bool planted>
+__global__ void shuffle_from_an_absent_lane_kernel(BugMemory m) {
+  float value = m.in[global_index()];
+  if (threadIdx.x % 32 < 16) value = __shfl_xor_sync(0x0000FFFFU, value, planted ? 16 : 8);
+  m.out[global_index()] = value;
+}
+
+template <bool planted>
+__global__ void different_operations_kernel(BugMemory m) {
+  const float value = m.in[global_index()];
+  float result = 0;
+  if (!planted || threadIdx.x % 32 < 16) {
+    result = __shfl_xor_sync(kAll, value, 1);
+  } else {
+    result = static_cast<float>(__ballot_sync(kAll, value > 0 ? 1 : 0));
+  }
+  m.out[global_index()] = result;
+}
+
+template <bool planted>
+__global__ void misaligned_vector_kernel(BugMemory m) {
+  const int first = 4 * static_cast<int>(threadIdx.x % 8) + (planted ? 1 : 0);
+  const float4 four = ld_vec<float4>(m.in + first);
+  m.out[global_index()] = four.x + four.w;
+}
+
+template <bool planted>
+__global__ void uninitialized_shared_kernel(BugMemory m) {
+  SIMT_SHARED(float, sums, [32]);
+  if (!planted && threadIdx.x < 32) sums[threadIdx.x] = 0;
+  __syncthreads();
+  for (unsigned half = 0; half < 2; ++half) {
+    if (threadIdx.x / 32 == half) sums[threadIdx.x % 32] += m.in[global_index()];
+    __syncthreads();
+  }
+  m.out[global_index()] = sums[threadIdx.x % 32];
+}
+
+// Lanes of one warp take turns without a __syncwarp, as if they ran in lockstep.
+template <bool planted>
+__global__ void trust_in_lockstep_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [2][32]);
+  const unsigned warp = threadIdx.x / 32;
+  const unsigned lane = threadIdx.x % 32;
+  tile[warp][lane] = m.in[global_index()];
+  if constexpr (!planted) __syncwarp();
+  m.out[global_index()] = tile[warp][31 - lane];
+}
+
+// Warp 1 reads what warp 0 wrote after the barrier.
+template <bool planted>
+__global__ void race_between_warps_kernel(BugMemory m) {
+  SIMT_SHARED(float, total, [1]);
+  if (threadIdx.x == 0) total[0] = 1;
+  __syncthreads();
+  if (threadIdx.x == 0) total[0] = m.in[blockIdx.x];
+  if constexpr (!planted) __syncthreads();
+  m.out[global_index()] = total[0];
+}
+
+template <bool planted>
+__global__ void two_blocks_write_one_element_kernel(BugMemory m) {
+  const int i = planted ? static_cast<int>(threadIdx.x) : global_index();
+  m.out[i] = m.in[i];
+  if (planted) m.out[kThreads + i] = m.in[kThreads + i];
+}
+
+// A sum of ones without atomics. Threads of the emulated device never interrupt each other within
+// an expression, so the plain flavour counts right.
+template <bool planted>
+__global__ void count_without_atomics_kernel(BugMemory m) {
+  if constexpr (planted) {
+    m.words[0] += 1;
+  } else {
+    atomicAdd(m.words, 1U);
+  }
+}
+__global__ void words_to_floats_kernel(BugMemory m) {
+  m.out[threadIdx.x] = static_cast<float>(m.words[threadIdx.x]);
+}
+
+// Block 1 waits for block 0's number. Without a cooperative launch block 0 may never start.
+template <bool planted>
+__global__ void blocks_await_each_other_kernel(BugMemory m) {
+  const unsigned own = blockIdx.x;
+  if (threadIdx.x == 0) {
+    store_release(m.words + own, 1);
+    while (load_acquire(m.words + (own ^ 1U)) == 0) spin_pause();
+  }
+  __syncthreads();
+  m.out[global_index()] = m.in[global_index()];
+}
+
+template <bool planted>
+__global__ void missing_grid_barrier_kernel(BugMemory m) {
+  m.out[global_index()] = m.in[global_index()];
+  if constexpr (!planted) grid_sync();
+  const float other = m.out[(global_index() + kThreads) % m.count];
+  grid_sync();
+  m.out[global_index()] = other;
+}
+
+// The flag is raised before the number is there.
+template <bool planted>
+__global__ void flag_before_data_kernel(BugMemory m) {
+  if (threadIdx.x != 0) return;
+  if (blockIdx.x == 0) {
+    if constexpr (planted) {
+      store_release(m.words, 1);
+      while (load_acquire(m.words + 1) == 0) spin_pause();
+      m.out[0] = m.in[0];
+    } else {
+      m.out[0] = m.in[0];
+      store_release(m.words, 1);
+    }
+  } else if (blockIdx.x == 1) {
+    while (load_acquire(m.words) == 0) spin_pause();
+    m.out[1] = m.out[0];
+    store_release(m.words + 1, 1);
+  }
+}
+
+constexpr int kBytes = kThreads * static_cast<int>(sizeof(float));
+
+enum class RingBug { none, parity, bytes, no_wait, no_fence, arrivals };
+template <RingBug bug>
+__global__ void bulk_copy_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  SIMT_SHARED(std::uint64_t, full, [1]);
+  if (threadIdx.x == 0) {
+    mbarrier_init(full, bug == RingBug::arrivals ? 2 : 1);
+    if constexpr (bug != RingBug::no_fence) fence_mbarrier_init();
+  }
+  __syncthreads();
+  for (int round = 0; round < 2; ++round) {
+    if (threadIdx.x == 0) {
+      mbarrier_arrive_expect(full, bug == RingBug::bytes ? kBytes + 16 : kBytes);
+      bulk_copy(tile, m.in + round * kThreads, kBytes, full);
+    }
+    if constexpr (bug == RingBug::no_wait) {
+      __syncthreads();
+    } else if constexpr (bug == RingBug::parity) {
+      mbarrier_wait(full, 0);
+    } else {
+      mbarrier_wait(full, static_cast<unsigned>(round) & 1U);
+    }
+    m.out[round * kThreads + static_cast<int>(threadIdx.x)] = tile[kThreads - 1 - threadIdx.x];
+    __syncthreads();
+  }
+  if constexpr (bug == RingBug::no_wait) mbarrier_wait(full, 1);
+}
+
+// A ring of one slot is filled again before the readers have let it go.
+template <bool planted>
+__global__ void slot_reused_too_early_kernel(BugMemory m) {
+  SIMT_SHARED(float, slot, [32]);
+  SIMT_SHARED(std::uint64_t, full, [1]);
+  SIMT_SHARED(std::uint64_t, free, [1]);
+  if (threadIdx.x == 0) {
+    mbarrier_init(full, 32);
+    mbarrier_init(free, 32);
+    fence_mbarrier_init();
+  }
+  __syncthreads();
+  const unsigned lane = threadIdx.x % 32;
+  for (unsigned round = 0; round < 4; ++round) {
+    if (threadIdx.x < 32) {
+      if constexpr (!planted) mbarrier_wait(free, (round & 1U) ^ 1U);
+      slot[lane] = m.in[round * 32 + lane];
+      mbarrier_arrive(full);
+    } else {
+      mbarrier_wait(full, round & 1U);
+      m.out[round * 32 + lane] = slot[31 - lane];
+      mbarrier_arrive(free);
+    }
+    if constexpr (planted) __syncwarp();
+  }
+}
+
+template <bool planted>
+__global__ void wrong_count_of_a_named_barrier_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  tile[threadIdx.x] = m.in[global_index()];
+  named_barrier_sync(1, planted ? kThreads / 2 : kThreads);
+  m.out[global_index()] = tile[kThreads - 1 - threadIdx.x];
+}
+
+template <bool planted>
+__global__ void local_array_off_by_one_kernel(BugMemory m) {
+  volatile float last[4] = {1, 2, 3, 4};
+  float sum = 0;
+  for (int i = 0; i < m.count / 32 + (planted ? 1 : 0); ++i) {
+    sum += last[i];
+  }
+  m.out[global_index()] = sum * m.in[global_index()];
+}
+
+template <bool planted>
+__global__ void dynamic_memory_too_small_kernel(BugMemory m) {
+  SIMT_DYN_SHARED(float, tile);
+  tile[threadIdx.x] = m.in[global_index()];
+  __syncthreads();
+  m.out[global_index()] = tile[kThreads - 1 - threadIdx.x];
+}
+
+// An offset that does not fit in 32 bits.
+template <bool planted>
+__global__ void offset_overflows_kernel(BugMemory m) {
+  const int rows = m.count * 1000000;
+  const int far = static_cast<int>(threadIdx.x) % 2 == 0 ? 100 : 200;
+  const std::int64_t offset = planted ? rows * far : std::int64_t{rows} * far;
+  m.out[global_index()] = m.in[global_index()] + (offset > 0 ? 1.0F : 0.0F);
+}
+
+template <auto right, auto wrong>
+void two_blocks(const BugMemory& m, bool planted) {
+  const kernels::Stream stream{kernels::Backend::emulated};
+  const LaunchShape shape{.grid = m.count / kThreads, .block = kThreads};
+  if (planted) {
+    launch_kernel<wrong>(shape, stream, m);
+  } else {
+    launch_kernel<right>(shape, stream, m);
+  }
+}
+template <auto right, auto wrong>
+void cooperating_blocks(const BugMemory& m, bool planted) {
+  const kernels::Stream stream{kernels::Backend::emulated};
+  const LaunchShape shape{.grid = m.count / kThreads, .block = kThreads};
+  if (planted) {
+    launch_cooperative<wrong>(shape, stream, m);
+  } else {
+    launch_cooperative<right>(shape, stream, m);
+  }
+}
+template <auto right, auto wrong>
+void one_block(const BugMemory& m, bool planted) {
+  const kernels::Stream stream{kernels::Backend::emulated};
+  const LaunchShape shape{.grid = 1, .block = kThreads};
+  if (planted) {
+    launch_kernel<wrong>(shape, stream, m);
+  } else {
+    launch_kernel<right>(shape, stream, m);
+  }
+}
+
+void count_without_atomics(const BugMemory& m, bool planted) {
+  two_blocks<count_without_atomics_kernel<false>, count_without_atomics_kernel<true>>(m, planted);
+  launch_kernel<words_to_floats_kernel>({.block = kThreads},
+                                        kernels::Stream{kernels::Backend::emulated}, m);
+}
+void blocks_await_each_other(const BugMemory& m, bool planted) {
+  const kernels::Stream stream{kernels::Backend::emulated};
+  const LaunchShape shape{.grid = m.count / kThreads, .block = kThreads};
+  if (planted) {
+    launch_kernel<blocks_await_each_other_kernel<true>>(shape, stream, m);
+  } else {
+    launch_cooperative<blocks_await_each_other_kernel<false>>(shape, stream, m);
+  }
+}
+void dynamic_memory_too_small(const BugMemory& m, bool planted) {
+  launch_kernel<dynamic_memory_too_small_kernel<false>>(
+      {.grid = m.count / kThreads, .block = kThreads, .shared = kBytes - (planted ? 4 : 0)},
+      kernels::Stream{kernels::Backend::emulated}, m);
+}
+
+}  // namespace
+
+// Sizes come from the count (128), so that the compiler does not find the bug first.
+#define BRAID_BUG(launch, name, plain, address, race) \
+  { #name, launch < name##_kernel < false>, name##_kernel < true>>, plain, address, race }
+#define BRAID_RING_BUG(name, bug, plain, address, race)                                      \
+  {                                                                                          \
+    name, one_block<bulk_copy_kernel<RingBug::none>, bulk_copy_kernel<RingBug::bug>>, plain, \
+        address, race                                                                        \
+  }
+
+const std::vector<Bug>& every_bug() {
+  using enum Found;
+  static const std::vector<Bug> bugs{
+      BRAID_BUG(two_blocks, missing_barrier, yes, yes, yes),
+      BRAID_BUG(two_blocks, tile_reused_too_early, yes, yes, yes),
+      BRAID_BUG(two_blocks, missing_copy_wait, yes, yes, yes),
+      BRAID_BUG(two_blocks, wait_for_too_few_copies, yes, yes, yes),
+      BRAID_BUG(two_blocks, copy_wait_without_barrier, yes, yes, yes),
+      BRAID_BUG(two_blocks, shared_write_off_by_one, yes, yes, yes),
+      BRAID_BUG(two_blocks, shared_read_off_by_one, yes, yes, yes),
+      BRAID_BUG(two_blocks, swapped_strides, yes, yes, yes),
+      BRAID_BUG(two_blocks, global_write_off_by_one, yes, yes, yes),
+      BRAID_BUG(two_blocks, global_read_off_by_one, yes, yes, yes),
+      BRAID_BUG(two_blocks, barrier_in_a_branch, yes, yes, yes),
+      BRAID_BUG(two_blocks, two_barriers_for_one, yes, yes, yes),
+      BRAID_BUG(two_blocks, return_before_a_barrier, yes, yes, yes),
+      BRAID_BUG(two_blocks, lane_outside_of_its_mask, yes, yes, yes),
+      BRAID_BUG(two_blocks, mask_names_absent_lanes, yes, yes, yes),
+      BRAID_BUG(two_blocks, shuffle_from_an_absent_lane, yes, yes, yes),
+      BRAID_BUG(two_blocks, different_operations, yes, yes, yes),
+      BRAID_BUG(two_blocks, misaligned_vector, yes, yes, yes),
+      BRAID_BUG(two_blocks, uninitialized_shared, yes, yes, yes),
+      BRAID_BUG(two_blocks, trust_in_lockstep, yes, yes, yes),
+      BRAID_BUG(two_blocks, race_between_warps, yes, yes, yes),
+      BRAID_BUG(two_blocks, two_blocks_write_one_element, no, no, yes),
+      {"count_without_atomics", count_without_atomics, no, no, yes},
+      {"blocks_await_each_other", blocks_await_each_other, yes, yes, yes},
+      BRAID_BUG(cooperating_blocks, missing_grid_barrier, yes, yes, yes),
+      BRAID_BUG(cooperating_blocks, flag_before_data, yes, yes, yes),
+      BRAID_RING_BUG("mbarrier_wrong_parity", parity, yes, yes, yes),
+      BRAID_RING_BUG("mbarrier_wrong_bytes", bytes, yes, yes, yes),
+      BRAID_RING_BUG("mbarrier_wrong_arrivals", arrivals, yes, yes, yes),
+      BRAID_RING_BUG("bulk_copy_without_wait", no_wait, yes, yes, yes),
+      BRAID_RING_BUG("mbarrier_without_fence", no_fence, yes, yes, yes),
+      BRAID_BUG(one_block, slot_reused_too_early, yes, yes, yes),
+      BRAID_BUG(two_blocks, wrong_count_of_a_named_barrier, yes, yes, yes),
+      BRAID_BUG(two_blocks, local_array_off_by_one, by_chance, yes, by_chance),
+      {"dynamic_memory_too_small", dynamic_memory_too_small, yes, yes, yes},
+      BRAID_BUG(two_blocks, offset_overflows, no, yes, no),
+  };
+  return bugs;
+}
+
+}  // namespace braid::samples
