@@ -12,15 +12,15 @@ constexpr float kInverseRootTwo = 0.70710678118654752F;
 constexpr float kInverseRootTwoPi = 0.39894228040143268F;
 constexpr float kGeluFactor = 0.7978845608028654F;
 
-inline float expm1_of(float x) { return std::expm1(x); }
+BRAID_HOST_DEVICE inline float expm1_of(float x) { return std::expm1(x); }
 
-inline float hard_sigmoid_of(float x) {
+BRAID_HOST_DEVICE inline float hard_sigmoid_of(float x) {
   const float y = x / 6.0F + 0.5F;
   return y < 0.0F ? 0.0F : (y > 1.0F ? 1.0F : y);
 }
 
 template <ActivationKind kind>
-inline float function_of(float x, const Activation& f) {
+BRAID_HOST_DEVICE inline float function_of(float x, const Activation& f) {
   if constexpr (kind == ActivationKind::linear) return x;
   if constexpr (kind == ActivationKind::relu) {
     // Without a slope nothing is multiplied: 0 * -infinity would be NaN. NaN itself stays.
@@ -53,7 +53,7 @@ inline float function_of(float x, const Activation& f) {
 // The derivative; x is the input, or, where gradient_from_output, y the output (the other one is
 // not read).
 template <ActivationKind kind>
-inline float derivative_of(float x, float y, const Activation& f) {
+BRAID_HOST_DEVICE inline float derivative_of(float x, float y, const Activation& f) {
   if constexpr (kind == ActivationKind::linear) return 1.0F;
   if constexpr (kind == ActivationKind::relu) {
     const bool limited = f.b > 0.0F && f.b < INFINITY;
@@ -102,7 +102,7 @@ inline float derivative_of(float x, float y, const Activation& f) {
 
 // Calls body.template operator()<kind>() for the kind that is chosen at run time.
 template <class Body>
-inline void with_kind(ActivationKind kind, const Body& body) {
+BRAID_HOST_DEVICE inline void with_kind(ActivationKind kind, const Body& body) {
   switch (kind) {
     case ActivationKind::linear: return body.template operator()<ActivationKind::linear>();
     case ActivationKind::relu: return body.template operator()<ActivationKind::relu>();

@@ -2,6 +2,8 @@
 #include <cmath>
 #include <cstdint>
 
+#include "kernels/host_device.hpp"
+
 // Elementary functions of float32, without branches, so that loops over them become vector code
 // under every instruction set. Polynomials after Cody and Waite's reductions; errors
 // below 1.1 ulp (exponential), 1.4 (tanh), 2 (softplus) and 2.5 (sigmoid).
@@ -9,10 +11,14 @@
 namespace braid::kernels {
 namespace {
 
-inline float bits_to_float(std::int32_t bits) { return __builtin_bit_cast(float, bits); }
-inline std::int32_t float_to_bits(float x) { return __builtin_bit_cast(std::int32_t, x); }
+BRAID_HOST_DEVICE inline float bits_to_float(std::int32_t bits) {
+  return __builtin_bit_cast(float, bits);
+}
+BRAID_HOST_DEVICE inline std::int32_t float_to_bits(float x) {
+  return __builtin_bit_cast(std::int32_t, x);
+}
 
-inline float vector_exp(float x) {
+BRAID_HOST_DEVICE inline float vector_exp(float x) {
   constexpr float kHighest = 88.72283F;  // of the floats whose exponential is finite
   constexpr float kLowest = -104.0F;     // its exponential rounds to 0
   constexpr float kRound = 12582912.0F;  // adding and taking it away rounds to an integer
@@ -37,7 +43,7 @@ inline float vector_exp(float x) {
 }
 
 // Of positive numbers; 0 gives -infinity, negative ones NaN.
-inline float vector_log(float x) {
+BRAID_HOST_DEVICE inline float vector_log(float x) {
   const bool tiny = x < 1.17549435e-38F;
   const float scaled = tiny ? x * 8388608.0F : x;
   const std::int32_t bits = float_to_bits(scaled);
@@ -62,19 +68,19 @@ inline float vector_log(float x) {
   return x != x ? x : special;
 }
 
-inline float vector_log1p(float x) {
+BRAID_HOST_DEVICE inline float vector_log1p(float x) {
   const float u = 1.0F + x;
   const float y = vector_log(u) + (x - (u - 1.0F)) / u;
   return u == 1.0F ? x : (u == INFINITY ? u : (u == 0.0F ? -INFINITY : y));
 }
 
 // By the exponential that cannot overflow, so that small results keep their digits.
-inline float vector_sigmoid(float x) {
+BRAID_HOST_DEVICE inline float vector_sigmoid(float x) {
   const float e = vector_exp(-std::fabs(x));
   return (x < 0.0F ? e : 1.0F) / (1.0F + e);
 }
 
-inline float vector_tanh(float x) {
+BRAID_HOST_DEVICE inline float vector_tanh(float x) {
   const float a = std::fabs(x);
   const float z = x * x;
   float p = -5.70498872745e-3F;
@@ -88,7 +94,7 @@ inline float vector_tanh(float x) {
   return a < 0.625F ? small : signed_large;
 }
 
-inline float vector_softplus(float x) {
+BRAID_HOST_DEVICE inline float vector_softplus(float x) {
   const float a = std::fabs(x);
   return (x > 0.0F ? x : 0.0F) + vector_log1p(vector_exp(-a));
 }

@@ -1,0 +1,105 @@
+#pragma once
+#include "kernels/simt/rows.hpp"
+
+// Kernels that treat every element alone, and sums of a warp in a fixed order.
+namespace braid::simt {
+
+constexpr int kElementThreads = 256;
+
+// Calls body(row, column) for every group of Width columns; a thread takes one, then the one a grid
+// further on.
+template <int Width, class Body>
+__device__ inline void for_elements(std::int64_t rows, std::int64_t columns, const Body& body) {
+  const std::int64_t per_row = columns / Width;
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kElementThreads;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kElementThreads + threadIdx.x;
+       i < rows * per_row; i += step) {
+    const std::int64_t row = rows == 1 ? 0 : i / per_row;
+    body(row, (i - row * per_row) * Width);
+  }
+}
+
+inline LaunchShape element_shape(std::int64_t count) {
+  return {.grid = blocks_for(count, kElementThreads), .block = kElementThreads};
+}
+
+// Runs the first kernel, which takes elements in fours, or the second one.
+template <auto fours_kernel, auto ones_kernel, class Arguments>
+void launch_elements(const kernels::Stream& stream, const Arguments& args, std::int64_t count,
+                     bool fours) {
+  if (count == 0) return;
+  if (fours) {
+    launch_kernel<fours_kernel>(element_shape(count / 4), stream, args);
+  } else {
+    launch_kernel<ones_kernel>(element_shape(count), stream, args);
+  }
+}
+
+// Matrices without gaps become one long row, which needs no division to find a place.
+template <class... T>
+void flatten(Matrix<T>&... matrices) {
+  if (!(matrices.packed() && ...)) return;
+  const auto as_row = [](auto& m) {
+    if (m) m = {m.data, 1, m.rows * m.columns, m.rows * m.columns};
+  };
+  (as_row(matrices), ...);
+}
+
+// The sum, or the largest, of the lanes' values, known to all lanes.
+__device__ inline float sum_of_warp(float value) {
+  for (int offset = 16; offset > 0; offset /= 2) {
+    value += __shfl_xor_sync(0xFFFFFFFFU, value, offset);
+  }
+  return value;
+}
+__device__ inline float largest_of_warp(float value) {
+  for (int offset = 16; offset > 0; offset /= 2) {
+    const float other = __shfl_xor_sync(0xFFFFFFFFU, value, offset);
+    value = other > value ? other : value;
+  }
+  return value;
+}
+
+// A sum of floats and what its roundings lost (Knuth's sum of two numbers): as exact as a sum in
+// double, without one.
+struct LongSum {
+  float sum;
+  float rest;
+
+  __device__ void add(float value) {
+    const float total = sum + value;
+    const float part = total - sum;
+    rest += (sum - (total - part)) + (value - part);
+    sum = total;
+  }
+  // Of x * x, with what the product's rounding lost.
+  __device__ void add_product(float x, float y) {
+    const float product = __fmul_rn(x, y);  // never fused with the sum
+    add(product);
+    rest += fmaf(x, y, -product);
+  }
+  __device__ void add(const LongSum& other) {
+    add(other.sum);
+    rest += other.rest;
+  }
+  __device__ float total() const { return sum + rest; }
+};
+
+// The sum of all 1024 threads' sums, for thread 0 of a block of kSumThreads: a tree of fixed shape.
+constexpr int kSumThreads = 1024;
+__device__ inline LongSum sum_of_block(LongSum own) {
+  SIMT_SHARED(LongSum, warps, [kSumThreads / 32]);
+  for (int offset = 16; offset > 0; offset /= 2) {
+    own.add(LongSum{__shfl_down_sync(0xFFFFFFFFU, own.sum, offset),
+                    __shfl_down_sync(0xFFFFFFFFU, own.rest, offset)});
+  }
+  __syncthreads();  // whoever still reads the sums of a call before this one
+  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = own;
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    for (int warp = 1; warp < kSumThreads / 32; ++warp) own.add(warps[warp]);
+  }
+  return own;
+}
+
+}  // namespace braid::simt
