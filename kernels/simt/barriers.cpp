@@ -6,6 +6,9 @@ namespace {
 
 void release(Barrier& barrier) {
   ++machine.progress;
+  barrier.present.push_back(machine.current);
+  races::meet(barrier.present.data(), barrier.present.size());
+  barrier.present.clear();
   barrier.result = barrier.predicates;
   barrier.predicates = 0;
   barrier.arrived = 0;
@@ -35,6 +38,7 @@ void arrive(Barrier& barrier, const char* what, const Place& where, bool may_dif
 // Waits unless this is the last thread.
 void meet(Barrier& barrier, const char* what, const Place& where) {
   if (barrier.arrived == barrier.expected) return release(barrier);
+  barrier.present.push_back(machine.current);
   barrier.waiting.push_back(machine.current);
   wait(what, where);
 }
@@ -96,7 +100,8 @@ void named_barrier(int id, int threads, bool waits, const Place& where) {
   barrier.expected = threads;
   arrive(barrier, "a named barrier", where, true);
   if (waits) return meet(barrier, "a named barrier", where);
-  if (barrier.arrived == barrier.expected) release(barrier);
+  if (barrier.arrived == barrier.expected) return release(barrier);
+  barrier.present.push_back(machine.current);
 }
 
 void grid_barrier(const Place& where) {
@@ -162,16 +167,24 @@ void warp_together(const WarpCall& call, unsigned mask, LaneCall& lane, const Pl
   if (own->arrived != mask) return wait(name, where);
   ++machine.progress;
   LaneCall* lanes[kWarpLanes] = {};
+  Thread* present[kWarpLanes];
+  std::size_t count = 0;
   const int first = self.number - self.lane();
   for (int i = 0; i < kWarpLanes; ++i) {
     if ((mask >> static_cast<unsigned>(i) & 1U) == 0) continue;
     Thread& thread = self.block->threads[static_cast<std::size_t>(first + i)];
     lanes[i] = thread.lane_call;
+    present[count++] = &thread;
     if (&thread != &self) wake(thread);
   }
+  if (call.operation == WarpOperation::synchronize) races::meet(present, count);
   *own = warp.groups.back();
   warp.groups.pop_back();
-  if (call.compute != nullptr) call.compute(mask, lanes);
+  if (call.compute == nullptr) return;
+  // What the lanes bring lies on their stacks, and is none of the kernel's memory.
+  races::look_away(true);
+  call.compute(mask, lanes);
+  races::look_away(false);
 }
 
 void check_warp_at_end(Thread& thread) {

@@ -45,6 +45,7 @@ void issue_copy(void* to, const void* from, std::size_t bytes, std::size_t from_
     fail("cp_async: " + std::to_string(from_bytes) + " of " + std::to_string(bytes) + " bytes",
          where);
   }
+  races::access(to, bytes, true, false, __builtin_return_address(0));
   std::memset(to, kPoison, bytes);
   machine.current->where = where;
   machine.current->copies.push_back(
@@ -62,7 +63,12 @@ void wait_for_copies(int groups_in_flight) {
   const std::ptrdiff_t landing = groups - groups_in_flight;
   if (landing <= 0) return;
   const std::size_t count = self.group_ends[static_cast<std::size_t>(landing - 1)];
-  for (std::size_t i = 0; i < count; ++i) arrive_now(self.copies[i]);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Copy& copy = self.copies[i];
+    races::access(copy.to, copy.bytes, true, false, __builtin_return_address(0));
+    races::access(copy.from, copy.from_bytes, false, false, __builtin_return_address(0));
+    arrive_now(copy);
+  }
   self.copies.erase(self.copies.begin(), self.copies.begin() + static_cast<std::ptrdiff_t>(count));
   self.group_ends.erase(self.group_ends.begin(), self.group_ends.begin() + landing);
   for (std::size_t& end : self.group_ends) end -= count;
@@ -87,6 +93,7 @@ void arrive_at_mbarrier(std::uint64_t* address, std::int64_t expected_bytes, con
     fail("mbarrier_arrive: more than " + std::to_string(barrier.arrivals) + " arrivals in a phase",
          where);
   }
+  races::release(*machine.current, address);
   --barrier.pending;
   barrier.bytes += expected_bytes;
   complete_if_done(barrier);
@@ -99,6 +106,7 @@ void wait_at_mbarrier(std::uint64_t* address, unsigned parity, const Place& wher
     barrier.waiting.push_back(machine.current);
     wait("mbarrier_wait", where);
   }
+  races::acquire(*machine.current, address);
 }
 
 void issue_bulk_copy(void* to, const void* from, std::size_t bytes, std::uint64_t* address,
@@ -112,6 +120,9 @@ void issue_bulk_copy(void* to, const void* from, std::size_t bytes, std::uint64_
   }
   require_shared(to, bytes, 16, "bulk_copy, destination", where);
   require_aligned(from, 16, "bulk_copy, source", where);
+  races::access(to, bytes, true, false, __builtin_return_address(0));
+  races::access(from, bytes, false, false, __builtin_return_address(0));
+  races::release(*machine.current, address);  // what arrives is there for whoever waits
   std::memset(to, kPoison, bytes);
   machine.bulk_copies.push_back(
       {{static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes, bytes},

@@ -5,6 +5,7 @@
 
 #include "kernels/simt/machine.hpp"
 #include "kernels/simt/matrix.hpp"
+#include "kernels/simt/races.hpp"
 
 // Memory and arithmetic of the emulated device: atomics, copies, flags, matrix operands.
 namespace braid::simt {
@@ -50,9 +51,10 @@ template <class T>
 concept Atomic =
     std::same_as<T, int> || std::same_as<T, unsigned> || std::same_as<T, unsigned long long>;
 template <Atomic T, class Change>
-inline T change(T* address, const Change& changed, const char* what, const Place& where) {
+SIMT_UNSEEN inline T change(T* address, const Change& changed, const char* what,
+                            const Place& where) {
   require_aligned(address, sizeof(T), what, where);
-  note_progress();
+  note_atomic(address, sizeof(T));
   const T before = *address;
   *address = changed(before);
   return before;
@@ -105,9 +107,12 @@ inline void named_barrier_arrive(int id, int threads, Place where = Place::curre
 }
 inline void grid_sync(Place where = Place::current()) { grid_barrier(where); }
 inline void spin_pause(Place where = Place::current()) { spin(where); }
-inline unsigned load_acquire(const unsigned* address) { return *address; }
-inline void store_release(unsigned* address, unsigned value) {
-  note_progress();
+SIMT_UNSEEN inline unsigned load_acquire(const unsigned* address) {
+  note_acquire(address);
+  return *address;
+}
+SIMT_UNSEEN inline void store_release(unsigned* address, unsigned value) {
+  note_release(address);
   *address = value;
 }
 

@@ -28,14 +28,12 @@ void make_current(Thread& thread) {
   blockIdx = thread.block->index;
 }
 
-[[noreturn]] void give_up(std::string failure) {
-  machine.failure = std::move(failure);
-  Fiber nowhere;
-  Thread* current = machine.current;
-  Fiber& here = current != nullptr && current->fiber != nullptr ? *current->fiber : nowhere;
-  switch_fiber(here, machine.host, true);
-  __builtin_unreachable();
-}
+// Ends the thread that runs, and with it the launch. Thrown, so that what lies on the thread's
+// stack is destroyed; run_threads catches it.
+struct Failure {
+  std::string text;
+};
+[[noreturn]] void give_up(std::string text) { throw Failure{std::move(text)}; }
 
 std::string who_waits() {
   struct Group {
@@ -122,29 +120,40 @@ void end_thread(Thread& thread) {
   check_warp_at_end(thread);
 }
 
-void run_threads() {
-  fiber_entered();
-  Fiber& fiber = *machine.current->fiber;
+// Runs threads that start one after another, until one that waited goes on in a fiber of its own.
+// Returns that one; null when all have ended.
+Thread* run_until_one_goes_on(Fiber& fiber) {
   for (;;) {
     Thread& thread = *machine.current;
     machine.kernel.run(machine.kernel.arguments);
     end_thread(thread);
     Thread* next = next_thread();
-    if (next == nullptr) {
-      thread.fiber = nullptr;
-      const bool intact = machine.fibers.give_back(fiber);
-      if (!intact) machine.failure = "a thread used up its stack";
-      switch_fiber(fiber, machine.host, true);
-    }
-    make_current(*next);
     thread.fiber = nullptr;
-    if (next->fiber == nullptr) {
-      next->fiber = &fiber;
-      continue;
-    }
-    if (!machine.fibers.give_back(fiber)) give_up("a thread used up its stack");
-    switch_fiber(fiber, *next->fiber, true);
+    if (next == nullptr) return nullptr;
+    make_current(*next);
+    if (next->fiber != nullptr) return next;
+    next->fiber = &fiber;
   }
+}
+
+void run_threads() {
+  fiber_entered();
+  Fiber& fiber = *machine.current->fiber;
+  Fiber* next = &machine.host;
+  bool failed = false;
+  try {
+    if (Thread* thread = run_until_one_goes_on(fiber)) next = thread->fiber;
+  } catch (const Failure& failure) {
+    machine.failure = failure.text;
+    failed = true;
+  }
+  // The fiber of a thread that failed is given back with those of the threads that it leaves
+  // behind.
+  if (!failed && !machine.fibers.give_back(fiber)) {
+    machine.failure = "a thread used up its stack";
+    next = &machine.host;
+  }
+  switch_fiber(fiber, *next, true);
 }
 
 // Starts whoever is first, and returns when all blocks that are alive have ended or failed.
@@ -234,6 +243,7 @@ void run_blocks(const LaunchShape& shape, const std::vector<std::int64_t>& numbe
   machine.whole_grid.expected = machine.runnable.limit();
   machine.ended = 0;
   machine.idle_rounds = 0;
+  races::start_blocks(machine.runnable.limit());
   for (std::size_t slot = 0; slot < numbers.size(); ++slot) {
     start_block(slot, index_of(numbers[slot]), shape);
   }
@@ -294,6 +304,7 @@ void run_kernel(const KernelCall& kernel, const LaunchShape& shape, bool coopera
   machine.kernel = kernel;
   machine.cooperative = cooperative;
   machine.random_state = machine.schedule.seed;
+  races::start_launch();
   gridDim = {static_cast<unsigned>(shape.grid.x), static_cast<unsigned>(shape.grid.y),
              static_cast<unsigned>(shape.grid.z)};
   blockDim = {static_cast<unsigned>(shape.block.x), static_cast<unsigned>(shape.block.y),
@@ -341,6 +352,24 @@ void spin(const Place& where) {
 }
 
 void note_progress() { ++machine.progress; }
+
+void note_atomic(const void* address, std::size_t bytes) {
+  ++machine.progress;
+  races::atomic(address, bytes, __builtin_return_address(0));
+}
+
+void note_release(const void* address) {
+  ++machine.progress;
+  races::access(address, sizeof(unsigned), true, true, __builtin_return_address(0));
+  races::release(*machine.current, address);
+}
+
+void note_acquire(const void* address) {
+  races::access(address, sizeof(unsigned), false, true, __builtin_return_address(0));
+  races::acquire(*machine.current, address);
+}
+
+void note_fence() { races::fence(); }
 
 void* shared_array(const SharedArray& declaration) {
   return machine.current->block->memory.array(declaration);

@@ -80,8 +80,12 @@ void named_barrier(int id, int threads, bool wait, const Place& where);
 void grid_barrier(const Place& where);
 // Lets the others run while a condition is awaited.
 void spin(const Place& where);
-// Tells that a thread wrote what others may be waiting for.
+// Tells that a thread wrote what others may be waiting for, or read what they wrote.
 void note_progress();
+void note_atomic(const void* address, std::size_t bytes);
+void note_release(const void* address);
+void note_acquire(const void* address);
+void note_fence();
 
 // What the lanes of a mask do together. Each lane brings its arguments; the last one computes the
 // results of all.

@@ -95,7 +95,8 @@ constexpr WarpCall load_call{WarpOperation::load_matrix,
 
 float fused_sum(float sum, const float* a, const float* b, int count) {
   double terms[17] = {static_cast<double>(sum)};
-  int largest = sum == 0 ? -1000 : exponent_of(sum);
+  constexpr int kNone = -1000;
+  int largest = sum == 0 ? kNone : exponent_of(sum);
   double plain = terms[0];
   for (int i = 0; i < count; ++i) {
     terms[i + 1] = static_cast<double>(a[i]) * static_cast<double>(b[i]);
@@ -104,7 +105,8 @@ float fused_sum(float sum, const float* a, const float* b, int count) {
     const int exponent = exponent_of(a[i]) + exponent_of(b[i]);
     largest = exponent > largest ? exponent : largest;
   }
-  if (!std::isfinite(plain)) return static_cast<float>(plain);
+  const bool all_zero = largest == kNone;
+  if (!std::isfinite(plain) || all_zero) return static_cast<float>(plain);
   std::int64_t total = 0;
   const double scale = std::ldexp(1.0, kSumBits - largest);
   for (int i = 0; i <= count; ++i) total += static_cast<std::int64_t>(terms[i] * scale);

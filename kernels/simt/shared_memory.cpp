@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/simt/races.hpp"
+
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #endif
@@ -30,6 +32,7 @@ void SharedMemory::start(std::size_t dynamic_bytes) {
 #if defined(__SANITIZE_ADDRESS__)
   __asan_unpoison_memory_region(arena_.get(), kArena);
 #endif
+  races::forget(arena_.get(), kArena);
   pieces_.clear();
   used_ = 0;
   static_bytes_ = 0;

@@ -9,6 +9,7 @@
 
 #include "kernels/simt/fiber.hpp"
 #include "kernels/simt/machine.hpp"
+#include "kernels/simt/races.hpp"
 #include "kernels/simt/runnable_set.hpp"
 #include "kernels/simt/shared_memory.hpp"
 
@@ -49,6 +50,7 @@ struct Barrier {
   int result = 0;
   Place where;
   std::vector<Thread*> waiting;
+  std::vector<Thread*> present;  // those that wait, and those that only arrived
 };
 
 // Lanes that have come to one warp operation.
