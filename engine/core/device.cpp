@@ -4,6 +4,7 @@
 #include <mutex>
 #include <optional>
 
+#include "engine/core/device_access.hpp"
 #include "engine/core/error.hpp"
 
 namespace braid {
@@ -12,25 +13,18 @@ namespace {
 std::mutex default_device_mutex;
 std::optional<Device> chosen_default;
 
-// This build has no GPU backend, so only the CPU is ever there.
-void require_present(Device device) {
-  if (device.kind() == Device::Kind::cuda) {
-    throw DeviceError("device \"" + to_string(device) +
-                      "\" was demanded, but this build of Braid runs on the CPU only");
-  }
-}
-
 }  // namespace
 
 Device Device::best() {
   const char* wish = std::getenv("BRAID_DEVICE");
   if (wish != nullptr && *wish != '\0' && std::string_view(wish) != "best") return named(wish);
-  return cpu();
+  return device_count(Kind::cuda) > 0 ? cuda() : cpu();
 }
 
 Device Device::named(std::string_view name) {
   if (name == "best") return best();
   if (name == "cpu") return cpu();
+  if (name == "emulated" && device_count(Kind::emulated) > 0) return emulated();
   if (name.starts_with("cuda")) {
     std::string_view rest = name.substr(4);
     int index = 0;
@@ -52,7 +46,20 @@ Device Device::named(std::string_view name) {
 }
 
 std::string to_string(Device device) {
-  return device.kind() == Device::Kind::cpu ? "cpu" : "cuda:" + std::to_string(device.index());
+  switch (device.kind()) {
+    case Device::Kind::cpu: return "cpu";
+    case Device::Kind::cuda: return "cuda:" + std::to_string(device.index());
+    case Device::Kind::emulated: return "emulated";
+  }
+  return "unknown";
+}
+
+void require_present(Device device) {
+  const int count = device_count(device.kind());
+  if (device.index() < count) return;
+  throw DeviceError("device \"" + to_string(device) + "\" was demanded; " +
+                    (count == 0 ? "none of its kind answers, or this build cannot use it"
+                                : "there are " + std::to_string(count) + " of its kind"));
 }
 
 void set_default_device(Device device) {

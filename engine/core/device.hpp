@@ -7,10 +7,12 @@ namespace braid {
 // Where tensors live and kernels run.
 class Device {
  public:
-  enum class Kind { cpu, cuda };
+  // `emulated` is the GPU of tests: its kernels run on the CPU, and only where a test brings it.
+  enum class Kind { cpu, cuda, emulated };
 
   static Device cpu() { return Device(Kind::cpu, 0); }
   static Device cuda(int index = 0) { return Device(Kind::cuda, index); }
+  static Device emulated() { return Device(Kind::emulated, 0); }
   // The GPU if one answers and this build can use it, else the CPU. BRAID_DEVICE=cpu|cuda|cuda:1
   // overrides it.
   static Device best();
@@ -30,6 +32,9 @@ class Device {
 
 // "cpu" or "cuda:0".
 std::string to_string(Device device);
+
+// Throws DeviceError where the device is not there.
+void require_present(Device device);
 
 // The device of models and tensors that name none; Device::best() until it is set. Throws
 // DeviceError if it is not there.

@@ -3,28 +3,13 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
-#include <new>
 
+#include "engine/core/device_access.hpp"
 #include "engine/core/error.hpp"
 #include "engine/core/memory.hpp"
 
 namespace braid {
 namespace {
-
-// Cache-line aligned, so that vector kernels may load whole lines.
-constexpr std::align_val_t kAlignment{64};
-
-std::shared_ptr<std::byte[]> allocate(std::size_t bytes) {
-  const std::size_t padded = (std::max<std::size_t>(bytes, 1) + 63) / 64 * 64;
-  try {
-    auto* memory = static_cast<std::byte*>(::operator new[](padded, kAlignment));
-    return std::shared_ptr<std::byte[]>(memory,
-                                        [](std::byte* p) { ::operator delete[](p, kAlignment); });
-  } catch (const std::bad_alloc&) {
-    throw OutOfMemory("a tensor of " + std::to_string(bytes) + " bytes could not be had; " +
-                      std::to_string(free_memory()) + " bytes are free");
-  }
-}
 
 std::size_t row_bytes(const Shape& shape, DType dtype) {
   std::size_t bytes = size_of(dtype);
@@ -37,7 +22,7 @@ std::size_t row_bytes(const Shape& shape, DType dtype) {
 
 Tensor::Tensor() : Tensor(zeros(Shape{0})) {}
 
-Tensor Tensor::uninitialized(Shape shape, DType dtype) {
+Tensor Tensor::uninitialized(Shape shape, DType dtype, Device device) {
   bool empty = false;
   for (Dim dim : shape) {
     if (dim < 0)
@@ -53,7 +38,8 @@ Tensor Tensor::uninitialized(Shape shape, DType dtype) {
   tensor.elements_ = shape.elements();
   tensor.shape_ = std::move(shape);
   tensor.dtype_ = dtype;
-  tensor.storage_ = allocate(tensor.bytes());
+  tensor.device_ = device;
+  tensor.storage_ = allocate_on(device, tensor.bytes(), "a tensor");
   tensor.data_ = tensor.storage_.get();
   return tensor;
 }
@@ -120,10 +106,19 @@ Tensor Tensor::ragged(Tensor values, std::vector<std::int64_t> row_splits) {
 }
 
 Tensor Tensor::to(Device device) const {
-  if (device.kind() != Device::Kind::cpu) {
-    throw DeviceError("Tensor::to: device \"" + to_string(device) + "\" is not there");
+  if (device == device_) return *this;
+  Tensor moved = *this;
+  moved.device_ = device;
+  moved.storage_ = allocate_on(device, bytes(), "a tensor");
+  moved.data_ = moved.storage_.get();
+  if (device == Device::cpu()) {
+    access_to(device_).download(moved.data_, data_, bytes(), nullptr);
+  } else if (device_ == Device::cpu()) {
+    access_to(device).upload(moved.data_, data_, bytes(), nullptr);
+  } else {
+    return to(Device::cpu()).to(device);
   }
-  return *this;
+  return moved;
 }
 
 std::span<const std::int64_t> Tensor::row_splits() const {
@@ -168,6 +163,7 @@ Tensor Tensor::slice(std::int64_t begin, std::int64_t end) const {
 }
 
 Tensor Tensor::gather(std::span<const std::int64_t> indices) const {
+  if (device_ != Device::cpu()) return to(Device::cpu()).gather(indices).to(device_);
   for (std::int64_t index : indices) {
     if (shape_.empty() || index < 0 || index >= rows()) {
       throw RangeError("gather: row " + std::to_string(index) + " of " + describe(*this));
@@ -215,10 +211,33 @@ Tensor Tensor::reshape(Shape shape) const {
 
 Tensor Tensor::clone() const {
   Tensor copy = *this;
-  copy.storage_ = allocate(bytes());
+  copy.storage_ = allocate_on(device_, bytes(), "a tensor");
   copy.data_ = copy.storage_.get();
-  if (elements_ > 0) std::memcpy(copy.data_, data_, bytes());
+  access_to(device_).copy(copy.data_, data_, bytes(), nullptr);
   return copy;
+}
+
+void Tensor::assign(const Tensor& other) {
+  if (other.shape_ != shape_ || other.dtype_ != dtype_) {
+    throw ShapeError("assign: " + describe(other) + " does not fit " + describe(*this));
+  }
+  const Tensor near = other.device_ == device_ ? other : other.to(Device::cpu());
+  if (near.device_ == device_) {
+    access_to(device_).copy(data_, near.data_, bytes(), nullptr);
+  } else {
+    access_to(device_).upload(data_, near.data_, bytes(), nullptr);
+  }
+}
+
+Tensor copy_on_host(const Tensor& tensor) {
+  return tensor.device() == Device::cpu() ? tensor.clone() : tensor.to(Device::cpu());
+}
+
+void Tensor::require_host(std::string_view call) const {
+  if (device_ == Device::cpu()) return;
+  throw DeviceError(std::string(call) + ": the elements of " + describe(*this) +
+                    " are on device \"" + to_string(device_) +
+                    "\"; to(Device::cpu()) brings them here");
 }
 
 void Tensor::require_dtype(DType wanted, std::string_view call) const {

@@ -37,7 +37,7 @@ class Tensor {
 
   static Tensor zeros(Shape shape, DType dtype = DType::float32);
   // Storage whose content is not yet defined; for readers that fill it at once.
-  static Tensor uninitialized(Shape shape, DType dtype);
+  static Tensor uninitialized(Shape shape, DType dtype, Device device = Device::cpu());
 
   // Rows of ids (a vector) or of feature vectors (values [total, features]); row r is values
   // row_splits[r] .. row_splits[r + 1] - 1. Throws ShapeError unless the splits start at 0, never
@@ -49,7 +49,8 @@ class Tensor {
   // Ragged: [rows, None, features...]. Else the full shape.
   const Shape& shape() const { return shape_; }
   DType dtype() const { return dtype_; }
-  Device device() const { return Device::cpu(); }
+  Device device() const { return device_; }
+  // The tensor itself where it is there already, else a copy. DeviceError, OutOfMemory.
   Tensor to(Device device) const;
 
   bool is_ragged() const { return row_splits_ != nullptr; }
@@ -64,15 +65,18 @@ class Tensor {
   std::int64_t elements() const { return elements_; }
   std::size_t bytes() const { return static_cast<std::size_t>(elements_) * size_of(dtype_); }
 
-  // Copy of the elements; T must be the dtype (DTypeError), as nothing is converted.
+  // Copy of the elements, from any device; T must be the dtype (DTypeError), as nothing is
+  // converted.
   template <class T>
   std::vector<T> to_vector() const;
-  // The elements in place, host only; DTypeError if T is not the dtype. Writing to shared storage
+  // The elements in place, DeviceError if they are not on the host; DTypeError if T is not the
+  // dtype. Writing to shared storage
   // changes every copy.
   template <class T>
   const T* data() const;
   template <class T>
   T* data();
+  // The memory itself, wherever it is.
   const std::byte* raw() const { return data_; }
   std::byte* raw() { return data_; }
 
@@ -83,18 +87,25 @@ class Tensor {
   // The same elements under another shape (not of ragged tensors).
   Tensor reshape(Shape shape) const;
   Tensor clone() const;
+  // Overwrites the elements in place with those of a tensor of this shape and dtype on any device.
+  void assign(const Tensor& other);
 
  private:
   explicit Tensor(std::in_place_t) {}
+  void require_host(std::string_view call) const;
   void require_dtype(DType wanted, std::string_view call) const;
 
   Shape shape_;
   DType dtype_ = DType::float32;
   std::int64_t elements_ = 0;
+  Device device_ = Device::cpu();
   std::shared_ptr<std::byte[]> storage_;
   std::byte* data_ = nullptr;
   std::shared_ptr<const std::vector<std::int64_t>> row_splits_;
 };
+
+// A copy of its own on the host, wherever the tensor is.
+Tensor copy_on_host(const Tensor& tensor);
 
 // "float32 [32, 100]".
 std::string describe(const Tensor& tensor);
@@ -161,17 +172,20 @@ Tensor Tensor::ragged(const std::vector<T>& values, std::vector<std::int64_t> ro
 template <class T>
 const T* Tensor::data() const {
   require_dtype(DTypeOf<T>::value, "data");
+  require_host("data");
   return reinterpret_cast<const T*>(data_);
 }
 template <class T>
 T* Tensor::data() {
   require_dtype(DTypeOf<T>::value, "data");
+  require_host("data");
   return reinterpret_cast<T*>(data_);
 }
 
 template <class T>
 std::vector<T> Tensor::to_vector() const {
   require_dtype(DTypeOf<T>::value, "to_vector");
+  if (device_ != Device::cpu()) return to(Device::cpu()).to_vector<T>();
   const T* first = reinterpret_cast<const T*>(data_);
   return std::vector<T>(first, first + elements_);
 }

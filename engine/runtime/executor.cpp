@@ -29,7 +29,7 @@ std::shared_ptr<const Program> Executor::program(const std::vector<ValueInfo>& i
     std::rotate(programs_.begin(), found, found + 1);
     return programs_.front().program;
   }
-  Planned planned{inputs, std::make_shared<const Program>(graph_, outputs_, inputs)};
+  Planned planned{inputs, std::make_shared<const Program>(graph_, outputs_, inputs, device_)};
   if (dump_wanted("plan")) std::fputs(describe_plan(*planned.program).c_str(), stderr);
   if (dump_wanted("program")) std::fputs(describe(*planned.program).c_str(), stderr);
   if (programs_.size() == kPrograms) programs_.pop_back();
@@ -39,7 +39,7 @@ std::shared_ptr<const Program> Executor::program(const std::vector<ValueInfo>& i
 
 Executor::Loan Executor::borrow() {
   const std::lock_guard lock(mutex_);
-  if (idle_.empty()) return {*this, std::make_unique<Workspace>()};
+  if (idle_.empty()) return {*this, std::make_unique<Workspace>(device_)};
   Loan loan(*this, std::move(idle_.back()));
   idle_.pop_back();
   return loan;

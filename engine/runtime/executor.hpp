@@ -13,11 +13,13 @@ namespace braid {
 // needs the results.
 class Executor {
  public:
-  Executor(std::shared_ptr<const Graph> graph, std::vector<Value> outputs)
-      : graph_(std::move(graph)), outputs_(std::move(outputs)) {}
+  Executor(std::shared_ptr<const Graph> graph, std::vector<Value> outputs,
+           Device device = default_device())
+      : graph_(std::move(graph)), outputs_(std::move(outputs)), device_(device) {}
 
   const Graph& graph() const { return *graph_; }
   const std::vector<Value>& outputs() const { return outputs_; }
+  Device device() const { return device_; }
 
   // The program for inputs of these shapes (one for each graph input, in order). Those of the
   // shapes met last are kept.
@@ -47,6 +49,7 @@ class Executor {
 
   std::shared_ptr<const Graph> graph_;
   std::vector<Value> outputs_;
+  Device device_;
   std::mutex mutex_;
   std::vector<Planned> programs_;  // the one used last in front
   std::vector<std::unique_ptr<Workspace>> idle_;

@@ -107,6 +107,7 @@ class Planner {
     }
   }
 
+  bool on_device() const { return program_.device_ != Device::cpu(); }
   bool alive(std::size_t value) const { return is_output_[value] || !uses_[value].empty(); }
   int producer(std::size_t value) const { return graph_.values()[value].producer; }
   bool touched_by_packed_op(std::size_t value) const {
@@ -187,10 +188,24 @@ class Planner {
       if (!used) continue;
       external_of_[v] = static_cast<int>(program_.externals_.size());
       Program::External external{.value = Value{static_cast<int>(v)}, .name = value.name};
-      if (value.kind == ValueKind::weight) external.fixed = value.variable->value.raw();
-      if (value.kind == ValueKind::constant) external.fixed = value.constant.raw();
+      external.bytes = row_bytes(v) * (infos_[v].batched ? program_.batch_ : 1);
+      if (value.kind == ValueKind::weight) external.fixed = weight_of(value);
+      if (value.kind == ValueKind::constant) {
+        program_.constants_.push_back(value.constant.to(program_.device_));
+        external.fixed = program_.constants_.back().raw();
+      }
       program_.externals_.push_back(std::move(external));
     }
+  }
+
+  const std::byte* weight_of(const GraphValue& value) const {
+    const Tensor& weight = value.variable->value;
+    if (weight.device() != program_.device_) {
+      throw DeviceError("the weight \"" + value.name + "\" is on device \"" +
+                        to_string(weight.device()) + "\"; the program runs on \"" +
+                        to_string(program_.device_) + "\"");
+    }
+    return weight.raw();
   }
 
   // Life and class of every root.
@@ -245,6 +260,10 @@ class Planner {
   }
 
   void cut() {
+    if (on_device()) {
+      program_.tile_rows_ = std::max<std::int64_t>(program_.batch_, 1);
+      return;
+    }
     double operations = 0;
     std::int64_t bytes_per_row = 0;
     std::int64_t summed = 0;
@@ -394,7 +413,7 @@ class Planner {
       bound.outputs.push_back(std::move(result));
     }
     const std::vector<ValueInfo> inputs = infos_of(node.inputs);
-    if (!stage.rows) bound.parts = node.op->parts(inputs);
+    if (!stage.rows && !on_device()) bound.parts = node.op->parts(inputs);
     const std::int64_t rows = stage.rows ? program_.tile_rows_ : program_.batch_;
     program_.scratch_bytes_ =
         std::max(program_.scratch_bytes_, node.op->scratch_bytes(inputs, rows));
@@ -420,8 +439,8 @@ class Planner {
 };
 
 Program::Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
-                 const std::vector<ValueInfo>& inputs)
-    : graph_(std::move(graph)) {
+                 const std::vector<ValueInfo>& inputs, Device device)
+    : graph_(std::move(graph)), device_(device) {
   static std::atomic<std::uint64_t> programs{0};
   id_ = ++programs;
   Planner(*this, *graph_, outputs).plan(inputs);

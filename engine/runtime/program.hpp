@@ -51,16 +51,20 @@ class Program {
     Value value;
     std::string name;
     const std::byte* fixed = nullptr;  // weights and constants; null for inputs
+    std::int64_t bytes = 0;            // of the whole value
   };
 
   // `shapes` are those of graph inputs, in the order of the graph's inputs; axis 0 of batched
   // inputs must agree. Throws ShapeError where an op finds that they do not fit.
+  // On a device other than the CPU the whole batch is one tile, as a kernel spreads its rows
+  // itself.
   Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
-          const std::vector<ValueInfo>& inputs);
+          const std::vector<ValueInfo>& inputs, Device device);
 
   const Graph& graph() const { return *graph_; }
   // Differs from that of every other program of the process, past ones too.
   std::uint64_t id() const { return id_; }
+  Device device() const { return device_; }
   std::int64_t batch() const { return batch_; }
   const std::vector<Stage>& stages() const { return stages_; }
   const std::vector<Placement>& placements() const { return placements_; }
@@ -84,11 +88,13 @@ class Program {
   friend class Planner;
   std::shared_ptr<const Graph> graph_;  // keeps the weights and constants alive
   std::uint64_t id_;
+  Device device_;
   std::int64_t batch_ = 0;
   std::vector<Stage> stages_;
   std::vector<Placement> placements_;
   std::vector<External> externals_;
   std::vector<int> input_externals_;
+  std::vector<Tensor> constants_;  // on the device
   std::vector<Operand> outputs_;
   std::vector<ValueInfo> output_infos_;
   std::int64_t arena_bytes_ = 0;

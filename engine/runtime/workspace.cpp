@@ -4,27 +4,49 @@
 #include <new>
 
 #include "engine/core/error.hpp"
-#include "engine/core/memory.hpp"
-#include "engine/runtime/memory_plan.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "kernels/optimizer.hpp"
 
 namespace braid {
 
-std::byte* Workspace::Buffer::reserve(std::int64_t bytes) {
-  if (bytes > capacity || data == nullptr) {
-    const auto wanted = static_cast<std::size_t>(bytes + kMemoryAlignment);
+namespace {
+
+kernels::Stream stream_on(Device device, const DeviceAccess& access) {
+  switch (device.kind()) {
+    case Device::Kind::cpu: return {};
+    case Device::Kind::cuda: return {kernels::Backend::cuda, access.new_stream()};
+    case Device::Kind::emulated: return {kernels::Backend::emulated, access.new_stream()};
+  }
+  return {};
+}
+
+}  // namespace
+
+std::byte* Workspace::Buffer::reserve(Device device, std::int64_t bytes) {
+  if (bytes > capacity || storage == nullptr) {
     storage.reset();
-    data = nullptr;
     capacity = 0;
-    storage = std::make_unique_for_overwrite<std::byte[]>(wanted);
-    void* start = storage.get();
-    std::size_t space = wanted;
-    data = static_cast<std::byte*>(std::align(static_cast<std::size_t>(kMemoryAlignment),
-                                              static_cast<std::size_t>(bytes), start, space));
+    storage = try_to_allocate_on(device, static_cast<std::size_t>(bytes));
+    if (storage == nullptr) throw std::bad_alloc();
     capacity = bytes;
   }
-  return data;
+  return storage.get();
+}
+
+Workspace::Workspace(Device device)
+    : device_(device),
+      access_(access_to(device)),
+      on_device_(device != Device::cpu()),
+      stream_(stream_on(device, access_)) {}
+
+Workspace::~Workspace() { access_.release_stream(stream_.native); }
+
+const std::byte* Workspace::fetch(std::size_t index, const std::byte* from,
+                                  std::size_t bytes) const {
+  if (fetched_.size() <= index) fetched_.resize(index + 1);
+  if (fetched_[index].size() < bytes) fetched_[index].resize(bytes);
+  access_.download(fetched_[index].data(), from, bytes, stream_.native);
+  return fetched_[index].data();
 }
 
 std::int64_t Workspace::bytes() const {
@@ -36,7 +58,7 @@ std::int64_t Workspace::bytes() const {
 
 void Workspace::fill(std::byte pattern) {
   const auto overwrite = [&](Buffer& buffer) {
-    std::fill_n(buffer.data, buffer.capacity, pattern);
+    access_.fill(buffer.data(), pattern, static_cast<std::size_t>(buffer.capacity), stream_.native);
   };
   overwrite(arena_);
   for (Buffer& buffer : tiles_) overwrite(buffer);
@@ -45,8 +67,8 @@ void Workspace::fill(std::byte pattern) {
 
 void Workspace::reserve(const Program& program) {
   bound_ = 0;
-  const auto workers = static_cast<std::size_t>(thread_count());
-  std::byte* arena = arena_.reserve(program.arena_bytes());
+  const auto workers = static_cast<std::size_t>(on_device_ ? 1 : thread_count());
+  std::byte* arena = arena_.reserve(device_, program.arena_bytes());
   tiles_.resize(workers);
   scratches_.resize(workers);
   bases_.resize(workers);
@@ -54,13 +76,14 @@ void Workspace::reserve(const Program& program) {
     std::vector<std::byte*>& bases = bases_[worker];
     bases.assign(Program::kFirstExternal + program.externals().size(), nullptr);
     bases[Program::kArena] = arena;
-    bases[Program::kTile] = tiles_[worker].reserve(program.tile_bytes());
-    scratches_[worker].reserve(program.scratch_bytes());
+    bases[Program::kTile] = tiles_[worker].reserve(device_, program.tile_bytes());
+    scratches_[worker].reserve(device_, program.scratch_bytes());
     for (std::size_t i = 0; i < program.externals().size(); ++i) {
       // Ops only read externals; the table is shared with what they write.
       bases[Program::kFirstExternal + i] = const_cast<std::byte*>(program.externals()[i].fixed);
     }
   }
+  inputs_.resize(on_device_ ? program.input_externals().size() : 0);
   bound_ = program.id();
 }
 
@@ -73,16 +96,23 @@ void Workspace::bind(const Program& program, const std::vector<const std::byte*>
           program.arena_bytes() + thread_count() * (program.tile_bytes() + program.scratch_bytes());
       throw OutOfMemory("a batch of " + std::to_string(program.batch()) + " rows asks for " +
                         std::to_string(asked) + " bytes, which could not be had; " +
-                        std::to_string(free_memory()) +
+                        std::to_string(access_.free_bytes()) +
                         " bytes are free. The largest parts: " + largest_values(program));
     }
   }
   for (std::size_t i = 0; i < program.input_externals().size(); ++i) {
     const int external = program.input_externals()[i];
     if (external < 0) continue;
+    const std::byte* input = inputs[i];
+    if (on_device_) {
+      const std::int64_t bytes = program.externals()[static_cast<std::size_t>(external)].bytes;
+      std::byte* const there = inputs_[i].reserve(device_, bytes);
+      access_.upload(there, input, static_cast<std::size_t>(bytes), stream_.native);
+      input = there;
+    }
     for (auto& bases : bases_) {
       bases[static_cast<std::size_t>(Program::kFirstExternal + external)] =
-          const_cast<std::byte*>(inputs[i]);
+          const_cast<std::byte*>(input);
     }
   }
 }
@@ -109,7 +139,7 @@ void Workspace::run_rows(const Program& program, const Program::Stage& stage,
     Frame frame{.bases = bases_[w].data(),
                 .batch = program.batch(),
                 .slice = slice,
-                .scratch = scratches_[w].data,
+                .scratch = scratches_[w].data(),
                 .seed = state.seed,
                 .step = state.step,
                 .stream = stream_};
@@ -136,7 +166,7 @@ void Workspace::run_whole(const Program& program, const Program::Stage& stage,
                         .batch = program.batch(),
                         .part = part,
                         .parts = bound.parts,
-                        .scratch = scratches_[w].data,
+                        .scratch = scratches_[w].data(),
                         .seed = state.seed,
                         .step = state.step,
                         .stream = stream_};
@@ -149,7 +179,7 @@ void Workspace::add_slices(const Program& program, const Program::Stage& stage) 
   if (program.slices() == 1 || stage.sums.empty()) return;
   const auto add = [&](std::int64_t number, int) {
     const Program::SliceSum& sum = stage.sums[static_cast<std::size_t>(number)];
-    auto* first = reinterpret_cast<float*>(arena_.data + sum.offset);
+    auto* first = reinterpret_cast<float*>(arena_.data() + sum.offset);
     kernels::launch(
         stream_,
         kernels::SumSlices{.in = first,

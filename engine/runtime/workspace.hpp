@@ -3,6 +3,7 @@
 #include <memory>
 #include <vector>
 
+#include "engine/core/device_access.hpp"
 #include "engine/runtime/program.hpp"
 
 namespace braid {
@@ -13,20 +14,38 @@ struct RunState {
   std::uint64_t step = 0;
 };
 
-// Memory for runs of one program at a time; it grows to the largest program it has met and
-// allocates nothing after that.
+// Memory on a device for runs of one program at a time, and a stream of that device; the memory
+// grows to the largest program it has met, and nothing is allocated after that.
 class Workspace {
  public:
-  explicit Workspace(kernels::Stream stream = {}) : stream_(stream) {}
+  explicit Workspace(Device device = default_device());
+  ~Workspace();
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+
+  Device device() const { return device_; }
+  const kernels::Stream& stream() const { return stream_; }
 
   // Runs the program. `inputs` holds one pointer for each graph input, to packed elements of the
-  // planned shapes; null for inputs that the program does not read.
+  // planned shapes in host memory; null for inputs that the program does not read.
   void run(const Program& program, const std::vector<const std::byte*>& inputs,
            const RunState& state = {});
 
-  // The n-th output of the program run last: valid until the next run.
+  // The n-th output of the program run last, in host memory: valid until the next run.
   template <class T>
   Matrix<const T> output(const Program& program, std::size_t index) const {
+    Matrix<const T> matrix = output_there<T>(program, index);
+    if (on_device_ && matrix.data != nullptr && matrix.rows > 0) {
+      const auto elements =
+          static_cast<std::size_t>((matrix.rows - 1) * matrix.stride + matrix.columns);
+      matrix.data = reinterpret_cast<const T*>(
+          fetch(index, reinterpret_cast<const std::byte*>(matrix.data), elements * sizeof(T)));
+    }
+    return matrix;
+  }
+  // The same where it lies: in the memory of the device.
+  template <class T>
+  Matrix<const T> output_there(const Program& program, std::size_t index) const {
     const Operand& operand = program.outputs()[index];
     const std::int64_t rows = operand.rows * (operand.batched ? program.batch() : 1);
     return {reinterpret_cast<const T*>(base_of(operand) + operand.offset), rows, operand.columns,
@@ -38,11 +57,12 @@ class Workspace {
   void fill(std::byte pattern);
 
  private:
+  // Grows where asked for more.
   struct Buffer {
-    std::byte* reserve(std::int64_t bytes);
-    std::byte* data = nullptr;
+    std::byte* reserve(Device device, std::int64_t bytes);
+    std::byte* data() const { return storage.get(); }
     std::int64_t capacity = 0;
-    std::unique_ptr<std::byte[]> storage;
+    std::shared_ptr<std::byte[]> storage;
   };
 
   // Throws std::bad_alloc.
@@ -55,7 +75,14 @@ class Workspace {
     return bases_.front()[static_cast<std::size_t>(operand.base)];
   }
 
+  const std::byte* fetch(std::size_t index, const std::byte* from, std::size_t bytes) const;
+
+  Device device_;
+  const DeviceAccess& access_;
+  bool on_device_;
   kernels::Stream stream_;
+  std::vector<Buffer> inputs_;                           // of a device: copies of the inputs
+  mutable std::vector<std::vector<std::byte>> fetched_;  // of a device: copies of outputs
   Buffer arena_;
   std::vector<Buffer> tiles_;  // one a worker
   std::vector<Buffer> scratches_;

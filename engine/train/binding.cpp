@@ -58,6 +58,13 @@ std::string Binder::described_inputs() const {
   return text;
 }
 
+// Data on a device are checked and batched on the host.
+const Tensor* Binder::on_host(const Tensor* tensor, Bound& bound) {
+  if (tensor == nullptr || tensor->device() == Device::cpu()) return tensor;
+  bound.made.push_back(tensor->to(Device::cpu()));
+  return &bound.made.back();
+}
+
 void Binder::check_input(const std::string& call, const End& input, const Tensor& tensor) const {
   const auto came = [&] {
     return "; " + describe(tensor) + (tensor.is_ragged() ? " (ragged)" : "") + " came";
@@ -86,7 +93,7 @@ void Binder::bind_inputs(const std::string& call, const TensorDict& x, Bound& bo
   bound.x.assign(inputs_.size(), nullptr);
   std::size_t found = 0;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    bound.x[i] = x.find(inputs_[i].name);
+    bound.x[i] = on_host(x.find(inputs_[i].name), bound);
     if (bound.x[i] != nullptr) ++found;
   }
   if (found != x.size()) {
@@ -149,7 +156,7 @@ void Binder::bind_targets(const std::string& call, const Objective& objective, c
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     const Tensor* tensor = y.find(outputs_[i].name);
     if (tensor != nullptr) ++found;
-    if (objective.outputs[i].judged) bound.y[i] = tensor;
+    if (objective.outputs[i].judged) bound.y[i] = on_host(tensor, bound);
   }
   std::vector<std::string> names;
   if (found != y.size()) {
@@ -210,8 +217,6 @@ void Binder::bind_weights(const std::string& call, const Objective& objective,
   for (const auto& [name, tensor] : sample_weight.by_name) check_name(name, "sample_weight");
   for (const auto& [name, table] : class_weight.by_name) check_name(name, "class_weight");
 
-  bound.made.clear();
-  bound.made.reserve(outputs_.size());
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (bound.y[i] == nullptr) continue;
     const Tensor* tensor =
@@ -223,7 +228,7 @@ void Binder::bind_weights(const std::string& call, const Objective& objective,
                          std::to_string(tensor->rows()) + " rows, the inputs have " +
                          std::to_string(bound.rows));
       }
-      bound.weight[i] = tensor;
+      bound.weight[i] = on_host(tensor, bound);
       continue;
     }
     const auto table = class_weight.by_name.find(names[i]);

@@ -1,4 +1,5 @@
 #pragma once
+#include <list>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,7 @@ struct Bound {
   std::vector<const Tensor*> x;
   std::vector<const Tensor*> y;       // by output
   std::vector<const Tensor*> weight;  // by output
-  std::vector<Tensor> made;           // weights worked out from class weights
+  std::list<Tensor> made;  // weights worked out from class weights, and copies from a device
   std::int64_t rows = 0;
 };
 
@@ -37,6 +38,7 @@ class Binder {
   std::string described_inputs() const;
 
  private:
+  static const Tensor* on_host(const Tensor* tensor, Bound& bound);
   struct End {
     std::string name;
     ValueInfo info;

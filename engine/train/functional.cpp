@@ -303,18 +303,23 @@ NamedVariables Functional::named_variables() const {
 
 void Functional::initialize_weights() {
   const NamedVariables variables = named_variables();
-  const bool all_done = std::all_of(variables.begin(), variables.end(),
-                                    [](const auto& entry) { return entry.second->initialized; });
+  const bool all_done = std::all_of(variables.begin(), variables.end(), [&](const auto& entry) {
+    return entry.second->initialized && entry.second->value.device() == device_;
+  });
   if (all_done) return;
   const std::uint64_t seed = next_seed();
   for (std::size_t i = 0; i < variables.size(); ++i) {
     Variable& variable = *variables[i].second;
     if (variable.path.empty() || !variable.initialized) variable.path = variables[i].first;
-    if (variable.initialized) continue;
+    if (variable.initialized) {
+      variable.value = variable.value.to(device_);
+      continue;
+    }
     variable.value = initial_value(variable.initializer, variable.shape, seed, i);
     for (Dim element = variable.ones.first; element < variable.ones.second; ++element) {
       variable.value.data<float>()[element] = 1;
     }
+    variable.value = variable.value.to(device_);
     variable.initialized = true;
   }
 }

@@ -39,11 +39,15 @@ class Functional : public LayerBase {
   // its first path.
   NamedVariables named_variables() const;
   // Gives every weight that has none yet its initial value, from the seed and its place in the
-  // model.
+  // model, and brings all weights to the model's device.
   void initialize_weights();
 
   // ShapeError while the model does not know the shape of its input.
   void require_built() const;
+
+  // The default device when the model was made.
+  Device device() const { return device_; }
+
   // What trains and runs the model as a whole; made when first asked for, with initial weights.
   Trainer& trainer();
   // Acts on the trainer: now, or as soon as there is one where the model still waits for the shape
@@ -62,6 +66,7 @@ class Functional : public LayerBase {
   void check_connections(const std::string& called,
                          const std::set<const SymbolicNode*>& stops) const;
 
+  Device device_ = default_device();
   std::mutex trainer_mutex_;
   std::unique_ptr<Trainer> trainer_;
   std::function<void(Trainer&)> waiting_;

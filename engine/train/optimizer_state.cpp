@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "engine/core/device_access.hpp"
 #include "engine/core/error.hpp"
+#include "engine/runtime/parallel.hpp"
 
 namespace braid {
 namespace {
@@ -32,19 +33,26 @@ std::vector<std::string> slot_names(const Optimizer& rule) {
 
 }  // namespace
 
-OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate>& parameters)
-    : rule_(std::move(rule)), rate_(static_cast<float>(rule_.learning_rate.at(0))) {
+OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate>& parameters,
+                               Device device)
+    : rule_(std::move(rule)),
+      device_(device),
+      rate_(static_cast<float>(rule_.learning_rate.at(0))) {
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     Slots slots{parameters[p].name, {}};
     for (const std::string& name : slot_names(rule_))
-      slots.tensors.emplace_back(name, Tensor::zeros(parameters[p].shape));
+      slots.tensors.emplace_back(name, Tensor::zeros(parameters[p].shape).to(device));
     slots_.push_back(std::move(slots));
     const std::int64_t count = parameters[p].count();
-    for (std::int64_t begin = 0; begin < count; begin += kChunk) {
-      chunks_.push_back({p, begin, std::min(kChunk, count - begin)});
+    const std::int64_t size = device == Device::cpu() ? kChunk : std::max<std::int64_t>(count, 1);
+    for (std::int64_t begin = 0; begin < count; begin += size) {
+      chunks_.push_back({p, begin, std::min(size, count - begin)});
     }
   }
-  clip_factors_.assign(parameters.size(), 1.0F);
+  if (rule_.clipnorm || rule_.global_clipnorm) {
+    squares_ = allocate_on(device, parameters.size() * sizeof(double), "the norms of gradients");
+    clip_factors_ = allocate_on(device, parameters.size() * sizeof(float), "the clip factors");
+  }
   for (const ParameterUpdate& parameter : parameters) {
     const auto& excluded = rule_.without_weight_decay;
     decays_.push_back(std::none_of(excluded.begin(), excluded.end(), [&](const std::string& part) {
@@ -66,8 +74,8 @@ void OptimizerState::set_learning_rate(double rate) {
   rate_ = static_cast<float>(rate);
 }
 
-void OptimizerState::begin_step(const kernels::Stream& stream,
-                                const std::vector<ParameterUpdate>& parameters) {
+void OptimizerState::step(const kernels::Stream& stream,
+                          const std::vector<ParameterUpdate>& parameters) {
   step_rate_ = static_cast<float>(learning_rate());
   if (rule_.kind == Optimizer::Kind::adam) {
     // Keras takes powers of the betas as float32; exact ones differ by 1e-5 in the first steps.
@@ -76,44 +84,67 @@ void OptimizerState::begin_step(const kernels::Stream& stream,
     const float power_2 = std::pow(static_cast<float>(rule_.beta_2), step);
     step_alpha_ = step_rate_ * std::sqrt(1.0F - power_2) / (1.0F - power_1);
   }
-  if (!rule_.clipnorm && !rule_.global_clipnorm) return;
+  if (squares_ != nullptr) work_out_clipping(stream, parameters);
+  const auto run = [&](std::int64_t number, int) {
+    run_chunk(stream, parameters, chunks_[static_cast<std::size_t>(number)]);
+  };
+  const auto count = static_cast<std::int64_t>(chunks_.size());
+  if (device_ == Device::cpu()) {
+    parallel_for(count, run);
+  } else {
+    for (std::int64_t number = 0; number < count; ++number) run(number, 0);
+  }
+  ++iterations_;
+}
+
+void OptimizerState::work_out_clipping(const kernels::Stream& stream,
+                                       const std::vector<ParameterUpdate>& parameters) {
+  auto* const squares_there = reinterpret_cast<double*>(squares_.get());
+  for (std::size_t p = 0; p < parameters.size(); ++p) {
+    if (parameters[p].gradient == nullptr) continue;
+    kernels::launch(stream, kernels::SquaredNorm{.gradient = {.data = parameters[p].gradient},
+                                                 .count = parameters[p].count(),
+                                                 .out = squares_there + p});
+  }
+  std::vector<double> squares(parameters.size());
+  std::vector<float> factors(parameters.size(), 1.0F);
+  const DeviceAccess& access = access_to(device_);
+  access.download(reinterpret_cast<std::byte*>(squares.data()), squares_.get(),
+                  squares.size() * sizeof(double), stream.native);
   double all = 0;
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     if (parameters[p].gradient == nullptr) continue;
-    double squares = 0;
-    kernels::launch(stream, kernels::SquaredNorm{.gradient = {.data = parameters[p].gradient},
-                                                 .count = parameters[p].count(),
-                                                 .out = &squares});
-    all += squares;
-    if (rule_.clipnorm) {
-      const auto limit = static_cast<float>(*rule_.clipnorm);
-      clip_factors_[p] = limit / std::max(static_cast<float>(std::sqrt(squares)), limit);
-    }
+    all += squares[p];
+    if (!rule_.clipnorm) continue;
+    const auto limit = static_cast<float>(*rule_.clipnorm);
+    factors[p] = limit / std::max(static_cast<float>(std::sqrt(squares[p])), limit);
   }
   if (rule_.global_clipnorm) {
     const auto limit = static_cast<float>(*rule_.global_clipnorm);
     const auto norm = static_cast<float>(std::sqrt(all));
     const float factor = limit * std::min(1.0F / norm, 1.0F / limit);
-    std::fill(clip_factors_.begin(), clip_factors_.end(), std::isnan(norm) ? norm : factor);
+    std::fill(factors.begin(), factors.end(), std::isnan(norm) ? norm : factor);
   }
+  access.upload(clip_factors_.get(), reinterpret_cast<const std::byte*>(factors.data()),
+                factors.size() * sizeof(float), stream.native);
 }
 
 void OptimizerState::run_chunk(const kernels::Stream& stream,
                                const std::vector<ParameterUpdate>& parameters,
-                               std::int64_t number) const {
-  const Chunk& chunk = chunks_[static_cast<std::size_t>(number)];
+                               const Chunk& chunk) const {
   const ParameterUpdate& parameter = parameters[chunk.parameter];
   if (parameter.gradient == nullptr) return;
-  const bool clipped = rule_.clipnorm || rule_.global_clipnorm;
+  const auto* const factors = reinterpret_cast<const float*>(clip_factors_.get());
   const kernels::GradientSource gradient{
       .data = parameter.gradient + chunk.begin,
-      .factor = clipped ? &clip_factors_[chunk.parameter] : nullptr,
+      .factor = factors != nullptr ? factors + chunk.parameter : nullptr,
       .clip_value = static_cast<float>(rule_.clipvalue.value_or(0))};
   float* const value = parameter.value + chunk.begin;
   const auto slot = [&](std::size_t index) -> float* {
     const auto& tensors = slots_[chunk.parameter].tensors;
     return index < tensors.size()
-               ? const_cast<float*>(tensors[index].second.data<float>()) + chunk.begin
+               ? reinterpret_cast<float*>(const_cast<std::byte*>(tensors[index].second.raw())) +
+                     chunk.begin
                : nullptr;
   };
   const bool decays = decays_[chunk.parameter] != 0;
@@ -171,7 +202,7 @@ TensorDict OptimizerState::save() const {
     state.set("learning_rate", Tensor::from(std::vector<float>{rate_}, Shape{}));
   for (const Slots& slots : slots_) {
     for (const auto& [name, tensor] : slots.tensors)
-      state.set(slots.name + "/" + name, tensor.clone());
+      state.set(slots.name + "/" + name, copy_on_host(tensor));
   }
   return state;
 }
@@ -197,7 +228,7 @@ void OptimizerState::load(const TensorDict& state) {
   if (const Tensor* rate = state.find("learning_rate")) rate_ = rate->data<float>()[0];
   for (Slots& slots : slots_) {
     for (auto& [name, tensor] : slots.tensors) {
-      std::memcpy(tensor.raw(), state.at(slots.name + "/" + name).raw(), tensor.bytes());
+      tensor.assign(state.at(slots.name + "/" + name));
     }
   }
 }

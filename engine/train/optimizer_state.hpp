@@ -1,4 +1,6 @@
 #pragma once
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,13 +23,13 @@ struct ParameterUpdate {
   std::int64_t count() const { return shape.elements(); }
 };
 
-// What an optimizer remembers (moments, step counter, rate), and its step. Work is cut into chunks
-// of fixed size that may run on any threads in any order: begin_step, run_chunk for each chunk,
-// end_step. Nothing is allocated in a step.
+// What an optimizer remembers (moments, step counter, rate), and its step. On the CPU the work is
+// cut into chunks of fixed size for all cores; elsewhere a parameter is one launch. Nothing is
+// allocated in a step.
 class OptimizerState {
  public:
-  // Slots are made for parameters of these names and shapes, all zero.
-  OptimizerState(Optimizer rule, const std::vector<ParameterUpdate>& parameters);
+  // Slots are made for parameters of these names and shapes, all zero, where the parameters are.
+  OptimizerState(Optimizer rule, const std::vector<ParameterUpdate>& parameters, Device device);
 
   const Optimizer& rule() const { return rule_; }
   std::int64_t iterations() const { return iterations_; }
@@ -35,12 +37,7 @@ class OptimizerState {
   // NameError if the rate follows a schedule.
   void set_learning_rate(double rate);
 
-  std::int64_t chunks() const { return static_cast<std::int64_t>(chunks_.size()); }
-  // Works out the constants and clip factors of the step.
-  void begin_step(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters);
-  void run_chunk(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
-                 std::int64_t chunk) const;
-  void end_step() { ++iterations_; }
+  void step(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters);
 
   // "iteration" (int64 []), "learning_rate" (float32 [], without a schedule), "<weight>/<slot>" for
   // every slot.
@@ -59,13 +56,20 @@ class OptimizerState {
     std::vector<std::pair<std::string, Tensor>> tensors;
   };
 
+  void work_out_clipping(const kernels::Stream& stream,
+                         const std::vector<ParameterUpdate>& parameters);
+  void run_chunk(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
+                 const Chunk& chunk) const;
+
   Optimizer rule_;
+  Device device_;
   std::int64_t iterations_ = 0;
   float rate_ = 0;
   std::vector<Slots> slots_;
   std::vector<Chunk> chunks_;
-  std::vector<float> clip_factors_;  // one a parameter
-  std::vector<char> decays_;         // one a parameter: not excluded from weight decay
+  std::shared_ptr<std::byte[]> squares_;       // double, one a parameter, on the device
+  std::shared_ptr<std::byte[]> clip_factors_;  // float, likewise
+  std::vector<char> decays_;                   // one a parameter: not excluded from weight decay
   float step_rate_ = 0;
   float step_alpha_ = 0;
 };

@@ -58,7 +58,8 @@ Session::Session(StepGraph& step)
       infos_(step.input_infos()),
       pointers_(infos_.size()),
       buffers_(infos_.size()),
-      lengths_(infos_.size()) {}
+      lengths_(infos_.size()),
+      workspace_(step.executor().device()) {}
 
 std::byte* Session::buffer(int value, std::int64_t bytes) {
   auto& storage = buffers_[static_cast<std::size_t>(value)];

@@ -39,6 +39,12 @@ class Session {
   Matrix<const T> output(int number) const {
     return workspace_.output<T>(*program_, static_cast<std::size_t>(number));
   }
+  // The same on the program's device.
+  template <class T>
+  Matrix<const T> output_there(int number) const {
+    return workspace_.output_there<T>(*program_, static_cast<std::size_t>(number));
+  }
+  const kernels::Stream& stream() const { return workspace_.stream(); }
   // Copies rows of a predicted output behind each other to `out`; returns where they end. Ragged:
   // steps of each row only.
   std::byte* copy_prediction(std::size_t output, std::byte* out) const;

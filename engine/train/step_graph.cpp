@@ -148,7 +148,7 @@ StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass,
       results.push_back(gradient);
   }
   if (dump_wanted("graph")) std::fputs(("graph\n" + describe(*graph)).c_str(), stderr);
-  executor_ = std::make_unique<Executor>(std::move(graph), std::move(results));
+  executor_ = std::make_unique<Executor>(std::move(graph), std::move(results), model.device());
 }
 
 std::vector<Value> StepGraph::judge(Graph& graph, const Objective& objective, const Bound& sample,

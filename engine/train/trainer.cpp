@@ -28,9 +28,10 @@ void Trainer::compile(CompileOptions options) {
   auto objective = std::make_unique<Objective>(model_, options);
   std::vector<ParameterUpdate> parameters;
   for (const auto& [path, variable] : objective->trainable) {
-    parameters.push_back({path, variable->value.data<float>(), variable->shape, nullptr});
+    parameters.push_back(
+        {path, reinterpret_cast<float*>(variable->value.raw()), variable->shape, nullptr});
   }
-  auto optimizer = std::make_unique<OptimizerState>(options.optimizer, parameters);
+  auto optimizer = std::make_unique<OptimizerState>(options.optimizer, parameters, model_.device());
   auto logs = std::make_unique<RunningLogs>(*objective);
   // Nothing can fail from here on.
   last_session_ = nullptr;
@@ -99,13 +100,9 @@ void Trainer::update(const StepGraph& step, const Session& session) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const auto number = static_cast<std::size_t>(step.gradient(i));
     const bool exists = session.program().outputs()[number].base >= 0;
-    parameters_[i].gradient = exists ? session.output<float>(step.gradient(i)).data : nullptr;
+    parameters_[i].gradient = exists ? session.output_there<float>(step.gradient(i)).data : nullptr;
   }
-  const kernels::Stream stream;
-  optimizer_->begin_step(stream, parameters_);
-  parallel_for(optimizer_->chunks(),
-               [&](std::int64_t chunk, int) { optimizer_->run_chunk(stream, parameters_, chunk); });
-  optimizer_->end_step();
+  optimizer_->step(session.stream(), parameters_);
 }
 
 void Trainer::train_step(const std::string& call, Lease& lease, const Bound& bound,

@@ -1,7 +1,6 @@
 #include "engine/train/weights.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "engine/core/error.hpp"
 
@@ -10,7 +9,7 @@ namespace braid {
 TensorDict get_weights(const Functional& model) {
   TensorDict weights;
   for (const auto& [path, variable] : model.named_variables())
-    weights.set(path, variable->value.clone());
+    weights.set(path, copy_on_host(variable->value));
   return weights;
 }
 
@@ -36,7 +35,7 @@ void set_weights(Functional& model, const TensorDict& weights) {
   }
   for (const auto& [path, variable] : variables) {
     const Tensor& tensor = weights.at(path);
-    if (tensor.bytes() > 0) std::memcpy(variable->value.raw(), tensor.raw(), tensor.bytes());
+    variable->value.assign(tensor);
   }
 }
 

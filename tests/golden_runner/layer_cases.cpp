@@ -54,7 +54,7 @@ class LayerRun {
     for (const Lowered& input : call.inputs) infos.push_back(run_.graph().info(input.value));
     layer->ensure_built(infos);
     for (const auto& variable : layer->variables()) {
-      variable->value = golden_.tensor("weight/" + variable->name);
+      variable->value = golden_.tensor("weight/" + variable->name).to(default_device());
       check_.that(variable->value.shape() == variable->shape,
                   "weight " + variable->name + " has another shape");
     }

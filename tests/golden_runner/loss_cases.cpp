@@ -77,7 +77,7 @@ void run_head(const Case& golden, Check& check) {
   if (golden.has("mask/x")) call.inputs.front().mask = run.input(golden.tensor("mask/x"));
   dense->ensure_built({graph.info(x)});
   for (const auto& variable : dense->variables())
-    variable->value = golden.tensor("weight/" + variable->name);
+    variable->value = golden.tensor("weight/" + variable->name).to(default_device());
   Lowered probability = dense->call(call).front();
   if (!inside) {
     LayerCall next{.graph = graph, .inputs = {probability}};

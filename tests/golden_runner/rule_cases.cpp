@@ -3,6 +3,7 @@
 
 #include "engine/graph/config.hpp"
 #include "engine/graph/ops/elementwise.hpp"
+#include "engine/runtime/workspace.hpp"
 #include "engine/train/object_config.hpp"
 #include "engine/train/optimizer_state.hpp"
 #include "tests/golden_runner/graph_run.hpp"
@@ -71,14 +72,16 @@ void run_optimizer(const Case& golden, Check& check) {
         extras.at("exclude_from_weight_decay").get<std::vector<std::string>>());
   }
   const auto names = described.at("variables").get<std::vector<std::string>>();
+  const Device device = default_device();
   std::vector<Tensor> values;
   std::vector<ParameterUpdate> parameters;
   for (const std::string& name : names) {
-    values.push_back(golden.tensor("weight/" + name).clone());
-    parameters.push_back({name, values.back().data<float>(), values.back().shape(), nullptr});
+    values.push_back(copy_on_host(golden.tensor("weight/" + name)).to(device));
+    parameters.push_back(
+        {name, reinterpret_cast<float*>(values.back().raw()), values.back().shape(), nullptr});
   }
-  OptimizerState state(rule, parameters);
-  const kernels::Stream stream;
+  OptimizerState state(rule, parameters, device);
+  const Workspace workspace(device);
   std::vector<double> rates;
   std::map<std::string, std::vector<double>> trace;
   const auto steps = described.at("steps").get<std::size_t>();
@@ -86,16 +89,13 @@ void run_optimizer(const Case& golden, Check& check) {
     std::vector<Tensor> gradients;
     for (std::size_t i = 0; i < names.size(); ++i) {
       const auto row = static_cast<std::int64_t>(step);
-      gradients.push_back(golden.tensor("input/grad_" + names[i]).slice(row, row + 1));
-      parameters[i].gradient = gradients.back().data<float>();
+      gradients.push_back(golden.tensor("input/grad_" + names[i]).slice(row, row + 1).to(device));
+      parameters[i].gradient = reinterpret_cast<const float*>(gradients.back().raw());
     }
     rates.push_back(state.learning_rate());
-    state.begin_step(stream, parameters);
-    for (std::int64_t chunk = 0; chunk < state.chunks(); ++chunk)
-      state.run_chunk(stream, parameters, chunk);
-    state.end_step();
+    state.step(workspace.stream(), parameters);
     for (std::size_t i = 0; i < names.size(); ++i) {
-      const Numbers now = to_numbers(values[i]);
+      const Numbers now = to_numbers(values[i].to(Device::cpu()));
       trace[names[i]].insert(trace[names[i]].end(), now.values.begin(), now.values.end());
     }
   }
@@ -142,7 +142,7 @@ void run_regularizer(const Case& golden, Check& check) {
   });
   auto variable = std::make_shared<Variable>();
   variable->name = variable->path = "w";
-  variable->value = golden.tensor("input/w");
+  variable->value = golden.tensor("input/w").to(default_device());
   variable->shape = variable->value.shape();
   GraphRun run;
   const Value weight = run.graph().weight(variable);

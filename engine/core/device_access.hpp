@@ -1,0 +1,57 @@
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include <braid/device.hpp>
+
+namespace braid {
+
+// What the engine asks of a device: memory there, and copies in the order of one of its streams (a
+// cudaStream_t, or null on a device that works at once). All throw DeviceError with the call that
+// failed.
+class DeviceAccess {
+ public:
+  virtual ~DeviceAccess() = default;
+
+  // Null where there is not so much memory.
+  virtual std::byte* allocate(std::size_t bytes) const = 0;
+  virtual void release(std::byte* memory) const noexcept = 0;
+  // Bytes that could still be had; 0 if nobody knows.
+  virtual std::size_t free_bytes() const = 0;
+
+  virtual void* new_stream() const = 0;
+  virtual void release_stream(void* stream) const noexcept = 0;
+  virtual void synchronize(void* stream) const = 0;
+
+  // The host memory may be used again when the call returns.
+  virtual void upload(std::byte* to, const std::byte* from, std::size_t bytes,
+                      void* stream) const = 0;
+  // The bytes have arrived when the call returns.
+  virtual void download(std::byte* to, const std::byte* from, std::size_t bytes,
+                        void* stream) const = 0;
+  virtual void copy(std::byte* to, const std::byte* from, std::size_t bytes,
+                    void* stream) const = 0;
+  virtual void fill(std::byte* memory, std::byte pattern, std::size_t bytes,
+                    void* stream) const = 0;
+};
+
+// DeviceError where the device is not there.
+const DeviceAccess& access_to(Device device);
+
+// Null where there is not so much memory.
+std::shared_ptr<std::byte[]> try_to_allocate_on(Device device, std::size_t bytes);
+// Memory on a device, 64-byte aligned, that goes back when its last owner does. OutOfMemory names
+// what was asked, what was free, and for what.
+std::shared_ptr<std::byte[]> allocate_on(Device device, std::size_t bytes, const char* purpose);
+
+// A kind of device that a build or a test brings along: how many of them answer, and access to one.
+struct DeviceKind {
+  int (*count)();
+  const DeviceAccess& (*access)(int index);
+};
+void add_device_kind(Device::Kind kind, DeviceKind functions);
+// How many devices of the kind answer.
+int device_count(Device::Kind kind);
+
+}  // namespace braid
