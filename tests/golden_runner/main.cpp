@@ -1,7 +1,7 @@
-// braid_golden <folder or file...> [--only TEXT] [--list FILE] [--verbose]: runs the cases of
-// golden files, one line a case that does not pass (--verbose: every case), and closes with "N
-// passed, N failed, N skipped". With --list the cases that the file names, "folder/file/case" a
-// line, must all pass, and no others run; the folder does not count.
+// braid_golden <folder or file...> [--device NAME] [--only TEXT] [--list FILE] [--verbose]: runs
+// the cases of golden files, one line a case that does not pass (--verbose: every case), and closes
+// with "N passed, N failed, N skipped". With --list the cases that the file names,
+// "folder/file/case" a line, must all pass, and no others run; the folder does not count.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -44,6 +44,8 @@ Options read_options(int count, char** arguments) {
     const bool more = i + 1 < count;
     if (argument == "--verbose") {
       options.verbose = true;
+    } else if (argument == "--device" && more) {
+      set_default_device(Device::named(arguments[++i]));
     } else if (argument == "--only" && more) {
       options.only = arguments[++i];
     } else if (argument == "--list" && more) {
@@ -130,7 +132,8 @@ int main(int count, char** arguments) {
     const Options options = read_options(count, arguments);
     if (options.places.empty()) {
       std::fputs(
-          "usage: braid_golden <folder or file...> [--only TEXT] [--list FILE] [--verbose]\n",
+          "usage: braid_golden <folder or file...> [--device NAME] [--only TEXT] "
+          "[--list FILE] [--verbose]\n",
           stderr);
       return 2;
     }

@@ -1,0 +1,57 @@
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include "engine/core/device_access.hpp"
+
+namespace braid::simt {
+namespace {
+
+constexpr std::align_val_t kAlignment{256};  // as cudaMalloc
+constexpr int kPoison = 0xFF;                // NaN: what was never written shows
+
+// The memory of the emulated device is the host's, but apart from what tensors on the host hold.
+class EmulatedAccess final : public DeviceAccess {
+ public:
+  std::byte* allocate(std::size_t bytes) const override {
+    const std::size_t size = std::max<std::size_t>(bytes, 1);
+    auto* const memory = static_cast<std::byte*>(::operator new[](size, kAlignment, std::nothrow));
+    if (memory != nullptr) std::memset(memory, kPoison, size);
+    return memory;
+  }
+  void release(std::byte* memory) const noexcept override {
+    ::operator delete[](memory, kAlignment);
+  }
+  std::size_t free_bytes() const override { return 0; }
+
+  void* new_stream() const override { return nullptr; }
+  void release_stream(void*) const noexcept override {}
+  void synchronize(void*) const override {}
+
+  void upload(std::byte* to, const std::byte* from, std::size_t bytes, void* s) const override {
+    copy(to, from, bytes, s);
+  }
+  void download(std::byte* to, const std::byte* from, std::size_t bytes, void* s) const override {
+    copy(to, from, bytes, s);
+  }
+  void copy(std::byte* to, const std::byte* from, std::size_t bytes, void*) const override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
+  }
+  void fill(std::byte* memory, std::byte pattern, std::size_t bytes, void*) const override {
+    if (bytes > 0) std::memset(memory, std::to_integer<int>(pattern), bytes);
+  }
+};
+
+const DeviceAccess& access(int) {
+  static const EmulatedAccess only;
+  return only;
+}
+
+// A program that links the emulated device has one of them.
+const bool entered = [] {
+  add_device_kind(Device::Kind::emulated, {[] { return 1; }, access});
+  return true;
+}();
+
+}  // namespace
+}  // namespace braid::simt
