@@ -83,7 +83,7 @@ set(BRAID_NVCC_OPTIONS --expt-relaxed-constexpr --diag-suppress=554 -Xcompiler=-
 if(BRAID_WITH_CUDA)
   braid_gpu_table(cuda ${PROJECT_BINARY_DIR}/kernels/cuda_table.cpp)
   braid_set_rounding(-fmad=false)
-  add_library(braid_gpu_kernels OBJECT ${BRAID_GPU_KERNELS} kernels/simt/cuda_launch.cpp
+  add_library(braid_gpu_kernels OBJECT ${BRAID_GPU_KERNELS} kernels/simt/cuda_launch.cpp kernels/simt/cuda_device.cpp
               ${PROJECT_BINARY_DIR}/kernels/cuda_table.cpp)
   target_include_directories(braid_gpu_kernels PRIVATE ${PROJECT_SOURCE_DIR} ${BRAID_FORWARDING_DIR})
   target_compile_options(braid_gpu_kernels PRIVATE

@@ -19,6 +19,8 @@ std::vector<GpuTableEntry> table_of_kernels();
 namespace cuda {
 std::vector<GpuTableEntry> table_of_kernels();
 bool device_answers();
+// Offers the GPUs that answer as devices of models.
+void add_devices();
 }  // namespace cuda
 
 // From now on is_supported asks this function about the backend.

@@ -2,6 +2,7 @@
 
 #include <cxxabi.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -37,8 +38,11 @@ Answers cuda_answers = nullptr;
 
 #if BRAID_WITH_CUDA
 const bool cuda_entered = [] {
-  static_cast<void>(cuda::table_of_kernels());
+  const std::vector<GpuTableEntry> table = cuda::table_of_kernels();
   add_backend(Backend::cuda, cuda::device_answers);
+  // Models run where all kernels are.
+  if (std::all_of(table.begin(), table.end(), [](const auto& entry) { return entry.present; }))
+    cuda::add_devices();
   return true;
 }();
 #endif
