@@ -32,6 +32,8 @@ namespace BRAID_CPU {
 void run(const Dropout& args) {
   const float keep = 1.0F - args.rate;
   const float scale = keep > 0 ? 1.0F / keep : 0.0F;
+  const std::uint64_t seed = args.state->seed ^ args.salt;
+  const std::uint64_t step = args.state->step;
   std::uint64_t block_number = ~std::uint64_t{0};
   Four block{};
   for (std::int64_t n = 0; n < args.in.rows; ++n) {
@@ -41,7 +43,7 @@ void run(const Dropout& args) {
       const auto element = static_cast<std::uint64_t>((args.first_row + n) * args.in.columns + c);
       if (element / 4 != block_number) {
         block_number = element / 4;
-        block = philox_block(args.seed, args.step, block_number);
+        block = philox_block(seed, step, block_number);
       }
       const float uniform = static_cast<float>(block.value[element % 4] >> 8) * 0x1p-24F;
       out[c] = uniform < args.rate ? 0.0F : in[c] * scale;

@@ -14,8 +14,15 @@ struct GradientSource {
   float clip_value = 0;
 };
 
-// Keras's decoupled decay, before the update: w -= w * decay with decay = weight_decay * learning
-// rate (0: none).
+// What changes from step to step. It stays in the device's memory, so that a captured step can be
+// replayed: the learning rate, and Adam's step size alpha = rate * sqrt(1 - beta_2^t) / (1 -
+// beta_1^t).
+struct UpdateRates {
+  float rate = 0;
+  float alpha = 0;
+};
+
+// Keras's decoupled decay, before each update: w -= w * (weight_decay * rate); 0: none.
 
 // m = momentum * m - rate * g; w += m, or with nesterov w += momentum * m - rate * g; without
 // momentum w -= rate * g.
@@ -24,9 +31,9 @@ struct SgdUpdate {
   float* parameter = nullptr;  // [n]  updated
   float* velocity = nullptr;   // [n]  updated; absent without momentum
   std::int64_t count = 0;
-  float rate = 0;
+  const UpdateRates* rates = nullptr;  // read
   float momentum = 0;
-  float decay = 0;
+  float weight_decay = 0;
   bool nesterov = false;
 };
 BRAID_KERNEL(SgdUpdate)
@@ -41,18 +48,17 @@ struct RmspropUpdate {
   float* momentum_slot = nullptr;  // m [n]; absent without momentum
   float* average = nullptr;        // a [n]; absent unless centered
   std::int64_t count = 0;
-  float rate = 0;
+  const UpdateRates* rates = nullptr;  // read
   float rho = 0;
   float one_minus_rho = 0;  // rounded from the double
   float momentum = 0;
   float epsilon = 0;
-  float decay = 0;
+  float weight_decay = 0;
 };
 BRAID_KERNEL(RmspropUpdate)
 
 // m += (g - m) * (1 - beta_1); v += (g^2 - v) * (1 - beta_2); w -= alpha * m / (sqrt(v) + epsilon),
-// where alpha = rate * sqrt(1 - beta_2^t) / (1 - beta_1^t) comes from the caller; with amsgrad
-// v_max = max(v_max, v) stands under the root.
+// with amsgrad v_max = max(v_max, v) stands under the root.
 struct AdamUpdate {
   GradientSource gradient;
   float* parameter = nullptr;
@@ -60,11 +66,11 @@ struct AdamUpdate {
   float* velocity = nullptr;      // v [n]
   float* velocity_max = nullptr;  // [n]; absent unless amsgrad
   std::int64_t count = 0;
-  float alpha = 0;
-  float one_minus_beta_1 = 0;  // rounded from the double
+  const UpdateRates* rates = nullptr;  // read
+  float one_minus_beta_1 = 0;          // rounded from the double
   float one_minus_beta_2 = 0;
   float epsilon = 0;
-  float decay = 0;
+  float weight_decay = 0;
 };
 BRAID_KERNEL(AdamUpdate)
 
@@ -86,5 +92,17 @@ struct SquaredNorm {
   bool accumulate = false;
 };
 BRAID_KERNEL(SquaredNorm)
+
+// The factors that keep gradients within a norm, from the squared norms of `count` gradients: each
+// by itself, limit / max(norm, limit), or all alike by their common norm, limit * min(1 / norm, 1 /
+// limit). A norm of NaN gives NaN.
+struct ClipFactors {
+  const double* squares = nullptr;  // [count]  read
+  float* factors = nullptr;         // [count]  overwritten
+  std::int64_t count = 0;
+  float limit = 0;
+  bool together = false;
+};
+BRAID_KERNEL(ClipFactors)
 
 }  // namespace braid::kernels

@@ -41,24 +41,28 @@ inline void for_blocks(const GradientSource& source, std::int64_t count, const B
 namespace BRAID_CPU {
 
 void run(const SgdUpdate& args) {
+  const float rate = args.rates->rate;
+  const float decay = args.weight_decay * rate;
   for_blocks(args.gradient, args.count, [&](std::int64_t i, std::int64_t n, const float* g) {
     float* w = args.parameter + i;
     if (args.velocity == nullptr) {
 #pragma GCC ivdep
-      for (std::int64_t j = 0; j < n; ++j) w[j] = (w[j] - w[j] * args.decay) - args.rate * g[j];
+      for (std::int64_t j = 0; j < n; ++j) w[j] = (w[j] - w[j] * decay) - rate * g[j];
       return;
     }
     float* m = args.velocity + i;
 #pragma GCC ivdep
     for (std::int64_t j = 0; j < n; ++j) {
-      const float decayed = w[j] - w[j] * args.decay;
-      m[j] = args.momentum * m[j] - args.rate * g[j];
-      w[j] = decayed + (args.nesterov ? args.momentum * m[j] - args.rate * g[j] : m[j]);
+      const float decayed = w[j] - w[j] * decay;
+      m[j] = args.momentum * m[j] - rate * g[j];
+      w[j] = decayed + (args.nesterov ? args.momentum * m[j] - rate * g[j] : m[j]);
     }
   });
 }
 
 void run(const RmspropUpdate& args) {
+  const float rate = args.rates->rate;
+  const float decay = args.weight_decay * rate;
   for_blocks(args.gradient, args.count, [&](std::int64_t i, std::int64_t n, const float* g) {
     float* w = args.parameter + i;
     float* v = args.velocity + i;
@@ -66,14 +70,14 @@ void run(const RmspropUpdate& args) {
     float* a = args.average != nullptr ? args.average + i : nullptr;
 #pragma GCC ivdep
     for (std::int64_t j = 0; j < n; ++j) {
-      const float decayed = w[j] - w[j] * args.decay;
+      const float decayed = w[j] - w[j] * decay;
       v[j] = args.rho * v[j] + args.one_minus_rho * g[j] * g[j];
       float under_root = v[j] + args.epsilon;
       if (a != nullptr) {
         a[j] = args.rho * a[j] + args.one_minus_rho * g[j];
         under_root = v[j] - a[j] * a[j] + args.epsilon;
       }
-      const float step = args.rate * g[j] / std::sqrt(under_root);
+      const float step = rate * g[j] / std::sqrt(under_root);
       if (m != nullptr) {
         m[j] = args.momentum * m[j] + step;
         w[j] = decayed - m[j];
@@ -85,6 +89,8 @@ void run(const RmspropUpdate& args) {
 }
 
 void run(const AdamUpdate& args) {
+  const float alpha = args.rates->alpha;
+  const float decay = args.weight_decay * args.rates->rate;
   for_blocks(args.gradient, args.count, [&](std::int64_t i, std::int64_t n, const float* g) {
     float* w = args.parameter + i;
     float* m = args.momentum + i;
@@ -93,20 +99,20 @@ void run(const AdamUpdate& args) {
     if (largest == nullptr) {
 #pragma GCC ivdep
       for (std::int64_t j = 0; j < n; ++j) {
-        const float decayed = w[j] - w[j] * args.decay;
+        const float decayed = w[j] - w[j] * decay;
         m[j] += (g[j] - m[j]) * args.one_minus_beta_1;
         v[j] += (g[j] * g[j] - v[j]) * args.one_minus_beta_2;
-        w[j] = decayed - m[j] * args.alpha / (std::sqrt(v[j]) + args.epsilon);
+        w[j] = decayed - m[j] * alpha / (std::sqrt(v[j]) + args.epsilon);
       }
       return;
     }
 #pragma GCC ivdep
     for (std::int64_t j = 0; j < n; ++j) {
-      const float decayed = w[j] - w[j] * args.decay;
+      const float decayed = w[j] - w[j] * decay;
       m[j] += (g[j] - m[j]) * args.one_minus_beta_1;
       v[j] += (g[j] * g[j] - v[j]) * args.one_minus_beta_2;
       largest[j] = largest[j] > v[j] ? largest[j] : v[j];
-      w[j] = decayed - m[j] * args.alpha / (std::sqrt(largest[j]) + args.epsilon);
+      w[j] = decayed - m[j] * alpha / (std::sqrt(largest[j]) + args.epsilon);
     }
   });
 }
@@ -133,6 +139,21 @@ void run(const SquaredNorm& args) {
     total += sum;
   });
   *args.out = total;
+}
+
+void run(const ClipFactors& args) {
+  double all = 0;
+  for (std::int64_t i = 0; i < args.count; ++i) {
+    all += args.squares[i];
+    const auto norm = static_cast<float>(std::sqrt(args.squares[i]));
+    args.factors[i] = args.limit / (norm < args.limit ? args.limit : norm);
+  }
+  if (!args.together) return;
+  const auto norm = static_cast<float>(std::sqrt(all));
+  const float inverse = 1.0F / norm;
+  const float most = 1.0F / args.limit;
+  for (std::int64_t i = 0; i < args.count; ++i)
+    args.factors[i] = args.limit * (inverse > most ? most : inverse);
 }
 
 }  // namespace BRAID_CPU

@@ -26,25 +26,29 @@ __device__ inline void for_parameters(std::int64_t count, const Body& body) {
 }
 
 __global__ void sgd_kernel(SgdUpdate args) {
+  const float rate = args.rates->rate;
+  const float decay = args.weight_decay * rate;
   for_parameters(args.count, [&](std::int64_t i) {
     const float g = gradient_at(args.gradient, i);
     const float w = args.parameter[i];
-    const float decayed = w - w * args.decay;
+    const float decayed = w - w * decay;
     if (args.velocity == nullptr) {
-      args.parameter[i] = decayed - args.rate * g;
+      args.parameter[i] = decayed - rate * g;
       return;
     }
-    const float m = args.momentum * args.velocity[i] - args.rate * g;
+    const float m = args.momentum * args.velocity[i] - rate * g;
     args.velocity[i] = m;
-    args.parameter[i] = decayed + (args.nesterov ? args.momentum * m - args.rate * g : m);
+    args.parameter[i] = decayed + (args.nesterov ? args.momentum * m - rate * g : m);
   });
 }
 
 __global__ void rmsprop_kernel(RmspropUpdate args) {
+  const float rate = args.rates->rate;
+  const float decay = args.weight_decay * rate;
   for_parameters(args.count, [&](std::int64_t i) {
     const float g = gradient_at(args.gradient, i);
     const float w = args.parameter[i];
-    const float decayed = w - w * args.decay;
+    const float decayed = w - w * decay;
     const float v = args.rho * args.velocity[i] + args.one_minus_rho * g * g;
     args.velocity[i] = v;
     float under_root = v + args.epsilon;
@@ -53,7 +57,7 @@ __global__ void rmsprop_kernel(RmspropUpdate args) {
       args.average[i] = a;
       under_root = v - a * a + args.epsilon;
     }
-    const float step = args.rate * g / sqrtf(under_root);
+    const float step = rate * g / sqrtf(under_root);
     if (args.momentum_slot != nullptr) {
       const float m = args.momentum * args.momentum_slot[i] + step;
       args.momentum_slot[i] = m;
@@ -65,10 +69,12 @@ __global__ void rmsprop_kernel(RmspropUpdate args) {
 }
 
 __global__ void adam_kernel(AdamUpdate args) {
+  const float alpha = args.rates->alpha;
+  const float decay = args.weight_decay * args.rates->rate;
   for_parameters(args.count, [&](std::int64_t i) {
     const float g = gradient_at(args.gradient, i);
     const float w = args.parameter[i];
-    const float decayed = w - w * args.decay;
+    const float decayed = w - w * decay;
     float m = args.momentum[i];
     float v = args.velocity[i];
     m += (g - m) * args.one_minus_beta_1;
@@ -80,7 +86,7 @@ __global__ void adam_kernel(AdamUpdate args) {
       v = largest > v ? largest : v;
       args.velocity_max[i] = v;
     }
-    args.parameter[i] = decayed - m * args.alpha / (sqrtf(v) + args.epsilon);
+    args.parameter[i] = decayed - m * alpha / (sqrtf(v) + args.epsilon);
   });
 }
 
@@ -107,6 +113,23 @@ __global__ void squared_norm_kernel(SquaredNorm args) {
   *args.out = args.accumulate ? *args.out + total : total;
 }
 
+// One thread: there are as many factors as weights in a model.
+__global__ void clip_factors_kernel(ClipFactors args) {
+  if (threadIdx.x != 0) return;
+  double all = 0;
+  for (std::int64_t i = 0; i < args.count; ++i) {
+    all += args.squares[i];
+    const float norm = sqrtf(static_cast<float>(args.squares[i]));
+    args.factors[i] = args.limit / (norm < args.limit ? args.limit : norm);
+  }
+  if (!args.together) return;
+  const float norm = sqrtf(static_cast<float>(all));
+  const float inverse = 1.0F / norm;
+  const float most = 1.0F / args.limit;
+  for (std::int64_t i = 0; i < args.count; ++i)
+    args.factors[i] = args.limit * (inverse > most ? most : inverse);
+}
+
 }  // namespace
 
 namespace BRAID_GPU {
@@ -125,6 +148,10 @@ void run(const Stream& stream, const AdamUpdate& args) {
 
 void run(const Stream& stream, const SumSlices& args) {
   if (args.count > 0) launch_kernel<sum_slices_kernel>(element_shape(args.count), stream, args);
+}
+
+void run(const Stream& stream, const ClipFactors& args) {
+  if (args.count > 0) launch_kernel<clip_factors_kernel>({.block = 32}, stream, args);
 }
 
 void run(const Stream& stream, const SquaredNorm& args) {

@@ -34,6 +34,14 @@ class DeviceAccess {
                     void* stream) const = 0;
   virtual void fill(std::byte* memory, std::byte pattern, std::size_t bytes,
                     void* stream) const = 0;
+
+  // Between these two calls the stream writes down launches, copies on the device and fills instead
+  // of carrying them out; `replay` carries them out, in order, as often as wanted. A device that
+  // cannot says so.
+  virtual bool can_record() const { return false; }
+  virtual void begin_recording(void* /*stream*/) const {}
+  virtual std::shared_ptr<void> end_recording(void* /*stream*/) const { return nullptr; }
+  virtual void replay(void* /*recording*/, void* /*stream*/) const {}
 };
 
 // DeviceError where the device is not there.

@@ -7,6 +7,7 @@
 #include <braid/shape.hpp>
 
 #include "engine/core/matrix.hpp"
+#include "kernels/dropout.hpp"
 #include "kernels/launch.hpp"
 
 namespace braid {
@@ -37,8 +38,7 @@ struct Frame {
   std::int64_t part = 0;
   std::int64_t parts = 1;
   std::byte* scratch = nullptr;
-  std::uint64_t seed = 0;  // of dropout
-  std::uint64_t step = 0;
+  const kernels::RandomState* random_state = nullptr;  // of dropout, in the device's memory
   kernels::Stream stream;
 };
 
@@ -71,8 +71,7 @@ class Run {
   std::int64_t part() const { return frame_.part; }
   std::int64_t parts() const { return frame_.parts; }
   std::byte* scratch() const { return frame_.scratch; }
-  std::uint64_t seed() const { return frame_.seed; }
-  std::uint64_t step() const { return frame_.step; }
+  const kernels::RandomState* random_state() const { return frame_.random_state; }
 
   template <class Arguments>
   void launch(const Arguments& arguments) const {

@@ -1,6 +1,7 @@
 #include "engine/runtime/workspace.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <new>
 
 #include "engine/core/error.hpp"
@@ -22,11 +23,12 @@ kernels::Stream stream_on(Device device, const DeviceAccess& access) {
 
 }  // namespace
 
-std::byte* Workspace::Buffer::reserve(Device device, std::int64_t bytes) {
+std::byte* Workspace::Buffer::reserve(Workspace& owner, std::int64_t bytes) {
   if (bytes > capacity || storage == nullptr) {
+    owner.recordings_.clear();  // they hold addresses
     storage.reset();
     capacity = 0;
-    storage = try_to_allocate_on(device, static_cast<std::size_t>(bytes));
+    storage = try_to_allocate_on(owner.device_, static_cast<std::size_t>(bytes));
     if (storage == nullptr) throw std::bad_alloc();
     capacity = bytes;
   }
@@ -37,7 +39,10 @@ Workspace::Workspace(Device device)
     : device_(device),
       access_(access_to(device)),
       on_device_(device != Device::cpu()),
-      stream_(stream_on(device, access_)) {}
+      records_(access_.can_record() && std::getenv("BRAID_NO_GRAPH") == nullptr),
+      stream_(stream_on(device, access_)) {
+  random_state_.reserve(*this, sizeof(kernels::RandomState));
+}
 
 Workspace::~Workspace() { access_.release_stream(stream_.native); }
 
@@ -68,7 +73,7 @@ void Workspace::fill(std::byte pattern) {
 void Workspace::reserve(const Program& program) {
   bound_ = 0;
   const auto workers = static_cast<std::size_t>(on_device_ ? 1 : thread_count());
-  std::byte* arena = arena_.reserve(device_, program.arena_bytes());
+  std::byte* arena = arena_.reserve(*this, program.arena_bytes());
   tiles_.resize(workers);
   scratches_.resize(workers);
   bases_.resize(workers);
@@ -76,8 +81,8 @@ void Workspace::reserve(const Program& program) {
     std::vector<std::byte*>& bases = bases_[worker];
     bases.assign(Program::kFirstExternal + program.externals().size(), nullptr);
     bases[Program::kArena] = arena;
-    bases[Program::kTile] = tiles_[worker].reserve(device_, program.tile_bytes());
-    scratches_[worker].reserve(device_, program.scratch_bytes());
+    bases[Program::kTile] = tiles_[worker].reserve(*this, program.tile_bytes());
+    scratches_[worker].reserve(*this, program.scratch_bytes());
     for (std::size_t i = 0; i < program.externals().size(); ++i) {
       // Ops only read externals; the table is shared with what they write.
       bases[Program::kFirstExternal + i] = const_cast<std::byte*>(program.externals()[i].fixed);
@@ -106,7 +111,7 @@ void Workspace::bind(const Program& program, const std::vector<const std::byte*>
     const std::byte* input = inputs[i];
     if (on_device_) {
       const std::int64_t bytes = program.externals()[static_cast<std::size_t>(external)].bytes;
-      std::byte* const there = inputs_[i].reserve(device_, bytes);
+      std::byte* const there = inputs_[i].reserve(*this, bytes);
       access_.upload(there, input, static_cast<std::size_t>(bytes), stream_.native);
       input = there;
     }
@@ -118,20 +123,47 @@ void Workspace::bind(const Program& program, const std::vector<const std::byte*>
 }
 
 void Workspace::run(const Program& program, const std::vector<const std::byte*>& inputs,
-                    const RunState& state) {
+                    const RunState& state, const Followers& followers) {
   bind(program, inputs);
-  for (const Program::Stage& stage : program.stages()) {
-    if (stage.rows) {
-      run_rows(program, stage, state);
-      add_slices(program, stage);
-    } else {
-      run_whole(program, stage, state);
-    }
+  access_.upload(random_state_.data(), reinterpret_cast<const std::byte*>(&state), sizeof(state),
+                 stream_.native);
+  if (!records_) return launch_all(program, followers);
+  const auto found =
+      std::find_if(recordings_.begin(), recordings_.end(), [&](const Recording& recording) {
+        return recording.program == program.id() && recording.followers == followers.key;
+      });
+  if (found == recordings_.end()) {
+    launch_all(program, followers);
+    recordings_.push_back({program.id(), followers.key, nullptr});
+    return;
   }
+  if (found->launches == nullptr) {
+    access_.begin_recording(stream_.native);
+    try {
+      launch_all(program, followers);
+    } catch (...) {
+      static_cast<void>(access_.end_recording(stream_.native));
+      throw;
+    }
+    found->launches = access_.end_recording(stream_.native);
+  }
+  access_.replay(found->launches.get(), stream_.native);
 }
 
-void Workspace::run_rows(const Program& program, const Program::Stage& stage,
-                         const RunState& state) {
+void Workspace::launch_all(const Program& program, const Followers& followers) {
+  for (const Program::Stage& stage : program.stages()) {
+    if (stage.rows) {
+      run_rows(program, stage);
+      add_slices(program, stage);
+    } else {
+      run_whole(program, stage);
+    }
+  }
+  if (followers.launch) followers.launch();
+}
+
+void Workspace::run_rows(const Program& program, const Program::Stage& stage) {
+  const auto* random_state = reinterpret_cast<const kernels::RandomState*>(random_state_.data());
   parallel_for(program.slices(), [&](std::int64_t slice, int worker) {
     const auto w = static_cast<std::size_t>(worker);
     const std::int64_t begin = program.slice_begin(slice);
@@ -140,8 +172,7 @@ void Workspace::run_rows(const Program& program, const Program::Stage& stage,
                 .batch = program.batch(),
                 .slice = slice,
                 .scratch = scratches_[w].data(),
-                .seed = state.seed,
-                .step = state.step,
+                .random_state = random_state,
                 .stream = stream_};
     // An empty batch still runs once, so that sums over no rows become 0.
     std::int64_t row = begin;
@@ -156,8 +187,8 @@ void Workspace::run_rows(const Program& program, const Program::Stage& stage,
   });
 }
 
-void Workspace::run_whole(const Program& program, const Program::Stage& stage,
-                          const RunState& state) {
+void Workspace::run_whole(const Program& program, const Program::Stage& stage) {
+  const auto* random_state = reinterpret_cast<const kernels::RandomState*>(random_state_.data());
   for (const Program::BoundOp& bound : stage.ops) {
     parallel_for(bound.parts, [&](std::int64_t part, int worker) {
       const auto w = static_cast<std::size_t>(worker);
@@ -167,8 +198,7 @@ void Workspace::run_whole(const Program& program, const Program::Stage& stage,
                         .part = part,
                         .parts = bound.parts,
                         .scratch = scratches_[w].data(),
-                        .seed = state.seed,
-                        .step = state.step,
+                        .random_state = random_state,
                         .stream = stream_};
       bound.op->run(Run(frame, bound.inputs, bound.outputs));
     });

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -8,10 +9,13 @@
 
 namespace braid {
 
-// What a run depends on beside its inputs.
-struct RunState {
-  std::uint64_t seed = 0;  // of dropout
-  std::uint64_t step = 0;
+// What a run depends on beside its inputs: the seed of dropout and the number of the step.
+using RunState = kernels::RandomState;
+
+// Launches that follow a program's own in every run, always the same ones for a key.
+struct Followers {
+  const void* key = nullptr;
+  std::function<void()> launch = {};
 };
 
 // Memory on a device for runs of one program at a time, and a stream of that device; the memory
@@ -27,9 +31,10 @@ class Workspace {
   const kernels::Stream& stream() const { return stream_; }
 
   // Runs the program. `inputs` holds one pointer for each graph input, to packed elements of the
-  // planned shapes in host memory; null for inputs that the program does not read.
+  // planned shapes in host memory; null for inputs that the program does not read. A device that
+  // can record the launches of the second run replays them from then on (BRAID_NO_GRAPH=1: never).
   void run(const Program& program, const std::vector<const std::byte*>& inputs,
-           const RunState& state = {});
+           const RunState& state = {}, const Followers& followers = {});
 
   // The n-th output of the program run last, in host memory: valid until the next run.
   template <class T>
@@ -59,17 +64,24 @@ class Workspace {
  private:
   // Grows where asked for more.
   struct Buffer {
-    std::byte* reserve(Device device, std::int64_t bytes);
+    std::byte* reserve(Workspace& owner, std::int64_t bytes);
     std::byte* data() const { return storage.get(); }
     std::int64_t capacity = 0;
     std::shared_ptr<std::byte[]> storage;
   };
 
+  struct Recording {
+    std::uint64_t program;
+    const void* followers;
+    std::shared_ptr<void> launches;  // null after the first run
+  };
+
   // Throws std::bad_alloc.
   void reserve(const Program& program);
   void bind(const Program& program, const std::vector<const std::byte*>& inputs);
-  void run_rows(const Program& program, const Program::Stage& stage, const RunState& state);
-  void run_whole(const Program& program, const Program::Stage& stage, const RunState& state);
+  void launch_all(const Program& program, const Followers& followers);
+  void run_rows(const Program& program, const Program::Stage& stage);
+  void run_whole(const Program& program, const Program::Stage& stage);
   void add_slices(const Program& program, const Program::Stage& stage);
   const std::byte* base_of(const Operand& operand) const {
     return bases_.front()[static_cast<std::size_t>(operand.base)];
@@ -80,6 +92,7 @@ class Workspace {
   Device device_;
   const DeviceAccess& access_;
   bool on_device_;
+  bool records_;
   kernels::Stream stream_;
   std::vector<Buffer> inputs_;                           // of a device: copies of the inputs
   mutable std::vector<std::vector<std::byte>> fetched_;  // of a device: copies of outputs
@@ -88,6 +101,8 @@ class Workspace {
   std::vector<Buffer> scratches_;
   std::vector<std::vector<std::byte*>> bases_;  // one a worker
   std::uint64_t bound_ = 0;                     // id of the program
+  Buffer random_state_;
+  std::vector<Recording> recordings_;  // valid as long as no memory has moved
 };
 
 }  // namespace braid

@@ -49,9 +49,13 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
       chunks_.push_back({p, begin, std::min(size, count - begin)});
     }
   }
+  rates_ = allocate_on(device, sizeof(kernels::UpdateRates), "the learning rate");
   if (rule_.clipnorm || rule_.global_clipnorm) {
     squares_ = allocate_on(device, parameters.size() * sizeof(double), "the norms of gradients");
     clip_factors_ = allocate_on(device, parameters.size() * sizeof(float), "the clip factors");
+    // A weight without a gradient adds nothing.
+    access_to(device).fill(squares_.get(), std::byte{0}, parameters.size() * sizeof(double),
+                           nullptr);
   }
   for (const ParameterUpdate& parameter : parameters) {
     const auto& excluded = rule_.without_weight_decay;
@@ -74,19 +78,24 @@ void OptimizerState::set_learning_rate(double rate) {
   rate_ = static_cast<float>(rate);
 }
 
-void OptimizerState::step(const kernels::Stream& stream,
-                          const std::vector<ParameterUpdate>& parameters) {
-  step_rate_ = static_cast<float>(learning_rate());
+void OptimizerState::begin_step(const kernels::Stream& stream) {
+  kernels::UpdateRates rates{.rate = static_cast<float>(learning_rate())};
   if (rule_.kind == Optimizer::Kind::adam) {
     // Keras takes powers of the betas as float32; exact ones differ by 1e-5 in the first steps.
     const auto step = static_cast<float>(iterations_ + 1);
     const float power_1 = std::pow(static_cast<float>(rule_.beta_1), step);
     const float power_2 = std::pow(static_cast<float>(rule_.beta_2), step);
-    step_alpha_ = step_rate_ * std::sqrt(1.0F - power_2) / (1.0F - power_1);
+    rates.alpha = rates.rate * std::sqrt(1.0F - power_2) / (1.0F - power_1);
   }
-  if (squares_ != nullptr) work_out_clipping(stream, parameters);
+  access_to(device_).upload(rates_.get(), reinterpret_cast<const std::byte*>(&rates), sizeof(rates),
+                            stream.native);
+}
+
+void OptimizerState::launch(const kernels::Stream& stream,
+                            const std::vector<ParameterUpdate>& parameters) const {
+  if (squares_ != nullptr) launch_clipping(stream, parameters);
   const auto run = [&](std::int64_t number, int) {
-    run_chunk(stream, parameters, chunks_[static_cast<std::size_t>(number)]);
+    launch_chunk(stream, parameters, chunks_[static_cast<std::size_t>(number)]);
   };
   const auto count = static_cast<std::int64_t>(chunks_.size());
   if (device_ == Device::cpu()) {
@@ -94,44 +103,29 @@ void OptimizerState::step(const kernels::Stream& stream,
   } else {
     for (std::int64_t number = 0; number < count; ++number) run(number, 0);
   }
-  ++iterations_;
 }
 
-void OptimizerState::work_out_clipping(const kernels::Stream& stream,
-                                       const std::vector<ParameterUpdate>& parameters) {
-  auto* const squares_there = reinterpret_cast<double*>(squares_.get());
+void OptimizerState::launch_clipping(const kernels::Stream& stream,
+                                     const std::vector<ParameterUpdate>& parameters) const {
+  auto* const squares = reinterpret_cast<double*>(squares_.get());
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     if (parameters[p].gradient == nullptr) continue;
     kernels::launch(stream, kernels::SquaredNorm{.gradient = {.data = parameters[p].gradient},
                                                  .count = parameters[p].count(),
-                                                 .out = squares_there + p});
+                                                 .out = squares + p});
   }
-  std::vector<double> squares(parameters.size());
-  std::vector<float> factors(parameters.size(), 1.0F);
-  const DeviceAccess& access = access_to(device_);
-  access.download(reinterpret_cast<std::byte*>(squares.data()), squares_.get(),
-                  squares.size() * sizeof(double), stream.native);
-  double all = 0;
-  for (std::size_t p = 0; p < parameters.size(); ++p) {
-    if (parameters[p].gradient == nullptr) continue;
-    all += squares[p];
-    if (!rule_.clipnorm) continue;
-    const auto limit = static_cast<float>(*rule_.clipnorm);
-    factors[p] = limit / std::max(static_cast<float>(std::sqrt(squares[p])), limit);
-  }
-  if (rule_.global_clipnorm) {
-    const auto limit = static_cast<float>(*rule_.global_clipnorm);
-    const auto norm = static_cast<float>(std::sqrt(all));
-    const float factor = limit * std::min(1.0F / norm, 1.0F / limit);
-    std::fill(factors.begin(), factors.end(), std::isnan(norm) ? norm : factor);
-  }
-  access.upload(clip_factors_.get(), reinterpret_cast<const std::byte*>(factors.data()),
-                factors.size() * sizeof(float), stream.native);
+  const double limit = rule_.clipnorm ? *rule_.clipnorm : *rule_.global_clipnorm;
+  kernels::launch(stream,
+                  kernels::ClipFactors{.squares = squares,
+                                       .factors = reinterpret_cast<float*>(clip_factors_.get()),
+                                       .count = static_cast<std::int64_t>(parameters.size()),
+                                       .limit = static_cast<float>(limit),
+                                       .together = !rule_.clipnorm});
 }
 
-void OptimizerState::run_chunk(const kernels::Stream& stream,
-                               const std::vector<ParameterUpdate>& parameters,
-                               const Chunk& chunk) const {
+void OptimizerState::launch_chunk(const kernels::Stream& stream,
+                                  const std::vector<ParameterUpdate>& parameters,
+                                  const Chunk& chunk) const {
   const ParameterUpdate& parameter = parameters[chunk.parameter];
   if (parameter.gradient == nullptr) return;
   const auto* const factors = reinterpret_cast<const float*>(clip_factors_.get());
@@ -147,18 +141,18 @@ void OptimizerState::run_chunk(const kernels::Stream& stream,
                      chunk.begin
                : nullptr;
   };
-  const bool decays = decays_[chunk.parameter] != 0;
-  const auto decay =
-      decays ? static_cast<float>(rule_.weight_decay.value_or(0)) * step_rate_ : 0.0F;
+  const auto weight_decay =
+      decays_[chunk.parameter] != 0 ? static_cast<float>(rule_.weight_decay.value_or(0)) : 0.0F;
+  const auto* const rates = reinterpret_cast<const kernels::UpdateRates*>(rates_.get());
   switch (rule_.kind) {
     case Optimizer::Kind::sgd:
       kernels::launch(stream, kernels::SgdUpdate{.gradient = gradient,
                                                  .parameter = value,
                                                  .velocity = slot(0),
                                                  .count = chunk.count,
-                                                 .rate = step_rate_,
+                                                 .rates = rates,
                                                  .momentum = static_cast<float>(rule_.momentum),
-                                                 .decay = decay,
+                                                 .weight_decay = weight_decay,
                                                  .nesterov = rule_.nesterov});
       break;
     case Optimizer::Kind::rmsprop: {
@@ -170,12 +164,12 @@ void OptimizerState::run_chunk(const kernels::Stream& stream,
                                   .momentum_slot = has_momentum ? slot(1) : nullptr,
                                   .average = rule_.centered ? slot(has_momentum ? 2 : 1) : nullptr,
                                   .count = chunk.count,
-                                  .rate = step_rate_,
+                                  .rates = rates,
                                   .rho = static_cast<float>(rule_.rho),
                                   .one_minus_rho = static_cast<float>(1 - rule_.rho),
                                   .momentum = static_cast<float>(rule_.momentum),
                                   .epsilon = static_cast<float>(rule_.epsilon),
-                                  .decay = decay});
+                                  .weight_decay = weight_decay});
       break;
     }
     case Optimizer::Kind::adam:
@@ -186,11 +180,11 @@ void OptimizerState::run_chunk(const kernels::Stream& stream,
                                           .velocity = slot(1),
                                           .velocity_max = slot(2),
                                           .count = chunk.count,
-                                          .alpha = step_alpha_,
+                                          .rates = rates,
                                           .one_minus_beta_1 = static_cast<float>(1 - rule_.beta_1),
                                           .one_minus_beta_2 = static_cast<float>(1 - rule_.beta_2),
                                           .epsilon = static_cast<float>(rule_.epsilon),
-                                          .decay = decay});
+                                          .weight_decay = weight_decay});
       break;
   }
 }

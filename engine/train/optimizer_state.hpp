@@ -37,7 +37,10 @@ class OptimizerState {
   // NameError if the rate follows a schedule.
   void set_learning_rate(double rate);
 
-  void step(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters);
+  // Brings what changes from step to step to the device; then the launches are the same every time.
+  void begin_step(const kernels::Stream& stream);
+  void launch(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters) const;
+  void end_step() { ++iterations_; }
 
   // "iteration" (int64 []), "learning_rate" (float32 [], without a schedule), "<weight>/<slot>" for
   // every slot.
@@ -56,10 +59,10 @@ class OptimizerState {
     std::vector<std::pair<std::string, Tensor>> tensors;
   };
 
-  void work_out_clipping(const kernels::Stream& stream,
-                         const std::vector<ParameterUpdate>& parameters);
-  void run_chunk(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
-                 const Chunk& chunk) const;
+  void launch_clipping(const kernels::Stream& stream,
+                       const std::vector<ParameterUpdate>& parameters) const;
+  void launch_chunk(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
+                    const Chunk& chunk) const;
 
   Optimizer rule_;
   Device device_;
@@ -69,9 +72,8 @@ class OptimizerState {
   std::vector<Chunk> chunks_;
   std::shared_ptr<std::byte[]> squares_;       // double, one a parameter, on the device
   std::shared_ptr<std::byte[]> clip_factors_;  // float, likewise
+  std::shared_ptr<std::byte[]> rates_;         // kernels::UpdateRates, likewise
   std::vector<char> decays_;                   // one a parameter: not excluded from weight decay
-  float step_rate_ = 0;
-  float step_alpha_ = 0;
 };
 
 }  // namespace braid

@@ -143,7 +143,9 @@ void Session::prepare(const Bound& bound, const BatchRows& rows) {
   program_ = step_.executor().program(infos_);
 }
 
-void Session::run(const RunState& state) { workspace_.run(*program_, pointers_, state); }
+void Session::run(const RunState& state, const Followers& followers) {
+  workspace_.run(*program_, pointers_, state, followers);
+}
 
 std::int64_t Session::prediction_row_bytes(std::size_t output) const {
   const ValueInfo& info =

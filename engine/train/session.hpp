@@ -31,7 +31,7 @@ class Session {
 
   // Stages and plans a batch without running it: throws what the shapes are wrong about.
   void prepare(const Bound& bound, const BatchRows& rows);
-  void run(const RunState& state);
+  void run(const RunState& state, const Followers& followers = {});
 
   const Program& program() const { return *program_; }
   // Element 0 onwards of the n-th output: valid until the next run.

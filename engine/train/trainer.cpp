@@ -96,24 +96,33 @@ void Trainer::bind_judged(const std::string& call, const TensorDict& x, const Te
   if (bound.rows == 0) throw ShapeError(call + ": the data have no rows");
 }
 
-void Trainer::update(const StepGraph& step, const Session& session) {
+void Trainer::launch_update(const StepGraph& step, const Session& session) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const auto number = static_cast<std::size_t>(step.gradient(i));
     const bool exists = session.program().outputs()[number].base >= 0;
     parameters_[i].gradient = exists ? session.output_there<float>(step.gradient(i)).data : nullptr;
   }
-  optimizer_->step(session.stream(), parameters_);
+  optimizer_->launch(session.stream(), parameters_);
 }
 
 void Trainer::train_step(const std::string& call, Lease& lease, const Bound& bound,
                          RunningLogs& logs, bool data_checked) {
   Session& session = lease.session();
+  const StepGraph& step = lease.step();
   if (!seed_) seed_ = next_seed();
-  session.run({.seed = *seed_, .step = static_cast<std::uint64_t>(optimizer_->iterations())});
-  const double loss = static_cast<double>(*session.output<float>(lease.step().total_loss()).data);
-  if (!data_checked && !std::isfinite(loss)) check_finite(call, model_, bound);
-  logs.add(lease.step(), session);
-  update(lease.step(), session);
+  const RunState state{*seed_, static_cast<std::uint64_t>(optimizer_->iterations())};
+  optimizer_->begin_step(session.stream());
+  if (data_checked) {
+    session.run(state, {optimizer_.get(), [&] { launch_update(step, session); }});
+    logs.add(step, session);
+  } else {
+    session.run(state);
+    const double loss = static_cast<double>(*session.output<float>(step.total_loss()).data);
+    if (!std::isfinite(loss)) check_finite(call, model_, bound);
+    logs.add(step, session);
+    launch_update(step, session);
+  }
+  optimizer_->end_step();
   last_session_ = &session;
   last_graph_ = &lease.step();
 }

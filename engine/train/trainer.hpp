@@ -69,7 +69,7 @@ class Trainer {
   // One optimizer step on a staged batch, unless the loss tells of bad data.
   void train_step(const std::string& call, Lease& lease, const Bound& bound, RunningLogs& logs,
                   bool data_checked);
-  void update(const StepGraph& step, const Session& session);
+  void launch_update(const StepGraph& step, const Session& session);
   // `watchers` see the beginning and the end of every batch.
   void evaluate_rows(const std::string& call, Lease& lease, const Bound& bound,
                      std::int64_t batch_size, RunningLogs& logs, Progress& progress,

@@ -80,6 +80,30 @@ class CudaAccess final : public DeviceAccess {
           "cudaMemsetAsync of " + std::to_string(bytes) + " bytes");
   }
 
+  bool can_record() const override { return true; }
+  void begin_recording(void* stream) const override {
+    select();
+    check(
+        cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeThreadLocal),
+        "cudaStreamBeginCapture");
+  }
+  std::shared_ptr<void> end_recording(void* stream) const override {
+    cudaGraph_t graph = nullptr;
+    check(cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &graph), "cudaStreamEndCapture");
+    cudaGraphExec_t executable = nullptr;
+    const cudaError_t error = cudaGraphInstantiate(&executable, graph, 0);
+    static_cast<void>(cudaGraphDestroy(graph));
+    check(error, "cudaGraphInstantiate");
+    return {executable,
+            [](cudaGraphExec_t done) { static_cast<void>(cudaGraphExecDestroy(done)); }};
+  }
+  void replay(void* recording, void* stream) const override {
+    select();
+    check(
+        cudaGraphLaunch(static_cast<cudaGraphExec_t>(recording), static_cast<cudaStream_t>(stream)),
+        "cudaGraphLaunch");
+  }
+
  private:
   // The current device belongs to the thread.
   void select() const { check(cudaSetDevice(index_), "cudaSetDevice " + std::to_string(index_)); }

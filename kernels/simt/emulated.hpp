@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "kernels/launch.hpp"
+#include "kernels/simt/emulated_stream.hpp"
 #include "kernels/simt/machine.hpp"
 
 // CUDA's built-ins for the host compiler. Plain __shared__, inline PTX, lockstep assumptions and
@@ -251,14 +252,14 @@ inline void launch_in_order(const LaunchShape& shape, bool cooperative,
   run_kernel(call, shape, cooperative);
 }
 template <auto kernel, class... Arguments>
-inline void launch_kernel(const LaunchShape& shape, const kernels::Stream&,
+inline void launch_kernel(const LaunchShape& shape, const kernels::Stream& stream,
                           const Arguments&... arguments) {
-  launch_in_order<kernel>(shape, false, arguments...);
+  in_stream(stream.native, [=] { launch_in_order<kernel>(shape, false, arguments...); });
 }
 template <auto kernel, class... Arguments>
-inline void launch_cooperative(const LaunchShape& shape, const kernels::Stream&,
+inline void launch_cooperative(const LaunchShape& shape, const kernels::Stream& stream,
                                const Arguments&... arguments) {
-  launch_in_order<kernel>(shape, true, arguments...);
+  in_stream(stream.native, [=] { launch_in_order<kernel>(shape, true, arguments...); });
 }
 
 }  // namespace braid::simt

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "engine/core/device_access.hpp"
+#include "kernels/simt/emulated_stream.hpp"
 
 namespace braid::simt {
 namespace {
@@ -24,22 +25,44 @@ class EmulatedAccess final : public DeviceAccess {
   }
   std::size_t free_bytes() const override { return 0; }
 
-  void* new_stream() const override { return nullptr; }
-  void release_stream(void*) const noexcept override {}
+  void* new_stream() const override { return new EmulatedStream; }
+  void release_stream(void* stream) const noexcept override {
+    delete static_cast<EmulatedStream*>(stream);
+  }
   void synchronize(void*) const override {}
 
-  void upload(std::byte* to, const std::byte* from, std::size_t bytes, void* s) const override {
-    copy(to, from, bytes, s);
-  }
-  void download(std::byte* to, const std::byte* from, std::size_t bytes, void* s) const override {
-    copy(to, from, bytes, s);
-  }
-  void copy(std::byte* to, const std::byte* from, std::size_t bytes, void*) const override {
+  void upload(std::byte* to, const std::byte* from, std::size_t bytes, void*) const override {
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
-  void fill(std::byte* memory, std::byte pattern, std::size_t bytes, void*) const override {
-    if (bytes > 0) std::memset(memory, std::to_integer<int>(pattern), bytes);
+  void download(std::byte* to, const std::byte* from, std::size_t bytes, void*) const override {
+    if (bytes > 0) std::memcpy(to, from, bytes);
   }
+  void copy(std::byte* to, const std::byte* from, std::size_t bytes, void* stream) const override {
+    in_stream(stream, [=] {
+      if (bytes > 0) std::memcpy(to, from, bytes);
+    });
+  }
+  void fill(std::byte* memory, std::byte pattern, std::size_t bytes, void* stream) const override {
+    in_stream(stream, [=] {
+      if (bytes > 0) std::memset(memory, std::to_integer<int>(pattern), bytes);
+    });
+  }
+
+  bool can_record() const override { return true; }
+  void begin_recording(void* stream) const override {
+    static_cast<EmulatedStream*>(stream)->records = true;
+  }
+  std::shared_ptr<void> end_recording(void* stream) const override {
+    auto* const emulated = static_cast<EmulatedStream*>(stream);
+    emulated->records = false;
+    return std::make_shared<Launches>(std::exchange(emulated->recorded, {}));
+  }
+  void replay(void* recording, void*) const override {
+    for (const auto& launch : *static_cast<Launches*>(recording)) launch();
+  }
+
+ private:
+  using Launches = std::vector<std::function<void()>>;
 };
 
 const DeviceAccess& access(int) {

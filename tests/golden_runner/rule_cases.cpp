@@ -93,7 +93,9 @@ void run_optimizer(const Case& golden, Check& check) {
       parameters[i].gradient = reinterpret_cast<const float*>(gradients.back().raw());
     }
     rates.push_back(state.learning_rate());
-    state.step(workspace.stream(), parameters);
+    state.begin_step(workspace.stream());
+    state.launch(workspace.stream(), parameters);
+    state.end_step();
     for (std::size_t i = 0; i < names.size(); ++i) {
       const Numbers now = to_numbers(values[i].to(Device::cpu()));
       trace[names[i]].insert(trace[names[i]].end(), now.values.begin(), now.values.end());

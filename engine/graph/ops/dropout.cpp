@@ -18,8 +18,8 @@ class Dropout final : public Op {
     run.launch(kernels::Dropout{.in = in,
                                 .out = run.out<float>(0),
                                 .rate = static_cast<float>(rate_),
-                                .seed = run.seed() ^ (salt_ * 0x9E3779B97F4A7C15ULL),
-                                .step = run.step(),
+                                .state = run.random_state(),
+                                .salt = salt_ * 0x9E3779B97F4A7C15ULL,
                                 .first_row = run.first_row() * rows_per_batch_row});
   }
   // The same elements fall, and the rest is scaled alike.
