@@ -5,6 +5,7 @@ BUILD := build/release
 JOBS ?= $(shell awk -v cores=$$(nproc) '/^MemAvailable/ { jobs = int($$2 / 1500000); print jobs < 1 ? 1 : jobs < cores ? jobs : cores }' /proc/meminfo)
 PREFIX ?= $(CURDIR)/dist
 GOLDEN ?= tests/golden
+DEVICE ?= cpu
 PACKAGES := g++ cmake ninja-build ccache pkg-config libtbb-dev zlib1g-dev libzip-dev nlohmann-json3-dev libcli11-dev catch2
 # $(call CONFIGURE,preset,options). The shell looks for ccache, once the packages are installed.
 CONFIGURE = cmake --preset $(1) $$(command -v ccache >/dev/null && echo -DCMAKE_CXX_COMPILER_LAUNCHER=ccache) $(2) >/dev/null
@@ -18,7 +19,7 @@ SOURCES = find engine kernels layers python_free_examples tests bench -name '*.h
 help:
 	@echo "make demo         train on sequences of any length beside features, on data made up for it"
 	@echo "make test         build and run every test and every golden case"
-	@echo "make test-golden  run Keras's results from GOLDEN=<folder> (default tests/golden)"
+	@echo "make test-golden  run Keras's results from GOLDEN=<folder> on DEVICE=cpu, emulated or cuda"
 	@echo "make bench        time training steps against JAX, PyTorch and Keras"
 	@echo "make sanitize     the whole suite under the address and undefined-behaviour sanitizers"
 	@echo "make format       format the sources; make lint checks format and runs clang-tidy"
@@ -39,7 +40,7 @@ test: packages
 
 test-golden: packages
 	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_golden -j $(JOBS)
-	@$(BUILD)/tests/braid_golden $(GOLDEN)
+	@$(BUILD)/tests/braid_golden $(GOLDEN) --device $(DEVICE)
 
 bench: packages
 	@cmake/install_packages.sh python3 python3-venv

@@ -1,0 +1,155 @@
+#include <braid/braid.hpp>
+#include <cstdlib>
+
+#include "engine/core/device_access.hpp"
+#include "tests/support/catch.hpp"
+
+// The emulated device stands for a GPU: the same launches, on memory of its own.
+namespace braid {
+namespace {
+
+using Catch::Contains;
+
+// Makes what follows in a test live on a device.
+class OnDevice {
+ public:
+  explicit OnDevice(Device device) : before_(default_device()) { set_default_device(device); }
+  ~OnDevice() { set_default_device(before_); }
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+ private:
+  Device before_;
+};
+
+struct Data {
+  TensorDict x;
+  TensorDict y;
+};
+
+Data sequences_and_features(std::int64_t rows) {
+  Random random(11);
+  std::vector<std::int32_t> ids;
+  std::vector<std::int64_t> row_splits{0};
+  std::vector<float> features;
+  std::vector<float> labels;
+  for (std::int64_t row = 0; row < rows; ++row) {
+    const auto length = static_cast<std::int64_t>(random.below(6));
+    for (std::int64_t step = 0; step < length; ++step)
+      ids.push_back(static_cast<std::int32_t>(random.below(9)));
+    row_splits.push_back(static_cast<std::int64_t>(ids.size()));
+    for (int column = 0; column < 3; ++column)
+      features.push_back(static_cast<float>(random.normal()));
+    labels.push_back(random.uniform() < 0.5F ? 0.0F : 1.0F);
+  }
+  return {
+      {{"ids", Tensor::ragged(ids, row_splits)}, {"features", Tensor::from(features, {rows, 3})}},
+      {{"label", Tensor::from(labels, {rows, 1})}}};
+}
+
+Model sequence_model() {
+  set_random_seed(5);
+  auto ids = Input({.shape = {None}, .name = "ids", .dtype = DType::int32});
+  auto features = Input({.shape = {3}, .name = "features"});
+  auto h = layers::Embedding({.input_dim = 9, .output_dim = 5, .mask_zero = true})(ids);
+  h = layers::Dropout(0.2)(layers::LSTM({.units = 7})(h));
+  auto f = layers::Dense({.units = 4, .activation = "relu"})(features);
+  auto label = layers::Dense({.units = 1, .activation = "sigmoid", .name = "label"})(
+      layers::concatenate({h, f}));
+  Model model({ids, features}, {label});
+  model.compile({.optimizer = optimizers::Adam({.learning_rate = 0.01, .global_clipnorm = 0.5}),
+                 .loss = "binary_crossentropy",
+                 .metrics = {"accuracy", "AUC"}});
+  return model;
+}
+
+struct Trained {
+  TensorDict weights;
+  TensorDict state;
+  std::vector<float> predictions;
+  double loss;
+};
+
+Trained train_on(Device device) {
+  const OnDevice here(device);
+  const Data data = sequences_and_features(37);
+  Model model = sequence_model();
+  const History history =
+      model.fit(data.x, data.y, {.batch_size = 8, .epochs = 3, .verbose = 0, .seed = 9});
+  return {model.get_weights(), model.optimizer_state(),
+          model.predict(data.x)["label"].to_vector<float>(), history["loss"].back()};
+}
+
+void check_near(const TensorDict& a, const TensorDict& b) {
+  REQUIRE(a.names() == b.names());
+  for (const auto& [name, tensor] : a) {
+    if (tensor.dtype() != DType::float32) continue;
+    INFO(name);
+    const auto one = tensor.to_vector<float>();
+    const auto other = b.at(name).to_vector<float>();
+    for (std::size_t i = 0; i < one.size(); ++i) CHECK(std::abs(one[i] - other[i]) < 2e-5F);
+  }
+}
+
+void check_same_bits(const TensorDict& a, const TensorDict& b) {
+  REQUIRE(a.names() == b.names());
+  for (const auto& [name, tensor] : a) {
+    INFO(name);
+    REQUIRE(tensor.bytes() == b.at(name).bytes());
+    CHECK(std::memcmp(tensor.raw(), b.at(name).raw(), tensor.bytes()) == 0);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a tensor goes to a device and comes back as it was") {
+  const Tensor here = Tensor::from({1.0F, 2.0F, 3.0F, 4.0F}, {2, 2});
+  const Tensor there = here.to(Device::emulated());
+  CHECK(there.device() == Device::emulated());
+  CHECK(there.raw() != here.raw());
+  CHECK(there.to_vector<float>() == here.to_vector<float>());
+  CHECK(there.clone().to(Device::cpu()).to_vector<float>() == here.to_vector<float>());
+  CHECK(there.slice(1, 2).to_vector<float>() == std::vector<float>{3, 4});
+  CHECK(there.gather(std::vector<std::int64_t>{1, 0}).to_vector<float>() ==
+        std::vector<float>{3, 4, 1, 2});
+  CHECK_THROWS_AS(there.data<float>(), DeviceError);
+  CHECK_THROWS_WITH(there.data<float>(), Contains("float32 [2, 2]") && Contains("\"emulated\""));
+}
+
+TEST_CASE("a device that is not there is refused by name") {
+  CHECK_THROWS_AS(Device::named("cuda:99"), DeviceError);
+  CHECK_THROWS_WITH(Device::named("cuda:99"), Contains("\"cuda:99\"") && Contains("demanded"));
+  CHECK_THROWS_WITH(Device::named("tpu"), Contains("\"tpu\"") && Contains("\"cpu\""));
+}
+
+TEST_CASE("a model learns the same on the emulated device as on the CPU") {
+  const Trained on_cpu = train_on(Device::cpu());
+  const Trained emulated = train_on(Device::emulated());
+  check_near(on_cpu.weights, emulated.weights);
+  check_near(on_cpu.state, emulated.state);
+  CHECK(std::abs(on_cpu.loss - emulated.loss) < 1e-5);
+  for (std::size_t row = 0; row < on_cpu.predictions.size(); ++row)
+    CHECK(std::abs(on_cpu.predictions[row] - emulated.predictions[row]) < 2e-5F);
+}
+
+TEST_CASE("a replayed step gives the bits of plain launches") {
+  const Trained replayed = train_on(Device::emulated());
+  ::setenv("BRAID_NO_GRAPH", "1", 1);
+  const Trained plain = train_on(Device::emulated());
+  ::unsetenv("BRAID_NO_GRAPH");
+  check_same_bits(replayed.weights, plain.weights);
+  check_same_bits(replayed.state, plain.state);
+  CHECK(replayed.predictions == plain.predictions);
+}
+
+TEST_CASE("weights of a model on a device are read, set and saved as on the CPU") {
+  const OnDevice here(Device::emulated());
+  Model model = sequence_model();
+  TensorDict weights = model.get_weights();
+  CHECK(weights["dense/bias"].device() == Device::cpu());
+  weights.set("dense/bias", Tensor::from({1.0F, 2.0F, 3.0F, 4.0F}, {4}));
+  model.set_weights(weights);
+  CHECK(model.get_weights()["dense/bias"].to_vector<float>() == std::vector<float>{1, 2, 3, 4});
+}
+
+}  // namespace braid
