@@ -59,7 +59,7 @@ class Program {
   // On a device other than the CPU the whole batch is one tile, as a kernel spreads its rows
   // itself.
   Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
-          const std::vector<ValueInfo>& inputs, Device device);
+          const std::vector<ValueInfo>& inputs, Device device = Device::cpu());
 
   const Graph& graph() const { return *graph_; }
   // Differs from that of every other program of the process, past ones too.

@@ -23,6 +23,8 @@ struct Followers {
 class Workspace {
  public:
   explicit Workspace(Device device = default_device());
+  // On the CPU, with kernels of an instruction set of choice.
+  explicit Workspace(kernels::Stream stream) : Workspace(Device::cpu()) { stream_ = stream; }
   ~Workspace();
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
