@@ -84,6 +84,9 @@ class Rival:
         self.name = name
         self.missing = None
         self.programs = []
+        if not Path(python).exists():
+            self.missing = f"not installed (there is no {python}; --install makes it)"
+            return
         try:
             for threads in (1, 2):
                 environment = {"BENCH_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}

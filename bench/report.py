@@ -85,13 +85,12 @@ def table(rows, rivals):
 
 def remarks(rows, rivals):
     """Goals that were missed, rivals that fell out, and how fast the machine is."""
-    out = []
+    out = [""]
     missed = [
         row.case.title for row in rows if measured(row) and fastest(row).least / row.braid.least < row.case.goals[""]
     ]
     if any(measured(row) for row in rows):
-        out.append("")
-        out.append(f"goals against the fastest rival: {len(rows) - len(missed)} of {len(rows)} reached" +
+        out.append(f"goals against the fastest rival measured: {len(rows) - len(missed)} of {len(rows)} reached" +
                    (f"; not {', '.join(missed)}" if missed else ""))
     for row in rows:
         for rival in rivals:
