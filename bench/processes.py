@@ -52,6 +52,7 @@ class Program:
         while b"\n" not in self.unread:
             ready, _, _ = select.select([self.process.stdout], [], [], LONGEST_ANSWER)
             if not ready:
+                self.process.kill()  # a late answer would be taken for the next one
                 raise Failure(f"no answer in {LONGEST_ANSWER} seconds")
             received = os.read(self.process.stdout.fileno(), 1 << 20)
             if not received:
@@ -93,22 +94,24 @@ class Rival:
                 command = [str(python), str(FOLDER / "peers" / script), str(data)]
                 self.programs.append(Program(command, logs / f"{name.lower()}-{threads}.log", environment))
         except Failure as failure:
-            self.give_up(str(failure))
+            self.missing = str(failure)
 
     def greet(self):
-        try:
-            for program in self.programs:
+        """Keeps those that are ready; none: the rival is missing."""
+        ready, why = [], self.missing
+        for program in self.programs:
+            try:
                 program.greet()
-        except Failure as failure:
-            self.give_up(str(failure))
+                ready.append(program)
+            except Failure as failure:
+                why = why or str(failure)
+                program.close()
+        self.programs = ready
+        self.missing = None if ready else why
 
     @property
     def detail(self):
         return self.programs[0].detail if self.programs else ""
-
-    def give_up(self, why):
-        self.missing = why
-        self.close()
 
     def close(self):
         for program in self.programs:

@@ -97,7 +97,7 @@ def remarks(rows, rivals):
             why = row.rivals[rival.name]
             if isinstance(why, str) and not rival.missing:
                 out.append(f"{row.case.title}: {rival.name}: {why}")
-    for what, kind in (("losses of 200 steps", True), ("predictions", False)):
+    for what, kind in (("losses of 200 steps, in the mean,", True), ("predictions", False)):
         deviations = [row.deviation for row in rows if measured(row) and bool(row.case.batch) == kind]
         if deviations:
             out.append(f"{what} are the same within {max(deviations):.1e}")
