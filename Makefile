@@ -13,15 +13,18 @@ CONFIGURE = cmake --preset $(1) $$(command -v ccache >/dev/null && echo -DCMAKE_
 SANITIZERS = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 # What ccache asks for before it caches sources that use a precompiled header.
 export CCACHE_SLOPPINESS := pch_defines,time_macros
-SOURCES = find engine kernels layers python_free_examples tests bench -name '*.hpp' -o -name '*.cpp' | sort
+SOURCES = find engine kernels layers python_free_examples tests bench -name '*.hpp' -o -name '*.cpp' -o -name '*.cu' | sort
 
-.PHONY: help demo test test-golden bench sanitize format lint install clean packages
+.PHONY: help demo test test-golden bench sanitize coverage mutate cuda-all format lint install clean packages
 help:
 	@echo "make demo         train on sequences of any length beside features, on data made up for it"
 	@echo "make test         build and run every test and every golden case"
 	@echo "make test-golden  run Keras's results from GOLDEN=<folder> on DEVICE=cpu, emulated or cuda"
 	@echo "make bench        time training steps against JAX, PyTorch and Keras"
-	@echo "make sanitize     the whole suite under the address and undefined-behaviour sanitizers"
+	@echo "make sanitize     the whole suite under the address and undefined-behaviour sanitizers; races of GPU kernels"
+	@echo "make coverage     fail on a line of a GPU kernel that no test executes"
+	@echo "make mutate       break GPU kernels on purpose, and see what the tests notice (MUTATE='--sample 100')"
+	@echo "make cuda-all     compile the GPU kernels for every architecture"
 	@echo "make format       format the sources; make lint checks format and runs clang-tidy"
 	@echo "make install      install the package under PREFIX=<folder> (default ./dist)"
 	@echo "make clean        remove build/ and dist/"
@@ -50,6 +53,19 @@ bench: packages
 sanitize: packages
 	@$(call CONFIGURE,sanitize) && cmake --build build/sanitize -j $(JOBS)
 	@$(SANITIZERS) tests/run_all.sh build/sanitize $(GOLDEN)
+	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_race_tests -j $(JOBS)
+	@BRAID_TEST_BACKENDS=emulated $(BUILD)/tests/braid_race_tests
+
+coverage: packages
+	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_coverage_tests -j $(JOBS)
+	@tests/kernel_coverage.py $(BUILD)
+
+mutate: packages
+	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_mutation_tests -j $(JOBS)
+	@tests/mutate.py $(BUILD) $(MUTATE)
+
+cuda-all: packages
+	@$(call CONFIGURE,package) && cmake --build build/package --target braid -j $(JOBS)
 
 format:
 	@cmake/install_packages.sh clang-format
@@ -61,7 +77,7 @@ lint: packages
 	@$(call CONFIGURE,release) && $(SOURCES) | grep -E '^(engine|layers)/.*\.cpp$$' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet
 
 install: packages
-	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid -j $(JOBS) && cmake --install $(BUILD) --prefix $(PREFIX)
+	@$(call CONFIGURE,package) && cmake --build build/package --target braid -j $(JOBS) && cmake --install build/package --prefix $(PREFIX)
 
 clean:
 	@rm -rf build dist

@@ -8,7 +8,8 @@ set(BRAID_CUDA_ARCHITECTURES "75-real;80-real;86-real;89-real;90a-real;100-real;
     CACHE STRING "Architectures that the GPU kernels are compiled for")
 
 file(GLOB BRAID_GPU_KERNELS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*_cuda.cu)
-set(BRAID_GPU_FLAGS "")
+file(GLOB BRAID_SIMT_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/simt/*.cpp)
+list(FILTER BRAID_SIMT_SOURCES EXCLUDE REGEX "/cuda_[a-z]+\\.cpp$")
 set(BRAID_GPU_OBJECTS "")
 
 # An optimizer rounds as Keras's does, operation by operation.
@@ -41,7 +42,21 @@ endforeach()
 # braid_gpu_table(<backend> <file>): a source that fills the table of launch.hpp for one backend.
 function(braid_gpu_table backend file)
   set(BACKEND ${backend})
-  set(INCLUDES "${includes}")
+  # On the emulated device a CPU kernel stands in for one that is missing, so that whole programs run there.
+  set(STAND_IN "nullptr")
+  set(STAND_IN_CODE "")
+  if(backend STREQUAL "emulated")
+    set(STAND_IN "stand_in<Arguments>")
+    set(STAND_IN_CODE "template <class Arguments>
+void stand_in(const Stream& stream, const Arguments& arguments) {
+  simt::in_stream(stream.native, [=] { kCpuVariants<Arguments>.portable(arguments); });
+}
+")
+  endif()
+  set(INCLUDES "${includes}#include \"kernels/gpu_table.hpp\"\n")
+  if(backend STREQUAL "emulated")
+    string(APPEND INCLUDES "#include \"kernels/simt/emulated_stream.hpp\"\n")
+  endif()
   set(WEAK "")
   set(ENTRIES "")
   foreach(kernel IN LISTS declared)

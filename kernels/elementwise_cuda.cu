@@ -113,7 +113,7 @@ __global__ void sum_rows_kernel(SumRows args) {
 __global__ void sum_all_kernel(SumAll args) {
   LongSum sum{};
   const std::int64_t count = args.in.rows * args.in.columns;
-  for (std::int64_t i = threadIdx.x; i < count; i += kSumThreads) {
+  for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x) {
     const float x = args.in.row(i / args.in.columns)[i % args.in.columns];
     if (args.square) {
       sum.add_product(x, x);
@@ -299,7 +299,7 @@ void run(const Stream& stream, const SumRows& args) {
 }
 
 void run(const Stream& stream, const SumAll& args) {
-  launch_kernel<sum_all_kernel>({.grid = 1, .block = kSumThreads}, stream, args);
+  launch_kernel<sum_all_kernel>(sum_shape(args.in.rows * args.in.columns), stream, args);
 }
 
 void run(const Stream& stream, const PenaltyGradient& given) {

@@ -166,7 +166,7 @@ __global__ void categorical_loss_gradient_kernel(LossBackward args) {
 __global__ void weighted_sum_kernel(WeightedSum args) {
   LongSum sum{};
   LongSum weights{};
-  for (std::int64_t n = threadIdx.x; n < args.value.rows; n += kSumThreads) {
+  for (std::int64_t n = threadIdx.x; n < args.value.rows; n += blockDim.x) {
     const float weight = args.weight.data != nullptr ? args.weight.row(n)[0] : 1.0F;
     sum.add_product(args.value.row(n)[0], weight);
     weights.add(weight);
@@ -207,7 +207,7 @@ void run(const Stream& stream, const LossBackward& args) {
 }
 
 void run(const Stream& stream, const WeightedSum& args) {
-  launch_kernel<weighted_sum_kernel>({.grid = 1, .block = kSumThreads}, stream, args);
+  launch_kernel<weighted_sum_kernel>(sum_shape(args.value.rows), stream, args);
 }
 
 }  // namespace BRAID_GPU

@@ -103,7 +103,7 @@ __global__ void sum_slices_kernel(SumSlices args) {
 // One block: its threads' sums meet in a tree.
 __global__ void squared_norm_kernel(SquaredNorm args) {
   LongSum sum{};
-  for (std::int64_t i = threadIdx.x; i < args.count; i += kSumThreads) {
+  for (std::int64_t i = threadIdx.x; i < args.count; i += blockDim.x) {
     const float g = gradient_at(args.gradient, i);
     sum.add_product(g, g);
   }
@@ -155,7 +155,7 @@ void run(const Stream& stream, const ClipFactors& args) {
 }
 
 void run(const Stream& stream, const SquaredNorm& args) {
-  launch_kernel<squared_norm_kernel>({.grid = 1, .block = kSumThreads}, stream, args);
+  launch_kernel<squared_norm_kernel>(sum_shape(args.count), stream, args);
 }
 
 }  // namespace BRAID_GPU

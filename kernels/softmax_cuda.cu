@@ -10,7 +10,6 @@ namespace {
 
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * 32;
-constexpr unsigned kAll = 0xFFFFFFFFU;
 
 // Calls body(row, group) for each; all lanes of a warp with the same ones.
 template <class Body>
@@ -37,17 +36,16 @@ __global__ void softmax_forward_kernel(SoftmaxForward args) {
     float sum = 0;
     if (args.logarithm) {
       // The largest element's own exponential is 1: without it a sum near 0 keeps its digits.
-      int equal = 0;
+      float equal = 0;
       for (std::int64_t c = lane; c < columns; c += 32) {
         if (in[c * inner] == largest) {
-          ++equal;
+          equal += 1;
         } else {
           sum += vector_exp(in[c * inner] - largest);
         }
       }
       sum = sum_of_warp(sum);
-      equal = __reduce_add_sync(kAll, equal);
-      const float logarithm = vector_log1p(sum + static_cast<float>(equal - 1));
+      const float logarithm = vector_log1p(sum + (sum_of_warp(equal) - 1));
       for (std::int64_t c = lane; c < columns; c += 32) {
         out[c * inner] = (in[c * inner] - largest) - logarithm;
       }

@@ -36,6 +36,22 @@ __device__ __forceinline__ void st_vec(T* address, const V& value) {
   *reinterpret_cast<V*>(address) = value;
 }
 
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+#define SIMT_REDUCTION(name)                             \
+  template <class T>                                     \
+  __device__ __forceinline__ T name(unsigned, T value) { \
+    __trap();                                            \
+    return value;                                        \
+  }
+SIMT_REDUCTION(__reduce_add_sync)
+SIMT_REDUCTION(__reduce_min_sync)
+SIMT_REDUCTION(__reduce_max_sync)
+SIMT_REDUCTION(__reduce_and_sync)
+SIMT_REDUCTION(__reduce_or_sync)
+SIMT_REDUCTION(__reduce_xor_sync)
+#undef SIMT_REDUCTION
+#endif
+
 __device__ __forceinline__ unsigned shared_address(const void* address) {
   return static_cast<unsigned>(__cvta_generic_to_shared(address));
 }

@@ -85,21 +85,33 @@ struct LongSum {
   __device__ float total() const { return sum + rest; }
 };
 
-// The sum of all 1024 threads' sums, for thread 0 of a block of kSumThreads: a tree of fixed shape.
-constexpr int kSumThreads = 1024;
-__device__ inline LongSum sum_of_block(LongSum own) {
-  SIMT_SHARED(LongSum, warps, [kSumThreads / 32]);
+// The sum of the lanes' sums, for the first lane: a tree of fixed shape.
+__device__ inline LongSum sum_of_warp(LongSum own) {
   for (int offset = 16; offset > 0; offset /= 2) {
     own.add(LongSum{__shfl_down_sync(0xFFFFFFFFU, own.sum, offset),
                     __shfl_down_sync(0xFFFFFFFFU, own.rest, offset)});
   }
+  return own;
+}
+
+// One block sums everything: its threads take one element, then the one a block further on.
+constexpr int kSumThreads = 1024;
+inline LaunchShape sum_shape(std::int64_t count) {
+  const std::int64_t warps = (count + 31) / 32;
+  return {.grid = 1, .block = 32 * (warps < 1 ? 1 : (warps < 32 ? warps : 32))};
+}
+
+// The sum of the block's threads' sums, for thread 0.
+__device__ inline LongSum sum_of_block(const LongSum& own) {
+  SIMT_SHARED(LongSum, warps, [kSumThreads / 32]);
+  LongSum sum = sum_of_warp(own);
   __syncthreads();  // whoever still reads the sums of a call before this one
-  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = own;
+  if (threadIdx.x % 32 == 0) warps[threadIdx.x / 32] = sum;
   __syncthreads();
   if (threadIdx.x == 0) {
-    for (int warp = 1; warp < kSumThreads / 32; ++warp) own.add(warps[warp]);
+    for (unsigned warp = 1; warp < blockDim.x / 32; ++warp) sum.add(warps[warp]);
   }
-  return own;
+  return sum;
 }
 
 }  // namespace braid::simt

@@ -8,6 +8,9 @@
 #include <iterator>
 #include <ostream>
 #include <regex>
+#include <sstream>
+
+#include "kernels/gpu_table.hpp"
 
 namespace braid::testing {
 namespace {
@@ -33,14 +36,21 @@ std::string text_of(const std::filesystem::path& file) {
 }  // namespace
 
 const std::vector<Backend>& all_backends() {
-  static const std::vector<Backend> all{Backend::portable, Backend::avx2, Backend::avx512};
+  static const std::vector<Backend> all{Backend::portable, Backend::avx2, Backend::avx512,
+                                        Backend::emulated};
   return all;
 }
 
 const std::vector<Backend>& tested_backends() {
   static const std::vector<Backend> found = [] {
+    // BRAID_TEST_BACKENDS names the only ones, separated by commas.
+    const char* wish = std::getenv("BRAID_TEST_BACKENDS");
+    std::set<std::string> wished;
+    std::istringstream names(wish == nullptr ? "" : wish);
+    for (std::string name; std::getline(names, name, ',');) wished.insert(name);
     std::vector<Backend> supported;
     for (const Backend backend : all_backends()) {
+      if (!wished.empty() && !wished.contains(kernels::name_of(backend))) continue;
       if (kernels::is_supported(backend)) supported.push_back(backend);
     }
     return supported;
@@ -52,6 +62,12 @@ const Launches& launches() { return noted(); }
 
 void note_launch(const std::type_info& arguments, Backend backend) {
   noted().insert({name_of(arguments), backend});
+}
+
+const simt::Schedule& next_schedule() {
+  static const std::vector<simt::Schedule> schedules = every_schedule();
+  static std::size_t next = 0;
+  return schedules[next++ % schedules.size()];
 }
 
 std::vector<std::string> kernels_declared_in(const std::string& header) {
@@ -85,7 +101,10 @@ bool every_kernel_was_launched(std::ostream& report) {
     const std::vector<std::string> here = kernels_declared_in(text_of(entry.path()));
     names.insert(names.end(), here.begin(), here.end());
   }
-  const std::vector<std::string> missing = never_launched(names, tested_backends(), noted());
+  std::vector<std::string> missing = never_launched(names, tested_backends(), noted());
+  for (const kernels::GpuTableEntry& entry : kernels::emulated::table_of_kernels()) {
+    if (!entry.present) std::erase(missing, std::string(entry.arguments) + " on emulated");
+  }
   for (const std::string& launch : missing)
     report << "failed: no test of kernels launches " << launch << "\n";
   if (names.empty()) report << "failed: no kernels are declared in " BRAID_SOURCE_DIR "/kernels\n";

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/launch.hpp"
+#include "tests/support/schedules.hpp"
 
 // How tests run a kernel. They know of the backends nothing but that each gives what the reference
 // gives; where and how a kernel runs is said here alone.
@@ -27,9 +28,14 @@ using Launches = std::set<std::pair<std::string, Backend>>;
 const Launches& launches();
 void note_launch(const std::type_info& arguments, Backend backend);
 
+// For each launch on the emulated device another order of its threads.
+const simt::Schedule& next_schedule();
+
 // Returns when the results are there.
 template <class Arguments>
 void launch_on(Backend backend, const Arguments& arguments) {
+  const ScheduleScope order(backend == Backend::emulated ? next_schedule()
+                                                         : simt::current_schedule());
   note_launch(typeid(Arguments), backend);
   kernels::launch(kernels::Stream{backend}, arguments);
 }

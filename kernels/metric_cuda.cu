@@ -1,0 +1,95 @@
+// Accuracy: a thread owns a row and walks its columns. Confusion counts: a block owns a threshold
+// and looks at every element.
+#include "kernels/metric.hpp"
+
+#include "kernels/simt/elements.hpp"
+#include "kernels/simt/facade.hpp"
+
+namespace braid::kernels {
+namespace {
+
+constexpr int kWarps = 4;
+
+// The first of the largest.
+__device__ inline std::int64_t largest_of(const float* values, std::int64_t count) {
+  std::int64_t best = 0;
+  for (std::int64_t c = 1; c < count; ++c) {
+    if (values[c] > values[best]) best = c;
+  }
+  return best;
+}
+
+__device__ inline float accuracy_of_row(const AccuracyValues& args, std::int64_t n) {
+  const std::int64_t columns = args.predicted.columns;
+  const float* predicted = args.predicted.row(n);
+  if (args.kind == AccuracyKind::sparse_categorical) {
+    return args.labels.row(n)[0] == largest_of(predicted, columns) ? 1.0F : 0.0F;
+  }
+  const float* truth = args.truth.row(n);
+  if (args.kind == AccuracyKind::categorical) {
+    return largest_of(truth, columns) == largest_of(predicted, columns) ? 1.0F : 0.0F;
+  }
+  float right = 0;
+  for (std::int64_t c = 0; c < columns; ++c) {
+    const bool binary = args.kind == AccuracyKind::binary;
+    const float p = binary ? (predicted[c] > args.threshold ? 1.0F : 0.0F) : predicted[c];
+    right += truth[c] == p ? 1.0F : 0.0F;
+  }
+  return right / static_cast<float>(columns);
+}
+
+__global__ void accuracy_kernel(AccuracyValues args) {
+  for_elements<1>(1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
+    args.values.row(n)[0] = accuracy_of_row(args, n);
+  });
+}
+
+__global__ void confusion_counts_kernel(ConfusionCounts args) {
+  const std::int64_t columns = args.predicted.columns;
+  const std::int64_t count = args.predicted.rows * columns;
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kWarps;
+  for (std::int64_t k = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+       k < args.threshold_count; k += step) {
+    LongSum sums[4] = {};  // in the order of the rows of `counts`
+    for (std::int64_t i = lane; i < count; i += 32) {
+      const std::int64_t n = i / columns;
+      const std::int64_t c = i % columns;
+      float weight = 1;
+      if (args.weight.data != nullptr) {
+        weight = args.weight.row(n)[args.weight.columns == 1 ? 0 : c];
+      }
+      const bool positive = args.truth.row(n)[c] != 0;
+      const bool exceeds = args.predicted.row(n)[c] > args.thresholds[k];
+      sums[0].add(positive && exceeds ? weight : 0.0F);
+      sums[1].add(!positive && exceeds ? weight : 0.0F);
+      sums[2].add(!positive && !exceeds ? weight : 0.0F);
+      sums[3].add(positive && !exceeds ? weight : 0.0F);
+    }
+    for (int row = 0; row < 4; ++row) {
+      LongSum sum = sum_of_warp(sums[row]);
+      if (lane != 0) continue;
+      float* const target = args.counts + row * args.threshold_count + k;
+      if (args.accumulate) sum.add(*target);
+      *target = sum.total();
+    }
+  }
+}
+
+}  // namespace
+
+namespace BRAID_GPU {
+
+void run(const Stream& stream, const AccuracyValues& args) {
+  const std::int64_t rows = args.predicted.rows;
+  if (rows > 0) launch_kernel<accuracy_kernel>(element_shape(rows), stream, args);
+}
+
+void run(const Stream& stream, const ConfusionCounts& args) {
+  if (args.threshold_count == 0) return;
+  launch_kernel<confusion_counts_kernel>(
+      {.grid = blocks_for(args.threshold_count, kWarps), .block = kWarps * 32}, stream, args);
+}
+
+}  // namespace BRAID_GPU
+}  // namespace braid::kernels
