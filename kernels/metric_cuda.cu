@@ -8,7 +8,7 @@
 namespace braid::kernels {
 namespace {
 
-constexpr int kWarps = 4;
+constexpr int kThreads = 128;
 
 // The first of the largest.
 __device__ inline std::int64_t largest_of(const float* values, std::int64_t count) {
@@ -44,15 +44,17 @@ __global__ void accuracy_kernel(AccuracyValues args) {
   });
 }
 
+template <int Lanes>
 __global__ void confusion_counts_kernel(ConfusionCounts args) {
   const std::int64_t columns = args.predicted.columns;
   const std::int64_t count = args.predicted.rows * columns;
-  const int lane = static_cast<int>(threadIdx.x % 32);
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kWarps;
-  for (std::int64_t k = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
+  const int lane = static_cast<int>(threadIdx.x) % Lanes;
+  constexpr int kThresholds = kThreads / Lanes;  // of a block
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kThresholds;
+  for (std::int64_t k = static_cast<std::int64_t>(blockIdx.x) * kThresholds + threadIdx.x / Lanes;
        k < args.threshold_count; k += step) {
     LongSum sums[4] = {};  // in the order of the rows of `counts`
-    for (std::int64_t i = lane; i < count; i += 32) {
+    for (std::int64_t i = lane; i < count; i += Lanes) {
       const std::int64_t n = i / columns;
       const std::int64_t c = i % columns;
       float weight = 1;
@@ -67,7 +69,7 @@ __global__ void confusion_counts_kernel(ConfusionCounts args) {
       sums[3].add(positive && !exceeds ? weight : 0.0F);
     }
     for (int row = 0; row < 4; ++row) {
-      LongSum sum = sum_of_warp(sums[row]);
+      LongSum sum = Lanes == 1 ? sums[row] : sum_of_warp(sums[row]);
       if (lane != 0) continue;
       float* const target = args.counts + row * args.threshold_count + k;
       if (args.accumulate) sum.add(*target);
@@ -87,8 +89,14 @@ void run(const Stream& stream, const AccuracyValues& args) {
 
 void run(const Stream& stream, const ConfusionCounts& args) {
   if (args.threshold_count == 0) return;
-  launch_kernel<confusion_counts_kernel>(
-      {.grid = blocks_for(args.threshold_count, kWarps), .block = kWarps * 32}, stream, args);
+  constexpr std::int64_t kFew = 64;
+  if (args.predicted.rows * args.predicted.columns <= kFew) {
+    launch_kernel<confusion_counts_kernel<1>>(
+        {.grid = blocks_for(args.threshold_count, kThreads), .block = kThreads}, stream, args);
+  } else {
+    launch_kernel<confusion_counts_kernel<32>>(
+        {.grid = blocks_for(args.threshold_count, kThreads / 32), .block = kThreads}, stream, args);
+  }
 }
 
 }  // namespace BRAID_GPU
