@@ -118,7 +118,8 @@ struct ToFloat {
 };
 BRAID_KERNEL(ToFloat)
 
-// out[i] = (int32) in[i], towards zero, as Keras casts ids that come as floats.
+// out[i] = (int32) in[i], towards zero, as Keras casts ids that come as floats. What lies beyond
+// int32, and NaN, becomes the lowest one, which is no id of any table.
 struct FloatToIds {
   Matrix<const float> in;    // [N, C]  read
   Matrix<std::int32_t> out;  // [N, C]  overwritten

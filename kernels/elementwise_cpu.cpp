@@ -37,6 +37,7 @@ void run(const BinaryForward& args) {
   const std::int64_t length = args.extent[kMaxAxes - 1];
   const std::int64_t a_step = args.a.stride[kMaxAxes - 1];
   const std::int64_t b_step = args.b.stride[kMaxAxes - 1];
+  const std::int64_t out_step = args.out.stride[kMaxAxes - 1];
   const std::int64_t a_mask_step = args.a_mask.stride[kMaxAxes - 1];
   const std::int64_t b_mask_step = args.b_mask.stride[kMaxAxes - 1];
   with_binary(args.kind, [&]<BinaryKind kind>() {
@@ -50,14 +51,14 @@ void run(const BinaryForward& args) {
         for (std::int64_t i = 0; i < length; ++i) {
           const bool a_valid = !args.a_mask || a_mask[i * a_mask_step] != 0;
           const bool b_valid = !args.b_mask || b_mask[i * b_mask_step] != 0;
-          out[i] = combine_valid<kind>(a[i * a_step], b[i * b_step], a_valid, b_valid);
+          out[i * out_step] = combine_valid<kind>(a[i * a_step], b[i * b_step], a_valid, b_valid);
         }
-      } else if (a_step == 1 && b_step == 1) {
+      } else if (a_step == 1 && b_step == 1 && out_step == 1) {
 #pragma GCC ivdep
         for (std::int64_t i = 0; i < length; ++i) out[i] = combine<kind>(a[i], b[i]);
       } else {
         for (std::int64_t i = 0; i < length; ++i)
-          out[i] = combine<kind>(a[i * a_step], b[i * b_step]);
+          out[i * out_step] = combine<kind>(a[i * a_step], b[i * b_step]);
       }
     });
   });
@@ -88,10 +89,11 @@ void run(const BinaryBackward& args) {
       const bool self_valid = !args.self_mask || self_mask[i * args.self_mask.stride[kLast]] != 0;
       const bool other_valid =
           !args.other_mask || other_mask[i * args.other_mask.stride[kLast]] != 0;
+      const float of_self = args.self ? self[i * args.self.stride[kLast]] : 0.0F;
+      const float of_other = args.other ? other[i * args.other.stride[kLast]] : 0.0F;
       grad[i * target.stride[kLast]] +=
           out_grad[i * args.out_grad.stride[kLast]] *
-          slope_of(args.kind, args.self_is_first, self[i * args.self.stride[kLast]],
-                   other[i * args.other.stride[kLast]], self_valid, other_valid);
+          slope_of(args.kind, args.self_is_first, of_self, of_other, self_valid, other_valid);
     }
   });
 }
@@ -180,7 +182,7 @@ void run(const ToFloat& args) {
 void run(const FloatToIds& args) {
   for (std::int64_t n = 0; n < args.in.rows; ++n) {
     for (std::int64_t c = 0; c < args.in.columns; ++c) {
-      args.out.row(n)[c] = static_cast<std::int32_t>(args.in.row(n)[c]);
+      args.out.row(n)[c] = id_of(args.in.row(n)[c]);
     }
   }
 }

@@ -92,7 +92,7 @@ __global__ void to_float_kernel(ToFloat args) {
 
 __global__ void float_to_ids_kernel(FloatToIds args) {
   for_elements<1>(args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
-    args.out.row(n)[c] = static_cast<std::int32_t>(args.in.row(n)[c]);
+    args.out.row(n)[c] = id_of(args.in.row(n)[c]);
   });
 }
 

@@ -46,7 +46,7 @@ BRAID_HOST_DEVICE inline float slope_of(BinaryKind kind, bool first, float self,
     case BinaryKind::add: return 1;
     case BinaryKind::subtract: return first ? 1.0F : -1.0F;
     case BinaryKind::multiply: return self_valid ? (other_valid ? other : 1.0F) : 0.0F;
-    case BinaryKind::divide: return first ? 1.0F / other : -other / (self * self);
+    case BinaryKind::divide: return first ? 1.0F / other : -other / self / self;
     case BinaryKind::maximum:
     case BinaryKind::minimum: {
       if (!self_valid && !other_valid) return first ? 1 : 0;
@@ -57,6 +57,12 @@ BRAID_HOST_DEVICE inline float slope_of(BinaryKind kind, bool first, float self,
     }
   }
   return 0;
+}
+
+// Towards zero; what is no int32 becomes the lowest one.
+BRAID_HOST_DEVICE inline std::int32_t id_of(float x) {
+  const bool fits = x >= -2147483648.0F && x < 2147483648.0F;
+  return fits ? static_cast<std::int32_t>(x) : INT32_MIN;
 }
 
 }  // namespace

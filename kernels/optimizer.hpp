@@ -22,6 +22,9 @@ struct UpdateRates {
   float alpha = 0;
 };
 
+// Every operation of the rules is rounded by itself, in the order of Keras's own, so that steps have
+// the same bits on every backend.
+
 // Keras's decoupled decay, before each update: w -= w * (weight_decay * rate); 0: none.
 
 // m = momentum * m - rate * g; w += m, or with nesterov w += momentum * m - rate * g; without

@@ -71,7 +71,7 @@ void run(const RmspropUpdate& args) {
 #pragma GCC ivdep
     for (std::int64_t j = 0; j < n; ++j) {
       const float decayed = w[j] - w[j] * decay;
-      v[j] = args.rho * v[j] + args.one_minus_rho * g[j] * g[j];
+      v[j] = args.rho * v[j] + args.one_minus_rho * (g[j] * g[j]);
       float under_root = v[j] + args.epsilon;
       if (a != nullptr) {
         a[j] = args.rho * a[j] + args.one_minus_rho * g[j];

@@ -49,7 +49,7 @@ __global__ void rmsprop_kernel(RmspropUpdate args) {
     const float g = gradient_at(args.gradient, i);
     const float w = args.parameter[i];
     const float decayed = w - w * decay;
-    const float v = args.rho * args.velocity[i] + args.one_minus_rho * g * g;
+    const float v = args.rho * args.velocity[i] + args.one_minus_rho * (g * g);
     args.velocity[i] = v;
     float under_root = v + args.epsilon;
     if (args.average != nullptr) {

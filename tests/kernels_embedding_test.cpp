@@ -1,0 +1,243 @@
+// The embedding kernels against plain loops, bit for bit.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "kernels/embedding.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/guarded_matrix.hpp"
+
+using namespace braid;
+using namespace braid::testing;
+
+namespace {
+
+struct Problem {
+  std::int64_t rows = 1;        // B
+  std::int64_t steps = 1;       // T
+  std::int64_t vocabulary = 1;  // V
+  std::int64_t width = 1;       // E
+  Numbers ids;
+  Numbers mask;  // [B, T], or empty
+
+  std::int64_t positions() const { return rows * steps; }
+  bool counts(std::int64_t n) const {
+    return mask.empty() || mask[static_cast<std::size_t>(n)] != 0;
+  }
+};
+
+std::string described(const Problem& p) {
+  return "B " + std::to_string(p.rows) + ", T " + std::to_string(p.steps) + ", V " +
+         std::to_string(p.vocabulary) + ", E " + std::to_string(p.width) +
+         (p.mask.empty() ? "" : ", masked");
+}
+
+std::vector<Problem> problems() {
+  RandomNumbers random(131);
+  std::vector<Problem> made;
+  for (const Problem& size : {Problem{0, 3, 5, 4, {}, {}}, Problem{3, 0, 5, 4, {}, {}},
+                              Problem{1, 1, 1, 1, {}, {}}, Problem{7, 1, 3, 12, {}, {}},
+                              Problem{5, 13, 31, 17, {}, {}}, Problem{33, 19, 257, 67, {}, {}},
+                              Problem{2, 3, 1000, 128, {}, {}}, Problem{4, 50, 2, 33, {}, {}}}) {
+    for (const bool masked : {false, true}) {
+      Problem problem = size;
+      for (std::int64_t n = 0; n < size.positions(); ++n) {
+        problem.ids.push_back(static_cast<double>(random.below(size.vocabulary)));
+        if (masked) problem.mask.push_back(static_cast<double>(random.below(3)));
+      }
+      made.push_back(problem);
+    }
+  }
+  return made;
+}
+
+// order and segments, as EmbeddingSort leaves them.
+struct Sorted {
+  GuardedMatrix<std::int32_t> order;
+  GuardedMatrix<std::int32_t> segments;
+};
+
+Sorted sorted(Backend backend, const Problem& p, std::int64_t gap) {
+  GuardedMatrix<std::int32_t> ids(p.rows, p.steps, gap);
+  ids.fill(p.ids);
+  GuardedMatrix<std::uint8_t> mask(p.rows, p.steps, gap + 1);
+  if (!p.mask.empty()) mask.fill(p.mask);
+  Sorted result{{1, p.positions()}, {1, p.vocabulary + 1}};
+  launch_on(backend,
+            kernels::EmbeddingSort{.ids = ids.matrix(),
+                                   .mask = p.mask.empty() ? Matrix<std::uint8_t>{} : mask.matrix(),
+                                   .order = result.order.data(),
+                                   .segments = result.segments.data(),
+                                   .vocabulary = p.vocabulary});
+  CHECK(result.order.guards_are_intact());
+  CHECK(result.segments.guards_are_intact());
+  return result;
+}
+
+// By going through all positions for each id.
+struct ExpectedSort {
+  std::vector<std::int32_t> order;
+  std::vector<std::int32_t> segments;
+};
+
+ExpectedSort expected_sort(const Problem& p) {
+  ExpectedSort expected;
+  for (std::int64_t v = 0; v <= p.vocabulary; ++v) {
+    expected.segments.push_back(static_cast<std::int32_t>(expected.order.size()));
+    for (std::int64_t n = 0; n < p.positions(); ++n) {
+      if (p.counts(n) && p.ids[static_cast<std::size_t>(n)] == static_cast<double>(v))
+        expected.order.push_back(static_cast<std::int32_t>(n));
+    }
+  }
+  return expected;
+}
+
+}  // namespace
+
+TEST_CASE("embedding: rows of the table, bit for bit, also into columns of wider rows") {
+  RandomNumbers random(132);
+  for (const Problem& p : problems()) {
+    Numbers table = random.floats(p.vocabulary * p.width, -1, 1);
+    table[0] = std::numeric_limits<double>::infinity();
+    Numbers expected;
+    for (const double id : p.ids) {
+      const auto first = table.begin() + static_cast<std::int64_t>(id) * p.width;
+      expected.insert(expected.end(), first, first + p.width);
+    }
+    for (const std::int64_t gap : {0, 3}) {
+      GuardedMatrix<std::int32_t> ids(p.rows, p.steps, gap);
+      ids.fill(p.ids);
+      GuardedMatrix<float> rows(p.vocabulary, p.width, gap);
+      rows.fill(table);
+      for (const Backend backend : tested_backends()) {
+        INFO(described(p) << " on " << kernels::name_of(backend));
+        GuardedMatrix<float> out(p.positions(), p.width, gap);
+        launch_on(backend, kernels::EmbeddingForward{
+                               .ids = ids.matrix(), .table = rows.matrix(), .out = out.matrix()});
+        CHECK(out.values() == expected);
+        CHECK(out.guards_are_intact());
+      }
+    }
+  }
+}
+
+TEST_CASE("embedding: positions are sorted by id, stably, without those that are masked") {
+  for (const Problem& p : problems()) {
+    const ExpectedSort expected = expected_sort(p);
+    for (const std::int64_t gap : {0, 3}) {
+      for (const Backend backend : tested_backends()) {
+        INFO(described(p) << " on " << kernels::name_of(backend));
+        Sorted got = sorted(backend, p, gap);
+        CHECK(got.segments.elements() == expected.segments);
+        std::vector<std::int32_t> order = got.order.elements();
+        order.resize(expected.order.size());
+        CHECK(order == expected.order);
+      }
+    }
+  }
+}
+
+TEST_CASE("embedding: the table's gradient is summed in the order of the batch, bit for bit") {
+  RandomNumbers random(133);
+  for (const Problem& p : problems()) {
+    const Numbers arriving = random.floats(p.positions() * p.width, -1, 1);
+    std::vector<float> expected(static_cast<std::size_t>(p.vocabulary * p.width), 0.0F);
+    for (std::int64_t n = 0; n < p.positions(); ++n) {
+      if (!p.counts(n)) continue;
+      const auto id = static_cast<std::int64_t>(p.ids[static_cast<std::size_t>(n)]);
+      for (std::int64_t e = 0; e < p.width; ++e) {
+        expected[static_cast<std::size_t>(id * p.width + e)] +=
+            static_cast<float>(arriving[static_cast<std::size_t>(n * p.width + e)]);
+      }
+    }
+    for (const std::int64_t gap : {0, 3}) {
+      GuardedMatrix<float> out_grad(p.positions(), p.width, gap);
+      out_grad.fill(arriving);
+      for (const Backend backend : tested_backends()) {
+        INFO(described(p) << " on " << kernels::name_of(backend));
+        Sorted order = sorted(backend, p, 0);
+        GuardedMatrix<float> table_grad(p.vocabulary, p.width, gap);
+        kernels::EmbeddingBackward arguments{.order = order.order.data(),
+                                             .segments = order.segments.data(),
+                                             .out_grad = out_grad.matrix(),
+                                             .table_grad = table_grad.matrix()};
+        // In three parts, which may be given to different threads.
+        const std::int64_t third = (p.vocabulary + 2) / 3;
+        for (const std::int64_t first : {2 * third, std::int64_t{0}, third}) {
+          arguments.first = std::min(first, p.vocabulary);
+          arguments.last = std::min(first + third, p.vocabulary);
+          launch_on(backend, arguments);
+        }
+        CHECK(table_grad.elements() == expected);
+        CHECK(table_grad.guards_are_intact());
+      }
+    }
+  }
+}
+
+TEST_CASE("embedding: a part of the gradient leaves the rows of other parts as they are") {
+  const Problem p{1, 4, 6, 2, {1, 3, 3, 5}, {}};
+  for (const Backend backend : tested_backends()) {
+    INFO(kernels::name_of(backend));
+    Sorted order = sorted(backend, p, 0);
+    GuardedMatrix<float> out_grad(Numbers{1, 2, 3, 4, 5, 6, 7, 8}, 2);
+    GuardedMatrix<float> table_grad(Numbers(12, 9), 2);
+    launch_on(backend, kernels::EmbeddingBackward{.order = order.order.data(),
+                                                  .segments = order.segments.data(),
+                                                  .out_grad = out_grad.matrix(),
+                                                  .table_grad = table_grad.matrix(),
+                                                  .first = 2,
+                                                  .last = 4});
+    CHECK(table_grad.values() == Numbers{9, 9, 9, 9, 0, 0, 8, 10, 9, 9, 9, 9});
+  }
+}
+
+TEST_CASE("embedding: the first id outside the table is found, at every position") {
+  for (const std::int64_t count : {0, 1, 7, 33}) {
+    for (const double bad : {-1.0, 10.0, 11.0, -2147483648.0, 2147483647.0}) {
+      for (std::int64_t place = -1; place < count; ++place) {
+        Numbers values(static_cast<std::size_t>(count), 9.0);
+        if (count > 2) values[1] = 0;
+        if (place >= 0) values[static_cast<std::size_t>(place)] = bad;
+        if (place >= 0 && place + 2 < count) values[static_cast<std::size_t>(place + 2)] = -7;
+        GuardedMatrix<std::int32_t> ids(1, count);
+        ids.fill(values);
+        for (const Backend backend : tested_backends()) {
+          INFO(kernels::name_of(backend) << ", N " << count << ", " << bad << " at " << place);
+          GuardedMatrix<std::int64_t> position(1, 1);
+          launch_on(
+              backend,
+              kernels::FindOutside{
+                  .ids = ids.data(), .count = count, .limit = 10, .position = position.data()});
+          CHECK(position.elements()[0] == place);
+          CHECK(position.guards_are_intact());
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("embedding: one element that is not finite is noticed wherever it stands") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const double largest = static_cast<double>(std::numeric_limits<float>::max());
+  for (const std::int64_t count : {0, 1, 7, 67}) {
+    for (const double bad : {infinity, -infinity, std::nan(""), largest}) {
+      for (std::int64_t place = -1; place < count; ++place) {
+        Numbers values(static_cast<std::size_t>(count), -1e-40);
+        if (place >= 0) values[static_cast<std::size_t>(place)] = bad;
+        GuardedMatrix<float> in(1, count);
+        in.fill(values);
+        for (const Backend backend : tested_backends()) {
+          INFO(kernels::name_of(backend) << ", N " << count << ", " << bad << " at " << place);
+          GuardedMatrix<std::int32_t> finite(1, 1);
+          launch_on(backend,
+                    kernels::AllFinite{.in = in.data(), .count = count, .finite = finite.data()});
+          CHECK(finite.elements()[0] == (place < 0 || bad == largest ? 1 : 0));
+          CHECK(finite.guards_are_intact());
+        }
+      }
+    }
+  }
+}

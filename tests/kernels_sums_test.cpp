@@ -1,0 +1,185 @@
+// The kernels that sum over rows, over everything and over slices, against sums in the promised
+// order.
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "kernels/elementwise.hpp"
+#include "kernels/optimizer.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/guarded_matrix.hpp"
+#include "tests/support/ulps.hpp"
+
+using namespace braid;
+using namespace braid::testing;
+
+namespace {
+
+struct Size {
+  std::int64_t rows;
+  std::int64_t columns;
+  std::int64_t gap;
+};
+constexpr Size kSizes[] = {{0, 5, 0},    {5, 0, 0},    {1, 1, 0},  {7, 3, 2},
+                           {143, 17, 0}, {29, 131, 1}, {3, 257, 0}};
+
+enum Of { kValues, kSquares, kMagnitudes };
+
+float term_of(int of, float x) {
+  return of == kSquares ? x * x : (of == kMagnitudes ? std::fabs(x) : x);
+}
+
+// Slices of the gradient of `count` parameters, with gaps between them.
+struct Slices {
+  Slices(std::int64_t slices, std::int64_t count, RandomNumbers& random)
+      : memory(slices, count, 5), values(random.floats(slices * count, -2, 2)) {
+    memory.fill(values);
+  }
+  kernels::GradientSource source() {
+    return {.data = memory.data(),
+            .slices = memory.matrix().rows,
+            .slice_stride = memory.matrix().stride};
+  }
+  GuardedMatrix<float> memory;
+  Numbers values;
+};
+
+// Added up in float32 from first to last.
+std::vector<float> sums_of(Slices& slices) {
+  const Matrix<float> all = slices.memory.matrix();
+  std::vector<float> sums(all.row(0), all.row(0) + all.columns);
+  for (std::int64_t s = 1; s < all.rows; ++s) {
+    for (std::int64_t i = 0; i < all.columns; ++i)
+      sums[static_cast<std::size_t>(i)] += all.row(s)[i];
+  }
+  return sums;
+}
+
+// Around the blocks of 256 in which optimizers work.
+constexpr std::int64_t kCounts[] = {0, 1, 17, 255, 256, 257, 1000};
+
+}  // namespace
+
+TEST_CASE("sums: rows are added in their order, bit for bit, to what is there when asked") {
+  RandomNumbers random(101);
+  for (const Size& size : kSizes) {
+    Numbers values = random.floats(size.rows * size.columns, -2, 2);
+    // Of few digits, so that squares are exact and no rounding but that of the sums is left.
+    for (double& x : values) x = std::round(x * 1024) / 1024;
+    GuardedMatrix<float> in(size.rows, size.columns, size.gap);
+    in.fill(values);
+    for (const int of : {kValues, kSquares, kMagnitudes}) {
+      for (const float before : {0.0F, 0.3F}) {
+        std::vector<float> expected(static_cast<std::size_t>(size.columns), before);
+        for (std::size_t i = 0; i < values.size(); ++i)
+          expected[i % expected.size()] += term_of(of, static_cast<float>(values[i]));
+        for (const Backend backend : tested_backends()) {
+          INFO(kernels::name_of(backend) << ", N " << size.rows << ", C " << size.columns << ", of "
+                                         << of << ", from " << before);
+          GuardedMatrix<float> out(1, size.columns);
+          const bool accumulate = before != 0;
+          if (accumulate) out.fill(Numbers(expected.size(), static_cast<double>(before)));
+          launch_on(backend, kernels::SumRows{.in = in.matrix(),
+                                              .out = out.matrix(),
+                                              .square = of == kSquares,
+                                              .absolute = of == kMagnitudes,
+                                              .accumulate = accumulate});
+          CHECK(out.elements() == expected);
+          CHECK(out.guards_are_intact());
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("sums: everything is added up in double and rounded once") {
+  RandomNumbers random(102);
+  for (const Size& size : kSizes) {
+    const Numbers values = random.floats(size.rows * size.columns, -2, 2.5);
+    GuardedMatrix<float> in(size.rows, size.columns, size.gap);
+    in.fill(values);
+    for (const int of : {kValues, kSquares, kMagnitudes}) {
+      for (const bool accumulate : {false, true}) {
+        double sum = accumulate ? 0.75 : 0;
+        for (const double x : values)
+          sum += of == kSquares ? x * x : (of == kMagnitudes ? std::fabs(x) : x);
+        for (const Backend backend : tested_backends()) {
+          INFO(kernels::name_of(backend)
+               << ", N " << size.rows << ", C " << size.columns << ", of " << of);
+          GuardedMatrix<float> out(1, 1);
+          if (accumulate) out.fill({0.75});
+          launch_on(backend, kernels::SumAll{.in = in.matrix(),
+                                             .out = out.data(),
+                                             .square = of == kSquares,
+                                             .absolute = of == kMagnitudes,
+                                             .accumulate = accumulate});
+          CHECK(error_in_ulps(out.elements()[0], sum) < 0.501);
+          CHECK(out.guards_are_intact());
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("sums: slices are added from first to last, bit for bit, in place too") {
+  RandomNumbers random(103);
+  for (const std::int64_t count : kCounts) {
+    for (const std::int64_t number : {1, 2, 3, 8}) {
+      Slices slices(number, count, random);
+      const std::vector<float> expected = sums_of(slices);
+      for (const Backend backend : tested_backends()) {
+        INFO(kernels::name_of(backend) << ", n " << count << ", slices " << number);
+        GuardedMatrix<float> out(1, count);
+        kernels::SumSlices arguments{.in = slices.memory.data(),
+                                     .slices = number,
+                                     .slice_stride = slices.memory.matrix().stride,
+                                     .out = out.data(),
+                                     .count = count};
+        launch_on(backend, arguments);
+        CHECK(out.elements() == expected);
+        CHECK(out.guards_are_intact());
+        Slices same = slices;
+        arguments.in = arguments.out = same.memory.data();
+        launch_on(backend, arguments);
+        const Matrix<float> all = same.memory.matrix();
+        CHECK(std::vector<float>(all.data, all.data + count) == expected);
+        CHECK(same.memory.guards_are_intact());
+      }
+    }
+  }
+}
+
+TEST_CASE("sums: the squared norm is that of the summed, scaled and clipped gradient, in double") {
+  RandomNumbers random(104);
+  for (const std::int64_t count : kCounts) {
+    for (const std::int64_t number : {1, 3}) {
+      for (const bool scaled : {false, true}) {
+        for (const float clip : {0.0F, 0.5F}) {
+          Slices slices(number, count, random);
+          GuardedMatrix<float> factor(Numbers{0.375}, 1);
+          double sum = 0;
+          for (float g : sums_of(slices)) {
+            if (scaled) g *= 0.375F;
+            if (clip > 0) g = std::clamp(g, -clip, clip);
+            sum += static_cast<double>(g) * static_cast<double>(g);
+          }
+          kernels::SquaredNorm arguments{.gradient = slices.source(), .count = count};
+          arguments.gradient.factor = scaled ? factor.data() : nullptr;
+          arguments.gradient.clip_value = clip;
+          for (const Backend backend : tested_backends()) {
+            INFO(kernels::name_of(backend) << ", n " << count << ", slices " << number);
+            GuardedMatrix<double> out(1, 1);
+            arguments.out = out.data();
+            arguments.accumulate = false;
+            launch_on(backend, arguments);
+            CHECK(out.values()[0] == Approx(sum).epsilon(1e-13));
+            arguments.accumulate = true;
+            launch_on(backend, arguments);
+            CHECK(out.values()[0] == Approx(2 * sum).epsilon(1e-13));
+            CHECK(out.guards_are_intact());
+          }
+        }
+      }
+    }
+  }
+}
