@@ -79,11 +79,14 @@ std::vector<float> dropped(Backend backend, const Problem& p, const Numbers& val
   in.fill(values);
   GuardedMatrix<float> separate(p.rows, p.columns, gap);
   GuardedMatrix<float>& out = place == Place::same ? in : separate;
+  // The salt changes the seed by exclusive or: taken away here, it must not show.
+  constexpr std::uint64_t kSalt = 0x0123456789abcdefU;
+  const kernels::RandomState state{p.seed ^ kSalt, p.step};
   launch_on(backend, kernels::Dropout{.in = in.matrix(),
                                       .out = out.matrix(),
                                       .rate = p.rate,
-                                      .seed = p.seed,
-                                      .step = p.step,
+                                      .state = &state,
+                                      .salt = kSalt,
                                       .first_row = p.first_row});
   CHECK(out.guards_are_intact());
   return out.elements();

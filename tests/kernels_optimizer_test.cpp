@@ -11,6 +11,7 @@
 #include "kernels/optimizer.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/guarded_matrix.hpp"
+#include "tests/support/ulps.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -26,7 +27,7 @@ struct Rule {
   bool nesterov = false;
   bool centered = false;
   bool amsgrad = false;
-  float decay = 0;
+  float weight_decay = 0;
 
   float rate = 0.05F;
   float rho = 0.9F;
@@ -44,22 +45,22 @@ struct Rule {
 const std::vector<Rule>& rules() {
   static const std::vector<Rule> all{
       {.kind = Rule::kSgd, .name = "sgd"},
-      {.kind = Rule::kSgd, .name = "sgd with decay", .decay = 0.002F},
-      {.kind = Rule::kSgd, .name = "sgd with momentum", .momentum = 0.9F, .decay = 0.002F},
+      {.kind = Rule::kSgd, .name = "sgd with decay", .weight_decay = 0.04F},
+      {.kind = Rule::kSgd, .name = "sgd with momentum", .momentum = 0.9F, .weight_decay = 0.04F},
       {.kind = Rule::kSgd, .name = "sgd with nesterov", .momentum = 0.9F, .nesterov = true},
       {.kind = Rule::kRmsprop, .name = "rmsprop"},
-      {.kind = Rule::kRmsprop, .name = "rmsprop with decay", .decay = 0.002F},
+      {.kind = Rule::kRmsprop, .name = "rmsprop with decay", .weight_decay = 0.04F},
       {.kind = Rule::kRmsprop, .name = "rmsprop with momentum", .momentum = 0.8F},
       {.kind = Rule::kRmsprop, .name = "rmsprop, centered", .centered = true},
       {.kind = Rule::kRmsprop,
        .name = "rmsprop, centered, with momentum",
        .momentum = 0.8F,
        .centered = true,
-       .decay = 0.002F},
+       .weight_decay = 0.04F},
       {.kind = Rule::kAdam, .name = "adam"},
-      {.kind = Rule::kAdam, .name = "adamw", .decay = 0.002F},
+      {.kind = Rule::kAdam, .name = "adamw", .weight_decay = 0.04F},
       {.kind = Rule::kAdam, .name = "adam with amsgrad", .amsgrad = true},
-      {.kind = Rule::kAdam, .name = "adamw with amsgrad", .amsgrad = true, .decay = 0.002F},
+      {.kind = Rule::kAdam, .name = "adamw with amsgrad", .amsgrad = true, .weight_decay = 0.04F},
   };
   return all;
 }
@@ -76,7 +77,7 @@ struct Parameter {
 // One step as Keras writes it, operation by operation.
 template <class Real>
 void step(const Rule& rule, Parameter<Real>& p, Real g, int t) {
-  p.w = p.w - p.w * Real{rule.decay};
+  p.w = p.w - p.w * (Real{rule.weight_decay} * Real{rule.rate});
   switch (rule.kind) {
     case Rule::kSgd:
       if (rule.momentum == 0) {
@@ -153,6 +154,7 @@ class Parameters {
                                            .slice_stride = gradients.matrix().stride,
                                            .factor = source.factor == 1 ? nullptr : factor.data(),
                                            .clip_value = source.clip};
+    const KernelMemory<kernels::UpdateRates> rates{{rule.rate, rule.alpha(t)}};
     const bool has_momentum = rule.momentum != 0;
     float* const w = w_.data() + first;
     float* const m = m_.data() + first;
@@ -164,9 +166,9 @@ class Parameters {
                                                      .parameter = w,
                                                      .velocity = has_momentum ? m : nullptr,
                                                      .count = last - first,
-                                                     .rate = rule.rate,
+                                                     .rates = rates.data(),
                                                      .momentum = rule.momentum,
-                                                     .decay = rule.decay,
+                                                     .weight_decay = rule.weight_decay,
                                                      .nesterov = rule.nesterov});
       case Rule::kRmsprop:
         return launch_on(backend,
@@ -176,12 +178,12 @@ class Parameters {
                                                 .momentum_slot = has_momentum ? m : nullptr,
                                                 .average = rule.centered ? third : nullptr,
                                                 .count = last - first,
-                                                .rate = rule.rate,
+                                                .rates = rates.data(),
                                                 .rho = rule.rho,
                                                 .one_minus_rho = rule.one_minus_rho,
                                                 .momentum = rule.momentum,
                                                 .epsilon = rule.epsilon,
-                                                .decay = rule.decay});
+                                                .weight_decay = rule.weight_decay});
       case Rule::kAdam:
         return launch_on(backend,
                          kernels::AdamUpdate{.gradient = gradient,
@@ -190,11 +192,11 @@ class Parameters {
                                              .velocity = v,
                                              .velocity_max = rule.amsgrad ? third : nullptr,
                                              .count = last - first,
-                                             .alpha = rule.alpha(t),
+                                             .rates = rates.data(),
                                              .one_minus_beta_1 = rule.one_minus_beta_1,
                                              .one_minus_beta_2 = rule.one_minus_beta_2,
                                              .epsilon = rule.epsilon,
-                                             .decay = rule.decay});
+                                             .weight_decay = rule.weight_decay});
     }
   }
   bool guards_are_intact() const {
@@ -331,19 +333,55 @@ TEST_CASE("optimizer: NaN and infinity in a gradient are not clipped away unseen
   }
 }
 
+TEST_CASE("optimizer: gradients are clipped to a norm, each by itself or all together") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const std::vector<Numbers> problems{{},     {0.25},   {4, 0, 0.0625}, {1e-30, 1e30, 9},
+                                      {0, 0}, {NAN, 4}, {infinity, 1}};
+  for (const Numbers& squares : problems) {
+    for (const float limit : {0.5F, 3.0F}) {
+      for (const bool together : {false, true}) {
+        double all = 0;
+        for (const double square : squares) all += square;
+        std::vector<double> expected;
+        const double most = static_cast<double>(limit);
+        for (const double square : squares) {
+          const double norm = std::sqrt(together ? all : square);
+          expected.push_back(norm < most ? 1 : most / norm);
+        }
+        const auto count = static_cast<std::int64_t>(squares.size());
+        GuardedMatrix<double> in(1, count);
+        in.fill(squares);
+        for (const Backend backend : tested_backends()) {
+          INFO(kernels::name_of(backend) << ", " << Catch::Detail::stringify(squares) << ", limit "
+                                         << limit << (together ? ", together" : ""));
+          GuardedMatrix<float> factors(1, count);
+          launch_on(backend, kernels::ClipFactors{.squares = in.data(),
+                                                  .factors = factors.data(),
+                                                  .count = count,
+                                                  .limit = limit,
+                                                  .together = together});
+          const std::vector<float> got = factors.elements();
+          for (std::size_t i = 0; i < expected.size(); ++i)
+            CHECK(error_in_ulps(got[i], expected[i]) <= 3);
+          CHECK(factors.guards_are_intact());
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("optimizer: Adam takes the powers of its betas as float32, as Keras does") {
   Tensor value = Tensor::from(std::vector<float>{0, 0, 0}, Shape{3});
   Tensor gradient = Tensor::from(std::vector<float>{1, -0.5F, 0.125F}, Shape{3});
   std::vector<ParameterUpdate> parameters{
       {"w", value.data<float>(), value.shape(), gradient.data<float>()}};
-  OptimizerState state(optimizers::Adam({.learning_rate = 0.05}), parameters);
+  OptimizerState state(optimizers::Adam({.learning_rate = 0.05}), parameters, Device::cpu());
   const Rule rule{.kind = Rule::kAdam, .name = "adam"};
   std::vector<Parameter<float>> expected(3);
   for (int t = 1; t <= kSteps; ++t) {
     for (std::size_t i = 0; i < 3; ++i) step(rule, expected[i], gradient.data<float>()[i], t);
-    state.begin_step({}, parameters);
-    for (std::int64_t chunk = 0; chunk < state.chunks(); ++chunk)
-      state.run_chunk({}, parameters, chunk);
+    state.begin_step({});
+    state.launch({}, parameters);
     state.end_step();
     for (std::size_t i = 0; i < 3; ++i) CHECK(value.data<float>()[i] == expected[i].w);
   }
