@@ -101,10 +101,11 @@ struct Quotient {
 };
 BRAID_KERNEL(Quotient)
 
-// out = value everywhere.
+// out = value * *scalar everywhere; an absent scalar counts as 1.
 struct Fill {
   Matrix<float> out;  // [N, C]  overwritten
   float value = 0;
+  const float* scalar = nullptr;  // one value, read; may be absent
 };
 BRAID_KERNEL(Fill)
 
@@ -137,10 +138,11 @@ struct SumRows {
 };
 BRAID_KERNEL(SumRows)
 
-// out[0] (+)= sum over all elements, in a fixed order, accumulated in double.
+// out[0] (+)= factor * the sum over all elements, in a fixed order, accumulated in double.
 struct SumAll {
   Matrix<const float> in;  // [N, C]  read
   float* out = nullptr;    // one value, overwritten or added to
+  float factor = 1;
   bool square = false;
   bool absolute = false;
   bool accumulate = false;

@@ -149,9 +149,10 @@ void run(const CopyRows& args) {
 }
 
 void run(const Fill& args) {
+  const float value = args.scalar != nullptr ? args.value * *args.scalar : args.value;
   for (std::int64_t n = 0; n < args.out.rows; ++n) {
     float* out = args.out.row(n);
-    for (std::int64_t c = 0; c < args.out.columns; ++c) out[c] = args.value;
+    for (std::int64_t c = 0; c < args.out.columns; ++c) out[c] = value;
   }
 }
 
@@ -201,7 +202,7 @@ void run(const SumRows& args) {
 }
 
 void run(const SumAll& args) {
-  double sum = args.accumulate ? static_cast<double>(*args.out) : 0.0;
+  double sum = 0;
   for (std::int64_t n = 0; n < args.in.rows; ++n) {
     const float* in = args.in.row(n);
     for (std::int64_t c = 0; c < args.in.columns; ++c) {
@@ -209,7 +210,8 @@ void run(const SumAll& args) {
       sum += args.square ? x * x : (args.absolute ? std::fabs(x) : x);
     }
   }
-  *args.out = static_cast<float>(sum);
+  const double before = args.accumulate ? static_cast<double>(*args.out) : 0.0;
+  *args.out = static_cast<float>(before + static_cast<double>(args.factor) * sum);
 }
 
 void run(const TransposeBlocks& args) {

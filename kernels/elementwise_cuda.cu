@@ -41,8 +41,9 @@ __global__ void scale_rows_kernel(ScaleRows args) {
 
 template <int Width>
 __global__ void fill_kernel(Fill args) {
+  const float value = args.scalar != nullptr ? args.value * *args.scalar : args.value;
   for_elements<Width>(args.out.rows, args.out.columns, [&](std::int64_t n, std::int64_t c) {
-    Floats<Width>{}.each([&](float) { return args.value; }).store(args.out.row(n) + c);
+    Floats<Width>{}.each([&](float) { return value; }).store(args.out.row(n) + c);
   });
 }
 
@@ -123,8 +124,8 @@ __global__ void sum_all_kernel(SumAll args) {
   }
   sum = sum_of_block(sum);
   if (threadIdx.x != 0) return;
-  if (args.accumulate) sum.add(*args.out);
-  *args.out = sum.total();
+  const float before = args.accumulate ? *args.out : 0.0F;
+  *args.out = before + args.factor * sum.total();
 }
 
 // The one division in double: what a user may count beyond the floats is told by it.

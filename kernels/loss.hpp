@@ -63,7 +63,8 @@ BRAID_KERNEL(LossBackward)
 struct WeightedSum {
   Matrix<const float> value;   // [N, 1]  read
   Matrix<const float> weight;  // [N, 1]  read; may be absent
-  float* sums = nullptr;       // [2]     overwritten, or added to
+  float* sums = nullptr;       // [2]     overwritten, or added to; [1] without the sum of weights
+  bool with_weights = true;    // the sum of weights is wanted too
   bool accumulate = false;
 };
 BRAID_KERNEL(WeightedSum)

@@ -269,6 +269,7 @@ void run(const WeightedSum& args) {
     weights += static_cast<double>(weight);
   }
   args.sums[0] = static_cast<float>(args.accumulate ? args.sums[0] + sum : sum);
+  if (!args.with_weights) return;
   args.sums[1] = static_cast<float>(args.accumulate ? args.sums[1] + weights : weights);
 }
 

@@ -174,11 +174,10 @@ __global__ void weighted_sum_kernel(WeightedSum args) {
   sum = sum_of_block(sum);
   weights = sum_of_block(weights);
   if (threadIdx.x != 0) return;
-  if (args.accumulate) {
-    sum.add(args.sums[0]);
-    weights.add(args.sums[1]);
-  }
+  if (args.accumulate) sum.add(args.sums[0]);
   args.sums[0] = sum.total();
+  if (!args.with_weights) return;
+  if (args.accumulate) weights.add(args.sums[1]);
   args.sums[1] = weights.total();
 }
 

@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "kernels/gpu_table.hpp"
 #include "tests/support/catch.hpp"
 
 // The emulated device stands for a GPU: the same launches, on memory of its own.
@@ -67,15 +66,6 @@ Model sequence_model() {
   return model;
 }
 
-// While kernels for GPUs are still being written, what needs them is skipped by name.
-bool has_all_kernels() {
-  const auto table = kernels::emulated::table_of_kernels();
-  const bool complete =
-      std::all_of(table.begin(), table.end(), [](const auto& entry) { return entry.present; });
-  if (!complete) std::puts("skipped: training on the emulated device, which still lacks kernels");
-  return complete;
-}
-
 struct Trained {
   TensorDict weights;
   TensorDict state;
@@ -130,7 +120,6 @@ TEST_CASE("a tensor goes to a device and comes back as it was") {
 }
 
 TEST_CASE("a model learns the same on the emulated device as on the CPU") {
-  if (!has_all_kernels()) return;
   const Trained on_cpu = train_on(Device::cpu());
   const Trained emulated = train_on(Device::emulated());
   check_near(on_cpu.weights, emulated.weights);
@@ -141,7 +130,6 @@ TEST_CASE("a model learns the same on the emulated device as on the CPU") {
 }
 
 TEST_CASE("a replayed step gives the bits of plain launches") {
-  if (!has_all_kernels()) return;
   const Trained replayed = train_on(Device::emulated());
   ::setenv("BRAID_NO_GRAPH", "1", 1);
   const Trained plain = train_on(Device::emulated());

@@ -45,8 +45,10 @@ class Workspace {
     if (on_device_ && matrix.data != nullptr && matrix.rows > 0) {
       const auto elements =
           static_cast<std::size_t>((matrix.rows - 1) * matrix.stride + matrix.columns);
+      // T may be a byte of a wider element.
+      const std::size_t bytes = elements * size_of(program.output_infos()[index].dtype);
       matrix.data = reinterpret_cast<const T*>(
-          fetch(index, reinterpret_cast<const std::byte*>(matrix.data), elements * sizeof(T)));
+          fetch(index, reinterpret_cast<const std::byte*>(matrix.data), bytes));
     }
     return matrix;
   }

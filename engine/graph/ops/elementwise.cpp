@@ -140,7 +140,7 @@ class WeightedSumGradient final : public Op {
     if (run.has_in(kWeight)) {
       run.launch(kernels::ScaleRows{.in = run.in<float>(kWeight), .scalar = scalar, .out = out});
     } else {
-      run.launch(kernels::Fill{.out = out, .value = *scalar});
+      run.launch(kernels::Fill{.out = out, .value = 1, .scalar = scalar});
     }
   }
 
@@ -166,12 +166,11 @@ class WeightedSum final : public Op {
     const auto column = [](Matrix<const float> m) -> Matrix<const float> {
       return {m.data, m.rows * m.columns, 1, 1};
     };
-    float sums[2];
-    run.launch(kernels::WeightedSum{
-        .value = column(run.in<float>(0)), .weight = column(run.in<float>(1)), .sums = sums});
-    float* out = run.out<float>(0).data;
-    for (int i = 0; i < (with_weights_ ? 2 : 1); ++i)
-      out[i] = run.accumulate() ? out[i] + sums[i] : sums[i];
+    run.launch(kernels::WeightedSum{.value = column(run.in<float>(0)),
+                                    .weight = column(run.in<float>(1)),
+                                    .sums = run.out<float>(0).data,
+                                    .with_weights = with_weights_,
+                                    .accumulate = run.accumulate()});
   }
   std::vector<Value> gradients(GradientBuilder& build) const override {
     return {build.graph.op<WeightedSumGradient>({build.input(0), build.input(1), build.gradient()}),
@@ -209,14 +208,18 @@ class Penalty final : public Op {
   }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
   void run(const Run& run) const override {
-    float magnitudes = 0;
-    float squares = 0;
     const Matrix<const float> in = run.in<float>(0);
-    if (l1_ != 0) run.launch(kernels::SumAll{.in = in, .out = &magnitudes, .absolute = true});
-    if (l2_ != 0) run.launch(kernels::SumAll{.in = in, .out = &squares, .square = true});
-    const float sum = static_cast<float>(l1_) * magnitudes + static_cast<float>(l2_) * squares;
-    float& out = *run.out<float>(0).data;
-    out = run.accumulate() ? out + sum : sum;
+    float* const out = run.out<float>(0).data;
+    run.launch(kernels::SumAll{.in = in,
+                               .out = out,
+                               .factor = static_cast<float>(l1_),
+                               .absolute = true,
+                               .accumulate = run.accumulate()});
+    run.launch(kernels::SumAll{.in = in,
+                               .out = out,
+                               .factor = static_cast<float>(l2_),
+                               .square = true,
+                               .accumulate = true});
   }
   std::vector<Value> gradients(GradientBuilder& build) const override {
     return {build.graph.op<PenaltyGradient>({build.input(0), build.gradient()}, l1_, l2_)};
