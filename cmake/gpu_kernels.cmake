@@ -49,7 +49,7 @@ function(braid_gpu_table backend file)
     set(STAND_IN "stand_in<Arguments>")
     set(STAND_IN_CODE "template <class Arguments>
 void stand_in(const Stream& stream, const Arguments& arguments) {
-  simt::in_stream(stream.native, [=] { kCpuVariants<Arguments>.portable(arguments); });
+  simt::in_stream(stream.native, [=] { launch(Stream{}, arguments); });
 }
 ")
   endif()

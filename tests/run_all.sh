@@ -47,6 +47,8 @@ totals_of_closing_line() {
 run totals_of_catch2 "$build/tests/braid_tests"
 if [ -x "$build/tests/braid_golden" ]; then
   run totals_of_closing_line "$build/tests/braid_golden" "$golden"
+  echo "The same on the emulated device:"
+  run totals_of_closing_line "$build/tests/braid_golden" "$golden" --device emulated
 fi
 if [ "$with_install" = install ]; then
   run totals_of_closing_line "$(dirname "$0")/install_test/run.sh" "$build"

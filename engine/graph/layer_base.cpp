@@ -9,6 +9,7 @@
 #include "engine/core/error.hpp"
 #include "engine/graph/ops/elementwise.hpp"
 #include "engine/graph/ops/loss.hpp"
+#include "kernels/elementwise.hpp"
 
 namespace braid {
 namespace {
@@ -25,7 +26,9 @@ class OverBatch final : public Op {
   bool tileable() const override { return false; }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
   void run(const Run& run) const override {
-    *run.out<float>(0).data = run.batch() == 0 ? 0.0F : 1.0F / static_cast<float>(run.batch());
+    const auto batch = static_cast<double>(run.batch());
+    run.launch(kernels::Quotient{.numerator = batch == 0 ? 0.0 : 1.0 / batch,
+                                 .out = run.out<float>(0).data});
   }
 };
 
