@@ -17,7 +17,7 @@ SOURCES = find engine kernels layers python_free_examples tests bench -name '*.h
 
 .PHONY: help demo test test-golden bench sanitize coverage mutate cuda-all format lint install clean packages
 help:
-	@echo "make demo         train on sequences of any length beside features, on data made up for it"
+	@echo "make demo         train on clothing reviews made up for it: two texts and two numbers in, three answers out"
 	@echo "make test         build and run every test and every golden case"
 	@echo "make test-golden  run Keras's results from GOLDEN=<folder> on DEVICE=cpu, emulated or cuda"
 	@echo "make bench        time training steps against JAX, PyTorch and Keras"
@@ -34,8 +34,8 @@ packages:
 	@cmake/install_packages.sh $(PACKAGES)
 
 demo: packages
-	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target 02_sequence_and_features -j $(JOBS)
-	@$(BUILD)/python_free_examples/02_sequence_and_features
+	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target 04_reviews -j $(JOBS)
+	@$(BUILD)/python_free_examples/04_reviews
 
 test: packages
 	@$(call CONFIGURE,release) && cmake --build $(BUILD) -j $(JOBS)

@@ -106,6 +106,23 @@ TEST_CASE("rows are cut, gathered, filtered and split with all their columns") {
   CHECK_THROWS_AS(many.split(1.5, 1), RangeError);
 }
 
+TEST_CASE("shuffled keeps every row whole and repeats with the seed") {
+  const Dataset data = sample();
+  const Dataset mixed = data.shuffled(3);
+  CHECK(mixed.y().names() == Strings{"label"});
+  std::vector<std::pair<std::string, std::int32_t>> rows;
+  for (std::size_t row = 0; row < 4; ++row)
+    rows.emplace_back(mixed.text("title")[row], mixed["age"].to_vector<std::int32_t>()[row]);
+  auto sorted = rows;
+  std::sort(sorted.begin(), sorted.end());
+  CHECK(sorted == decltype(rows){{"a", 30}, {"b", 40}, {"c", 50}, {"d", 60}});
+  CHECK(data.shuffled(3).text("title") == mixed.text("title"));
+  bool differs = false;
+  for (std::uint64_t seed = 0; seed < 9; ++seed)
+    differs = differs || data.shuffled(seed).text("title") != data.text("title");
+  CHECK(differs);
+}
+
 TEST_CASE("fit and evaluate on a dataset equal fit and evaluate on its dicts") {
   const auto train = [](bool as_dataset) {
     set_random_seed(3);

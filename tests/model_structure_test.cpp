@@ -133,6 +133,18 @@ TEST_CASE("a layer that two submodels share counts once") {
   CHECK(model.get_weights().size() == 4);
 }
 
+TEST_CASE("a summary names many sources in lines of their own, each in its column") {
+  std::vector<SymbolicTensor> inputs;
+  for (const char* name : {"the_first_input", "the_second_input", "the_third_input", "last"})
+    inputs.push_back(Input({.shape = {2}, .name = name}));
+  const Model model(inputs, {layers::concatenate(inputs)});
+  const std::string summary = model.summary();
+  const auto header = summary.find("Layer (type)");
+  const std::string indent(summary.find("Connected to") - header, ' ');
+  CHECK_THAT(summary, ContainsSubstring("  the_first_input, the_second_input,\n" + indent +
+                                        "the_third_input, last\n"));
+}
+
 TEST_CASE("a Sequential without an Input learns its shape from data or from its first call") {
   Sequential model({layers::Flatten(), layers::Dense({.units = 2, .name = "y"})}, "chain");
   CHECK_THAT(model.summary(), ContainsSubstring("unbuilt"));

@@ -73,6 +73,14 @@ Tensor as_integers(const std::string& path, const std::string& name, const Text&
   return tensor;
 }
 
+std::vector<std::int64_t> random_order(std::int64_t rows, std::uint64_t seed) {
+  std::vector<std::int64_t> order(static_cast<std::size_t>(rows));
+  std::iota(order.begin(), order.end(), std::int64_t{0});
+  Random random(seed, 0);
+  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  return order;
+}
+
 }  // namespace
 
 Dataset Dataset::from(const TensorDict& x, const TensorDict& y) {
@@ -278,14 +286,13 @@ Dataset Dataset::filter(const std::function<bool(std::int64_t row)>& keep) const
   return gather(kept);
 }
 
+Dataset Dataset::shuffled(std::uint64_t seed) const { return gather(random_order(rows_, seed)); }
+
 std::pair<Dataset, Dataset> Dataset::split(double fraction, std::uint64_t seed) const {
   if (!(fraction >= 0 && fraction <= 1)) {
     throw RangeError("a split needs a fraction in 0 .. 1, not " + std::to_string(fraction));
   }
-  std::vector<std::int64_t> order(static_cast<std::size_t>(rows_));
-  std::iota(order.begin(), order.end(), std::int64_t{0});
-  Random random(seed, 0);
-  for (std::size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[random.below(i)]);
+  std::vector<std::int64_t> order = random_order(rows_, seed);
   const auto held_out =
       static_cast<std::ptrdiff_t>(std::floor(fraction * static_cast<double>(rows_)));
   const auto cut = order.begin() + held_out;

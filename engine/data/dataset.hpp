@@ -78,6 +78,8 @@ class Dataset {
   Dataset gather(std::span<const std::int64_t> indices) const;
   // The rows for which `keep` says so.
   Dataset filter(const std::function<bool(std::int64_t row)>& keep) const;
+  // All rows in a random order, the same for the same seed.
+  Dataset shuffled(std::uint64_t seed) const;
   // Rows drawn at random (the same for the same seed): the second dataset holds floor(fraction *
   // rows) of them, the first the rest, both in their old order. RangeError unless 0 <= fraction
   // <= 1.

@@ -1,7 +1,9 @@
 #include "engine/train/progress.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace braid {
@@ -30,6 +32,13 @@ std::string duration(double seconds) {
                   static_cast<int>(seconds) % 60);
   }
   return text;
+}
+
+// Of the terminal; 80 where it does not say.
+std::size_t columns() {
+  winsize size{};
+  const bool known = ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
+  return known ? size.ws_col : 80;
 }
 
 }  // namespace
@@ -65,6 +74,8 @@ void Progress::show(std::int64_t batches_done, const Logs& logs) {
     line = "\r" + line + " [" + std::string(filled, '=') + std::string(kBar - filled, '.') + "]";
   }
   line += " " + duration(left) + " left" + described(logs);
+  // What a carriage return shall overwrite must not wrap into a second line.
+  if (terminal_) line.resize(std::min(line.size(), columns()));
   const std::size_t width = line.size();
   if (terminal_ && width < width_) line += std::string(width_ - width, ' ');
   width_ = width;

@@ -18,14 +18,32 @@ std::string with_commas(std::int64_t number) {
   return text;
 }
 
+// Many sources go on in further lines of their column.
+constexpr std::size_t kSourceColumns = 36;
+
+void append_source(std::string& sources, const std::string& name) {
+  const std::size_t line = sources.size() - (sources.rfind('\n') + 1);
+  if (!sources.empty()) sources += line + name.size() > kSourceColumns ? ",\n" : ", ";
+  sources += name;
+}
+
+std::size_t longest_line(const std::string& text) {
+  std::size_t longest = 0;
+  for (std::size_t begin = 0; begin <= text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    longest = std::max(longest, end - begin);
+    begin = end + 1;
+  }
+  return longest;
+}
+
 Row row_of(const Functional& model, const std::shared_ptr<LayerBase>& layer) {
   std::string shape;
   std::string sources;
   for (const auto& node : model.nodes()) {
     if (node->layer != layer) continue;
     if (shape.empty()) shape = to_string(node->outputs.front().info.shape);
-    for (const SymbolicTensor& input : node->inputs)
-      sources += (sources.empty() ? "" : ", ") + input.name();
+    for (const SymbolicTensor& input : node->inputs) append_source(sources, input.name());
   }
   if (!layer->built() && !layer->is_input()) shape = "unbuilt";
   return {layer->name + " (" + layer->class_name() + ")", shape,
@@ -52,19 +70,20 @@ std::string Model::summary() const {
   std::array<std::size_t, 4> widths{};
   for (const Row& row : rows) {
     for (std::size_t column = 0; column < row.size(); ++column)
-      widths[column] = std::max(widths[column], row[column].size());
+      widths[column] = std::max(widths[column], longest_line(row[column]));
   }
   const std::size_t width = widths[0] + widths[1] + widths[2] + widths[3] + 6;
   std::string text =
       "Model: \"" + (model.name.empty() ? std::string("model") : model.name) + "\"\n";
   for (std::size_t number = 0; number < rows.size(); ++number) {
     std::string line;
-    for (std::size_t column = 0; column < 4; ++column) {
+    for (std::size_t column = 0; column < 3; ++column) {
       const std::string padding(widths[column] - rows[number][column].size(), ' ');
-      line += column == 2 ? padding + rows[number][column] : rows[number][column] + padding;
-      if (column < 3) line += "  ";
+      line +=
+          (column == 2 ? padding + rows[number][column] : rows[number][column] + padding) + "  ";
     }
-    line.erase(line.find_last_not_of(' ') + 1);
+    const std::string indent(line.size(), ' ');
+    for (const char c : rows[number][3]) line += c == '\n' ? "\n" + indent : std::string(1, c);
     text += line + "\n";
     if (number == 0) text += std::string(width, '-') + "\n";
   }
