@@ -91,7 +91,7 @@ TEST_CASE("no rows and one row are predicted; no rows are neither trained nor ju
   const TensorDict no_labels{{"label", Tensor::zeros({0, 1})}};
   CHECK(s.model.predict(none)["label"].shape() == Shape{0, 1});
   CHECK(s.model.predict_on_batch(none)["label"].shape() == Shape{0, 1});
-  const std::string before = state_of(s.model);
+  const State before = state_of(s.model);
   check_refused<ShapeError>([&] { s.model.fit(none, no_labels); }, {"model.fit", "no rows"});
   check_refused<ShapeError>([&] { s.model.evaluate(none, no_labels); }, {"no rows"});
   check_refused<ShapeError>([&] { s.model.train_on_batch(none, no_labels); }, {"no rows"});
@@ -146,7 +146,7 @@ TEST_CASE("targets and weights of ragged steps are ragged like their input") {
   double sum = 0;
   for (std::size_t i = 0; i < 4; ++i) sum += std::pow(guesses[i] - truth[i], 2);
   CHECK(near(mean, sum / 4));
-  const std::string before = state_of(model);
+  const State before = state_of(model);
   check_refused<ShapeError>(
       [&] {
         model.fit(data, {{"y", Tensor::ragged(uniform({4, 1}, 2), {0, 2, 4})}});

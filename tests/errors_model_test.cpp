@@ -188,7 +188,7 @@ TEST_CASE("a nested model refuses calls that do not fit its inputs") {
 TEST_CASE("compile refuses what it cannot resolve, and keeps what was compiled before") {
   Sample s = two_outputs();
   s.model.train_on_batch(s.x, s.y);
-  const std::string before = state_of(s.model);
+  const State before = state_of(s.model);
   const auto refused = [&](auto error, CompileOptions options,
                            const std::vector<std::string>& words) {
     check_refused<decltype(error)>([&] { s.model.compile(std::move(options)); }, words);

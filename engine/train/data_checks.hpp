@@ -13,6 +13,6 @@ void check_values(const std::string& call, const StepGraph& step, const Objectiv
                   const Functional& model, const Bound& bound);
 
 // NaN and infinity in inputs, targets and weights: NumericError with the row of the user's data.
-void check_finite(const std::string& call, const Functional& model, const Bound& bound);
+void check_finite(const std::string& call, const StepGraph& step, const Bound& bound);
 
 }  // namespace braid

@@ -97,7 +97,7 @@ void Trainer::FitRun::check(const std::string& call, Rows& rows, const ClassWeig
   trainer_.bind_judged(call, rows.x, rows.y, rows.weight, class_weight, rows.bound);
   const Lease lease = trainer_.lease(call, pass, rows.bound);
   check_values(call, lease.step(), trainer_.objective_.get(), trainer_.model_, rows.bound);
-  check_finite(call, trainer_.model_, rows.bound);
+  check_finite(call, lease.step(), rows.bound);
   const std::int64_t batch = options_.batch_size;
   prepare(call, lease, rows.bound, {0, std::min(rows.bound.rows, batch)});
 }
@@ -213,7 +213,7 @@ void Trainer::FitRun::train_epoch(int epoch, Lease& lease, RunningLogs& logs, Pr
       tell([&](callbacks::Callback& callback) { callback.on_train_batch_begin(number); });
     const std::int64_t end = std::min(rows, begin + batch);
     prepare(kCall, lease, training_.bound, {begin, end, order_});
-    trainer_.train_step(kCall, lease, training_.bound, logs, true);
+    trainer_.train_step(lease, logs);
     if (number % steps != steps - 1 && end != rows) continue;
     if (watched) {
       const Logs seen = logs.logs();

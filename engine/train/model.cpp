@@ -92,9 +92,14 @@ Logs Model::evaluate(const TensorDict& x, const TensorDict& y, EvaluateOptions o
 }
 
 TensorDict Model::predict(const TensorDict& x, PredictOptions options) const {
-  if (options.batch_size < 1) throw RangeError("model.predict: batch_size must be at least 1");
+  if (options.batch_size < 1) {
+    throw RangeError("model.predict: batch_size is " +
+                     std::to_string(static_cast<std::int64_t>(options.batch_size)) +
+                     "; at least 1 is needed");
+  }
   build_from_data(functional(), x);
-  return functional().trainer().predict("model.predict", x, options);
+  static const std::string call = "model.predict";
+  return functional().trainer().predict(call, x, options);
 }
 
 Logs Model::train_on_batch(const TensorDict& x, const TensorDict& y, BatchOptions options) {
@@ -109,7 +114,8 @@ Logs Model::test_on_batch(const TensorDict& x, const TensorDict& y, BatchOptions
 
 TensorDict Model::predict_on_batch(const TensorDict& x) const {
   build_from_data(functional(), x);
-  return functional().trainer().predict("model.predict_on_batch", x, {.batch_size = 0});
+  static const std::string call = "model.predict_on_batch";
+  return functional().trainer().predict(call, x, {.batch_size = 0});
 }
 
 std::vector<std::string> Model::input_names() const { return functional().input_names(); }

@@ -14,7 +14,6 @@ RunningLogs::RunningLogs(const Objective& objective)
 void RunningLogs::reset() {
   rows_ = 0;
   batches_ = 0;
-  last_loss_ = 0;
   total_loss_ = 0;
   std::fill(output_losses_.begin(), output_losses_.end(), 0.0);
   for (auto& sums : metrics_) std::fill(sums.begin(), sums.end(), 0.0);
@@ -25,8 +24,7 @@ void RunningLogs::add(const StepGraph& step, const Session& session) {
   rows_ += rows;
   ++batches_;
   if (step.total_loss() >= 0) {
-    last_loss_ = static_cast<double>(*session.output<float>(step.total_loss()).data);
-    total_loss_ += last_loss_ * rows;
+    total_loss_ += static_cast<double>(*session.output<float>(step.total_loss()).data) * rows;
   }
   for (std::size_t i = 0; i < output_losses_.size(); ++i) {
     if (step.output_loss(i) < 0) continue;

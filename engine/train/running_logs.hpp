@@ -17,14 +17,11 @@ class RunningLogs {
   // Takes up the batch that the session ran last.
   void add(const StepGraph& step, const Session& session);
   Logs logs() const;
-  // Loss of the batch taken up last; 0 where the model has none.
-  double last_loss() const { return last_loss_; }
 
  private:
   const Objective& objective_;
   double rows_ = 0;
   double batches_ = 0;
-  double last_loss_ = 0;
   double total_loss_ = 0;
   std::vector<double> output_losses_;
   std::vector<std::vector<double>> metrics_;

@@ -105,23 +105,14 @@ void Trainer::launch_update(const StepGraph& step, const Session& session) {
   optimizer_->launch(session.stream(), parameters_);
 }
 
-void Trainer::train_step(const std::string& call, Lease& lease, const Bound& bound,
-                         RunningLogs& logs, bool data_checked) {
+void Trainer::train_step(Lease& lease, RunningLogs& logs) {
   Session& session = lease.session();
   const StepGraph& step = lease.step();
   if (!seed_) seed_ = next_seed();
   const RunState state{*seed_, static_cast<std::uint64_t>(optimizer_->iterations())};
   optimizer_->begin_step(session.stream());
-  if (data_checked) {
-    session.run(state, {optimizer_.get(), [&] { launch_update(step, session); }});
-    logs.add(step, session);
-  } else {
-    session.run(state);
-    const double loss = static_cast<double>(*session.output<float>(step.total_loss()).data);
-    if (!std::isfinite(loss)) check_finite(call, model_, bound);
-    logs.add(step, session);
-    launch_update(step, session);
-  }
+  session.run(state, {optimizer_.get(), [&] { launch_update(step, session); }});
+  logs.add(step, session);
   optimizer_->end_step();
   last_session_ = &session;
   last_graph_ = &lease.step();
@@ -129,28 +120,29 @@ void Trainer::train_step(const std::string& call, Lease& lease, const Bound& bou
 
 Logs Trainer::train_on_batch(const TensorDict& x, const TensorDict& y,
                              const BatchOptions& options) {
-  const std::string call = "model.train_on_batch";
+  static const std::string call = "model.train_on_batch";
   require_loss(call);
   Bound bound;
   bind_judged(call, x, y, options.sample_weight, options.class_weight, bound);
   Lease run = lease(call, Pass::train, bound);
   check_values(call, run.step(), objective_.get(), model_, bound);
+  check_finite(call, run.step(), bound);
   prepare(call, run, bound, {0, bound.rows});
   batch_logs_->reset();
-  train_step(call, run, bound, *batch_logs_, false);
+  train_step(run, *batch_logs_);
   return batch_logs_->logs();
 }
 
 Logs Trainer::test_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options) {
-  const std::string call = "model.test_on_batch";
+  static const std::string call = "model.test_on_batch";
   Bound bound;
   bind_judged(call, x, y, options.sample_weight, options.class_weight, bound);
   Lease run = lease(call, Pass::evaluate, bound);
   check_values(call, run.step(), objective_.get(), model_, bound);
+  check_finite(call, run.step(), bound);
   RunningLogs logs(*objective_);
   Progress silent(0, 0);
   evaluate_rows(call, run, bound, bound.rows, logs, silent);
-  if (!std::isfinite(logs.last_loss())) check_finite(call, model_, bound);
   return logs.logs();
 }
 
@@ -178,7 +170,7 @@ void Trainer::evaluate_rows(const std::string& call, Lease& run, const Bound& bo
 }
 
 Logs Trainer::evaluate(const TensorDict& x, const TensorDict& y, const EvaluateOptions& options) {
-  const std::string call = "model.evaluate";
+  static const std::string call = "model.evaluate";
   if (options.batch_size < 1) {
     throw RangeError(call + ": batch_size is " +
                      std::to_string(static_cast<std::int64_t>(options.batch_size)) +
@@ -188,7 +180,7 @@ Logs Trainer::evaluate(const TensorDict& x, const TensorDict& y, const EvaluateO
   bind_judged(call, x, y, options.sample_weight, {}, bound);
   Lease run = lease(call, Pass::evaluate, bound);
   check_values(call, run.step(), objective_.get(), model_, bound);
-  check_finite(call, model_, bound);
+  check_finite(call, run.step(), bound);
   RunningLogs logs(*objective_);
   Progress progress(options.verbose, (bound.rows + options.batch_size - 1) / options.batch_size);
   evaluate_rows(call, run, bound, options.batch_size, logs, progress);

@@ -66,9 +66,8 @@ class Trainer {
                    const SampleWeight& sample_weight, const ClassWeight& class_weight,
                    Bound& bound) const;
   void require_loss(const std::string& call) const;
-  // One optimizer step on a staged batch, unless the loss tells of bad data.
-  void train_step(const std::string& call, Lease& lease, const Bound& bound, RunningLogs& logs,
-                  bool data_checked);
+  // One optimizer step on a staged batch.
+  void train_step(Lease& lease, RunningLogs& logs);
   void launch_update(const StepGraph& step, const Session& session);
   // `watchers` see the beginning and the end of every batch.
   void evaluate_rows(const std::string& call, Lease& lease, const Bound& bound,

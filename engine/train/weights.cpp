@@ -24,7 +24,10 @@ void set_weights(Functional& model, const TensorDict& weights) {
   }
   for (const auto& [path, variable] : variables) {
     const Tensor* tensor = weights.find(path);
-    if (tensor == nullptr) throw NameError("the weight \"" + path + "\" is missing");
+    if (tensor == nullptr) {
+      throw NameError("the weight \"" + path + "\" is missing; those that came are " +
+                      quoted_list(weights.names()) + "." + suggestion(path, weights.names()));
+    }
     if (tensor->dtype() != DType::float32) {
       throw DTypeError("the weight \"" + path + "\" is float32; " + describe(*tensor) + " came");
     }

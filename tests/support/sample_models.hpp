@@ -2,6 +2,7 @@
 // Small models with data, for tests of what the public API promises.
 #include <cmath>
 #include <cstdint>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -110,8 +111,14 @@ inline std::string bytes_of(const TensorDict& tensors) {
 }
 
 // Weights and optimizer, bit for bit.
-inline std::string state_of(const Model& model) {
-  return bytes_of(model.get_weights()) + bytes_of(model.optimizer_state());
+struct State {
+  std::string bytes;
+  bool operator==(const State&) const = default;
+  friend std::ostream& operator<<(std::ostream& out, const State&) { return out << "a state"; }
+};
+
+inline State state_of(const Model& model) {
+  return {bytes_of(model.get_weights()) + bytes_of(model.optimizer_state())};
 }
 
 }  // namespace braid::testing
