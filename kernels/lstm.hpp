@@ -19,8 +19,9 @@ struct LstmShape {
   std::int64_t units = 0;     // H
 };
 
-// Floats that one row keeps from the forward to the backward pass. The layout inside belongs to the
-// kernel and may span the rows of one call: backward must be called with the same rows as forward.
+// Floats that one row keeps from the forward to the backward pass, from an address that is a
+// multiple of 16. The layout inside belongs to the kernel and may span the rows of one call:
+// backward must be called with the same rows, on the same backend, as forward.
 std::int64_t lstm_saved_per_row(const LstmShape& shape);
 // Bytes of scratch memory (64-byte aligned) that one call needs.
 std::int64_t lstm_forward_scratch(const LstmShape& shape);

@@ -14,6 +14,10 @@ namespace braid::simt {
 void launch_on_gpu(const void* kernel, std::string_view name, const LaunchShape& shape,
                    const kernels::Stream& stream, void** arguments, bool cooperative);
 
+// The most shared memory that a block can ask for, on the device of this thread.
+std::int64_t shared_bytes_of_gpu_block();
+static inline std::int64_t shared_bytes_of_block() { return shared_bytes_of_gpu_block(); }
+
 template <auto kernel>
 constexpr std::string_view kernel_name() {
   std::string_view text = __PRETTY_FUNCTION__;

@@ -16,6 +16,12 @@
   extern __shared__ __align__(128) unsigned char simt_dynamic_shared[]; \
   Type* const name = reinterpret_cast<Type*>(simt_dynamic_shared)
 
+// In front of a loop whose copies stand one behind the other, so that arrays of known size become
+// registers.
+#define SIMT_UNROLL _Pragma("unroll")
+// And in front of one that is seldom taken twice, and is to keep few registers.
+#define SIMT_NO_UNROLL _Pragma("unroll 1")
+
 // Instructions that a processor lacks end the kernel: the planner must not choose it there.
 #if defined(__CUDA_ARCH__)
 #define SIMT_HAS(version) (__CUDA_ARCH__ >= (version))

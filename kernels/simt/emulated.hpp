@@ -18,6 +18,8 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define SIMT_UNROLL
+#define SIMT_NO_UNROLL
 
 // The declaration's own variable tells it apart from all others, in templates too. The first access
 // of a thread makes the array.
@@ -224,6 +226,10 @@ inline unsigned __reduce_or_sync(unsigned mask, unsigned value, Place where = Pl
 }
 inline unsigned __reduce_xor_sync(unsigned mask, unsigned value, Place where = Place::current()) {
   return reduce_lanes<unsigned, Reduction::odd_bits>(mask, value, where);
+}
+
+static inline std::int64_t shared_bytes_of_block() {
+  return static_cast<std::int64_t>(kSharedBytes);
 }
 
 // Launches: every CUDA thread gets the arguments by value.

@@ -1,0 +1,135 @@
+// LSTMs of many units, backward: a launch for each step, from the last to the first, and one more
+// for the state before them. A block makes the gradients of h of a tile of rows and units from the
+// gates' gradients of the step behind, z_grad . recurrent^T, and with them those of its own gates.
+// Rows stand in the order of their numbers of tokens, so that tiles without one end at once.
+#include "kernels/lstm_gates.hpp"
+#include "kernels/lstm_gpu.hpp"
+#include "kernels/lstm_products.hpp"
+#include "kernels/lstm_sequence.hpp"
+#include "kernels/simt/facade.hpp"
+
+namespace braid::kernels {
+namespace {
+
+// What a unit of a row does with the gradient of its h; step -1 is the state before the first
+// token.
+template <bool kDefault>
+struct BackwardCell {
+  const LstmBackwardSlice& slice;
+  int step;
+
+  __device__ float of_state(const Matrix<const float>& states, int row, int unit) const {
+    return states ? states.row(row)[unit] : 0.0F;
+  }
+  // sum: what arrives from the step behind, if there is one.
+  __device__ void take(const LstmTokens::Row& row, std::int64_t place, int unit, float sum) const {
+    const LstmBackward& args = slice.args;
+    const LstmTokens& tokens = slice.tokens;
+    if (step >= row.count) return;
+    const bool is_last = step + 1 == row.count;
+    float h_grad = sum;
+    if (is_last) {
+      h_grad = of_state(args.last_output_grad, row.index, unit) +
+               of_state(args.last_h_grad, row.index, unit);
+    }
+    const int from = step < 0 ? 0 : tokens.place_of(row, step);
+    if (args.sequence_grad) {
+      h_grad += SequenceColumn<const float>(args.sequence_grad, tokens, row, unit)
+                    .sum(from, tokens.place_of(row, step + 1));
+    }
+    float& kept_c_grad = slice.c_grad[place * args.shape.units + unit];
+    float c_grad = is_last ? of_state(args.last_c_grad, row.index, unit) : kept_c_grad;
+    if (step < 0) {
+      if (args.initial_h_grad) args.initial_h_grad.row(row.index)[unit] = h_grad;
+      if (args.initial_c_grad) args.initial_c_grad.row(row.index)[unit] = c_grad;
+      return;
+    }
+    const std::int64_t units = args.shape.units;
+    const std::int64_t at = (row.first + step) * units + unit;
+    const float c_before =
+        step > 0 ? slice.kept.c[at - units] : of_state(args.initial_c, row.index, unit);
+    const CellSlopes slopes =
+        cell_slopes<kDefault>(ld_vec<float4>(slice.kept.gates + at * 4), slice.kept.c[at], c_before,
+                              {args.activation, args.recurrent_activation});
+    st_vec(slice.z_grad + at * 4, cell_backward(slopes, h_grad, c_grad));
+    kept_c_grad = c_grad;
+  }
+};
+
+template <class Tile, bool kDefault>
+__global__ void __launch_bounds__(Tile::kThreads)
+    lstm_backward_step_kernel(LstmBackwardSlice slice, int step) {
+  SIMT_SHARED(LstmTokens::Row, rows, [Tile::kRows]);
+  const LstmTokens& tokens = slice.tokens;
+  const std::int64_t units = slice.args.shape.units;
+  const std::int64_t wide = 4 * units;
+  const auto unit_tiles = static_cast<unsigned>((units + Tile::kColumns - 1) / Tile::kColumns);
+  const int first_unit = static_cast<int>(blockIdx.x % unit_tiles) * Tile::kColumns;
+  const std::int64_t first_place = static_cast<std::int64_t>(blockIdx.x / unit_tiles) * Tile::kRows;
+  const auto thread = static_cast<int>(threadIdx.x);
+  if (thread < Tile::kRows) {
+    rows[thread] = first_place + thread < tokens.rows ? tokens.row_at(first_place + thread)
+                                                      : LstmTokens::Row{};
+  }
+  __syncthreads();
+  if (rows[0].count <= step) return;
+
+  RowsOperand<Tile> z_grad(wide, true, [&](int row) -> const float* {
+    if (step + 1 >= rows[row].count) return nullptr;
+    return slice.z_grad + (rows[row].first + step + std::int64_t{1}) * wide;
+  });
+  const std::int64_t stride = in_whole_fours(units);
+  auto recurrent = right_operand<Tile, PlainColumns>(
+      wide, {first_unit, units, 0, true},
+      [&](std::int64_t k) { return slice.recurrent + k * stride; });
+  TileSums<Tile> sums = {};
+  // Where no row has a step behind this one there is nothing to multiply.
+  add_product<PlainColumns>(sums, z_grad, recurrent, rows[0].count > step + 1 ? wide : 0);
+  const BackwardCell<kDefault> cell{slice, step};
+  for_quads<PlainColumns>(sums, [&](int tile_row, int quad, float4 sum) {
+    const std::int64_t place = first_place + tile_row;
+    if (place >= tokens.rows) return;
+    const float of_unit[4] = {sum.x, sum.y, sum.z, sum.w};
+    const int unit = first_unit + 4 * quad;
+    SIMT_UNROLL
+    for (int u = 0; u < 4; ++u) {
+      if (unit + u < units) cell.take(rows[tile_row], place, unit + u, of_unit[u]);
+    }
+  });
+}
+
+template <class Tile, bool kDefault>
+void run_steps(const Stream& stream, const LstmBackwardSlice& slice) {
+  const LstmShape& shape = slice.args.shape;
+  const bool wants_initial = slice.args.initial_h_grad || slice.args.initial_c_grad;
+  for (std::int64_t step = shape.steps - 1; step >= (wants_initial ? -1 : 0); --step) {
+    launch_kernel<lstm_backward_step_kernel<Tile, kDefault>>(
+        {.grid = tiles_of<Tile>(shape.rows, shape.units), .block = Tile::kThreads}, stream, slice,
+        static_cast<int>(step));
+  }
+}
+template <class Tile>
+void run_steps(const Stream& stream, const LstmBackwardSlice& slice) {
+  if (has_default_functions(slice.args)) {
+    run_steps<Tile, true>(stream, slice);
+  } else {
+    run_steps<Tile, false>(stream, slice);
+  }
+}
+
+}  // namespace
+
+namespace BRAID_GPU {
+
+void run_lstm_steps(const Stream& stream, const LstmBackwardSlice& slice) {
+  const LstmShape& shape = slice.args.shape;
+  transpose_lstm_weights(stream, slice.args.recurrent, slice.recurrent);
+  if (fills_large_tiles(shape.rows, shape.units)) {
+    run_steps<LargeTile>(stream, slice);
+  } else {
+    run_steps<SmallTile>(stream, slice);
+  }
+}
+
+}  // namespace BRAID_GPU
+}  // namespace braid::kernels

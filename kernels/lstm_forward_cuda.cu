@@ -1,0 +1,325 @@
+// Up to 128 units a block takes 1, 2 or 4 rows through all of their tokens. Four lanes share a
+// unit: each keeps the four gates' recurrent weights of every fourth quad of inputs in registers
+// (of half of them beyond 64 units, the rest in shared memory), multiplies them with the rows' h
+// out of shared memory, and exchanges sums until it has those of one row, whose cell state it owns.
+// kRows rows of H units, per step:
+//   barriers 1;  chain: h from shared memory, H / 4 fused multiply-adds, 2 exchanges, 2 activations
+//   one behind the other, h to shared memory;  from global memory: nothing that was not asked for
+//   two steps before
+#include <algorithm>
+
+#include "kernels/lstm_gates.hpp"
+#include "kernels/lstm_gpu.hpp"
+#include "kernels/lstm_products.hpp"
+#include "kernels/lstm_sequence.hpp"
+#include "kernels/simt/facade.hpp"
+
+namespace braid::kernels {
+namespace {
+
+constexpr unsigned kAll = 0xFFFFFFFFU;
+
+// kUnits: H rounded up; what lies beyond H is 0.
+template <int kUnits>
+struct ForwardWeights {
+  static constexpr int kThreads = 4 * kUnits;
+  static constexpr int kInputs = kUnits / 4;  // of a lane
+  static constexpr int kHeld = kInputs < 16 ? kInputs : 16;
+  static constexpr int kShared = kInputs - kHeld;
+  static constexpr std::int64_t kSharedBytes = std::int64_t{16} * kShared * kThreads;
+
+  float held[kHeld][4];
+  float* shared;
+
+  static __device__ int input(int j) {
+    return j / 4 * 16 + static_cast<int>(threadIdx.x % 4) * 4 + j % 4;
+  }
+  __device__ float4 read(const LstmForward& args, int j) const {
+    const auto units = static_cast<int>(args.shape.units);
+    const int unit = static_cast<int>(threadIdx.x / 4);
+    if (unit >= units || input(j) >= units) return {0, 0, 0, 0};
+    const float* row = args.recurrent.row(input(j)) + unit;
+    return {row[0], row[units], row[2 * units], row[3 * units]};
+  }
+  __device__ ForwardWeights(const LstmForward& args, float* memory) : shared(memory) {
+    SIMT_UNROLL
+    for (int j = 0; j < kHeld; ++j) {
+      const float4 gates = read(args, j);
+      held[j][0] = gates.x;
+      held[j][1] = gates.y;
+      held[j][2] = gates.z;
+      held[j][3] = gates.w;
+    }
+    for (int j = 0; j < kShared; ++j) {
+      st_vec(shared + 4 * (j * kThreads + threadIdx.x), read(args, kHeld + j));
+    }
+  }
+};
+
+template <int kRows>
+__device__ inline void add_gates(float (&sums)[kRows][4], int r, float h, const float (&w)[4]) {
+  SIMT_UNROLL
+  for (int gate = 0; gate < 4; ++gate) sums[r][gate] += h * w[gate];
+}
+
+// The part of h . recurrent that this lane's inputs make. Row r here is row r ^ own of the block,
+// so that the same row is the first one of those lanes that are to keep it.
+template <int kUnits, int kRows>
+__device__ inline void multiply_gates(const ForwardWeights<kUnits>& weights,
+                                      const float (&h)[kRows][kUnits], int own,
+                                      float (&sums)[kRows][4]) {
+  using Weights = ForwardWeights<kUnits>;
+  SIMT_UNROLL
+  for (int j = 0; j < Weights::kInputs; j += 4) {
+    float w[4][4];
+    SIMT_UNROLL
+    for (int e = 0; e < 4; ++e) {
+      if (j < Weights::kHeld) {
+        SIMT_UNROLL
+        for (int gate = 0; gate < 4; ++gate)
+          w[e][gate] = weights.held[j % Weights::kHeld + e][gate];
+      } else {
+        const auto gates = ld_vec<float4>(
+            weights.shared + 4 * ((j - Weights::kHeld + e) * Weights::kThreads + threadIdx.x));
+        w[e][0] = gates.x;
+        w[e][1] = gates.y;
+        w[e][2] = gates.z;
+        w[e][3] = gates.w;
+      }
+    }
+    SIMT_UNROLL
+    for (int r = 0; r < kRows; ++r) {
+      const auto four = ld_vec<float4>(&h[r ^ own][Weights::input(j)]);
+      add_gates(sums, r, four.x, w[0]);
+      add_gates(sums, r, four.y, w[1]);
+      add_gates(sums, r, four.z, w[2]);
+      add_gates(sums, r, four.w, w[3]);
+    }
+  }
+}
+
+// Adds the four lanes' parts, always in the same pairs; each lane gets all gates of its own row.
+template <int kRows>
+__device__ inline float4 gates_of_own_row(float (&sums)[kRows][4]) {
+  if constexpr (kRows == 4) {
+    SIMT_UNROLL
+    for (int r = 0; r < 2; ++r) {
+      SIMT_UNROLL
+      for (int gate = 0; gate < 4; ++gate) {
+        sums[r][gate] += __shfl_xor_sync(kAll, sums[r + 2][gate], 2);
+      }
+    }
+  } else {
+    SIMT_UNROLL
+    for (int gate = 0; gate < 4; ++gate) {
+      sums[0][gate] += __shfl_xor_sync(kAll, sums[kRows - 1][gate], 2);
+    }
+  }
+  SIMT_UNROLL
+  for (int gate = 0; gate < 4; ++gate) {
+    sums[0][gate] += __shfl_xor_sync(kAll, sums[kRows == 4 ? 1 : 0][gate], 1);
+  }
+  return {sums[0][0], sums[0][1], sums[0][2], sums[0][3]};
+}
+
+template <int kUnits, int kRows, bool kDefault>
+__global__ void __launch_bounds__(4 * kUnits) lstm_forward_kernel(LstmForwardSlice slice) {
+  SIMT_SHARED(float, h_rows, [2][kRows][kUnits]);
+  SIMT_DYN_SHARED(float, memory);
+  const LstmForward& args = slice.args;
+  const LstmTokens& tokens = slice.tokens;
+  const LstmFunctions functions{args.activation, args.recurrent_activation};
+  const auto units = static_cast<int>(args.shape.units);
+  const int unit = static_cast<int>(threadIdx.x / 4);
+  constexpr int kLanesOfRow = 4 / kRows;
+  const int own = static_cast<int>(threadIdx.x % 4) / kLanesOfRow;
+  const int place = static_cast<int>(blockIdx.x) * kRows + own;
+  const bool is_there = place < tokens.rows && unit < units;
+  const bool writes = is_there && threadIdx.x % kLanesOfRow == 0;
+  const LstmTokens::Row row = is_there ? tokens.row_at(place) : LstmTokens::Row{};
+  // The first row of a block has the most tokens.
+  const int steps = tokens.row_at(static_cast<std::int64_t>(blockIdx.x) * kRows).count;
+
+  const ForwardWeights<kUnits> weights(args, memory);
+  float h = is_there && args.initial_h ? args.initial_h.row(row.index)[unit] : 0.0F;
+  float c = is_there && args.initial_c ? args.initial_c.row(row.index)[unit] : 0.0F;
+  if (threadIdx.x % kLanesOfRow == 0) {
+    h_rows[0][own][unit] = h;
+    h_rows[1][own][unit] = h;
+  }
+  const bool has_sequence = writes && static_cast<bool>(args.sequence);
+  const SequenceColumn<float> sequence(args.sequence, tokens, row, unit);
+  int next = has_sequence ? tokens.place_of(row, 0) : 0;
+  if (has_sequence) sequence.write(0, next, h);
+
+  const auto token_at = [&](int step) {
+    return static_cast<std::int64_t>(row.first + step) * units + unit;
+  };
+  const auto inputs_of = [&](int step) {
+    return step < row.count ? ld_vec<float4>(slice.z + token_at(step) * 4) : float4{0, 0, 0, 0};
+  };
+  // Steps of more units take longer, and leave fewer registers.
+  constexpr int kAhead = kUnits > 64 ? 1 : 2;
+  const auto take_step = [&](int step, float4& inputs) {
+    const int from = next;
+    if (has_sequence && step < row.count) next = tokens.place_of(row, step + 1);
+    float sums[kRows][4] = {};
+    multiply_gates<kUnits, kRows>(weights, h_rows[step % 2], own, sums);
+    float4 z = gates_of_own_row<kRows>(sums);
+    if (step < row.count) {
+      z = {inputs.x + z.x, inputs.y + z.y, inputs.z + z.z, inputs.w + z.w};
+      const CellState state = cell_forward<kDefault>(z, c, functions);
+      c = state.c;
+      h = state.h;
+      if (writes) {
+        h_rows[(step + 1) % 2][own][unit] = h;
+        if (slice.kept.gates != nullptr) {
+          const std::int64_t at = token_at(step);
+          st_vec(slice.kept.gates + at * 4, state.kept);
+          slice.kept.c[at] = c;
+          slice.kept.h[at] = h;
+        }
+        if (has_sequence) sequence.write(from, next, h);
+      }
+    }
+    inputs = inputs_of(step + kAhead);
+    __syncthreads();
+  };
+  __syncthreads();
+  float4 even = inputs_of(0);
+  if constexpr (kAhead == 2) {
+    float4 odd = inputs_of(1);
+    for (int step = 0; step < steps; step += 2) {
+      take_step(step, even);
+      if (step + 1 < steps) take_step(step + 1, odd);
+    }
+  } else {
+    for (int step = 0; step < steps; ++step) take_step(step, even);
+  }
+  if (writes) {
+    if (args.last_output) args.last_output.row(row.index)[unit] = h;
+    if (args.last_h) args.last_h.row(row.index)[unit] = h;
+    if (args.last_c) args.last_c.row(row.index)[unit] = c;
+  }
+}
+
+// A block multiplies 64 tokens with the weights of 32 units.
+__global__ void __launch_bounds__(LargeTile::kThreads)
+    lstm_projection_kernel(LstmForwardSlice slice, bool inputs_in_fours, bool kernel_in_fours) {
+  const LstmForward& args = slice.args;
+  const LstmTokens& tokens = slice.tokens;
+  const auto units = static_cast<int>(args.shape.units);
+  constexpr int kUnits = LargeTile::kColumns / 4;
+  const auto unit_tiles = static_cast<unsigned>((units + kUnits - 1) / kUnits);
+  const int first_unit = static_cast<int>(blockIdx.x % unit_tiles) * kUnits;
+  const int first_token = static_cast<int>(blockIdx.x / unit_tiles) * LargeTile::kRows;
+  const int total = tokens.total();
+  if (first_token >= total) return;
+
+  RowsOperand<LargeTile> in(args.shape.features, inputs_in_fours, [&](int row) -> const float* {
+    if (first_token + row >= total) return nullptr;
+    const int position = tokens.position_of(first_token + row).input;
+    if (args.in) return args.in.row(position);
+    return args.table.row(args.ids.row(position / tokens.steps)[position % tokens.steps]);
+  });
+  auto kernel = right_operand<LargeTile, GateColumns>(
+      args.shape.features, {first_unit, units, units, kernel_in_fours},
+      [&](std::int64_t feature) { return args.kernel.row(feature); });
+  TileSums<LargeTile> sums;
+  SIMT_UNROLL
+  for (int q = 0; q < LargeTile::kColumnsOfThread / 4; ++q) {
+    const int unit = first_unit + GateColumns::quad<LargeTile>(q);
+    SIMT_UNROLL
+    for (int gate = 0; gate < 4; ++gate) {
+      const float bias =
+          args.bias != nullptr && unit < units ? args.bias[gate * units + unit] : 0.0F;
+      SIMT_UNROLL
+      for (int i = 0; i < LargeTile::kRowsOfThread; ++i) sums.at[i][4 * q + gate] = bias;
+    }
+  }
+  add_product<GateColumns>(sums, in, kernel, args.shape.features);
+  for_quads<GateColumns>(sums, [&](int row, int quad, float4 z) {
+    const int unit = first_unit + quad;
+    const std::int64_t token = first_token + row;
+    if (token < total && unit < units) st_vec(slice.z + (token * units + unit) * 4, z);
+  });
+}
+
+void project_inputs(const Stream& stream, const LstmForwardSlice& slice) {
+  const LstmForward& args = slice.args;
+  const LstmShape& shape = args.shape;
+  const std::int64_t tokens = shape.rows * shape.steps;
+  if (tokens == 0) return;
+  const bool kernel_in_fours = shape.units % 4 == 0 && in_fours(args.kernel);
+  launch_kernel<lstm_projection_kernel>(
+      {.grid = tiles_of<LargeTile>(tokens, 4 * shape.units), .block = LargeTile::kThreads}, stream,
+      slice, in_fours(args.in, args.table), kernel_in_fours);
+}
+
+template <int kUnits, int kRows, bool kDefault>
+void run_persistent(const Stream& stream, const LstmForwardSlice& slice) {
+  launch_kernel<lstm_forward_kernel<kUnits, kRows, kDefault>>(
+      {.grid = (slice.args.shape.rows + kRows - 1) / kRows,
+       .block = 4 * kUnits,
+       .shared = ForwardWeights<kUnits>::kSharedBytes},
+      stream, slice);
+}
+template <int kUnits>
+void run_persistent(const Stream& stream, const LstmForwardSlice& slice) {
+  if (!has_default_functions(slice.args)) return run_persistent<kUnits, 4, false>(stream, slice);
+  switch (lstm_rows_of_block(slice.args.shape)) {
+    case 1: return run_persistent<kUnits, 1, true>(stream, slice);
+    case 2: return run_persistent<kUnits, 2, true>(stream, slice);
+    default: return run_persistent<kUnits, 4, true>(stream, slice);
+  }
+}
+
+// Of rows `first` and those behind it.
+LstmForwardSlice slice_of(const LstmForward& all, std::int64_t first) {
+  LstmForwardSlice slice{.args = all};
+  LstmForward& args = slice.args;
+  LstmShape& shape = args.shape;
+  shape.rows = std::min(shape.rows - first, lstm_slice_rows(shape));
+  skip_rows(first * shape.steps, args.in, args.sequence);
+  skip_rows(first, args.ids, args.mask, args.initial_h, args.initial_c, args.last_output,
+            args.last_h, args.last_c);
+  const LstmForwardPlaces places = lstm_forward_places(all.shape);
+  const auto scratch = [&](std::int64_t place) { return floats_at(all.scratch, place); };
+  slice.z = scratch(places.z);
+  slice.h = scratch(places.h);
+  slice.c = scratch(places.c);
+  float* token_memory = scratch(places.tokens);
+  if (all.saved != nullptr) {
+    slice.kept = lstm_kept(all.saved + first * lstm_gpu_saved_floats(shape), shape);
+    slice.z = slice.kept.gates;
+    token_memory = slice.kept.tokens;
+  }
+  slice.tokens = lstm_tokens(shape, static_cast<bool>(args.mask), args.go_backwards, token_memory);
+  return slice;
+}
+
+}  // namespace
+
+namespace BRAID_GPU {
+
+void run(const Stream& stream, const LstmForward& args) {
+  if (args.shape.units == 0) return;
+  for (std::int64_t row = 0; row < args.shape.rows; row += lstm_slice_rows(args.shape)) {
+    const LstmForwardSlice slice = slice_of(args, row);
+    find_lstm_tokens(stream, slice.args.mask, slice.tokens);
+    project_inputs(stream, slice);
+    if (args.shape.units <= 32) {
+      run_persistent<32>(stream, slice);
+    } else if (args.shape.units <= 64) {
+      run_persistent<64>(stream, slice);
+    } else if (args.shape.units <= kPersistentUnits &&
+               shared_bytes_of_block() >= kForwardSharedBytes) {
+      run_persistent<128>(stream, slice);
+    } else {
+      run_lstm_steps(stream, slice);
+    }
+  }
+}
+
+}  // namespace BRAID_GPU
+}  // namespace braid::kernels

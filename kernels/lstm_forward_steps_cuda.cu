@@ -1,0 +1,137 @@
+// LSTMs of many units, forward: a launch for each step. A block makes the gates of a tile of rows
+// and units, h . recurrent, and turns them into states; rows stand in the order of their numbers of
+// tokens, so that tiles without one end at once. h alternates between two buffers, as other blocks
+// still read that of the step before.
+#include "kernels/lstm_gates.hpp"
+#include "kernels/lstm_gpu.hpp"
+#include "kernels/lstm_products.hpp"
+#include "kernels/lstm_sequence.hpp"
+#include "kernels/simt/elements.hpp"
+#include "kernels/simt/facade.hpp"
+
+namespace braid::kernels {
+namespace {
+
+__device__ inline void write_states(const LstmForward& args, int row, int unit, float h, float c) {
+  if (args.last_output) args.last_output.row(row)[unit] = h;
+  if (args.last_h) args.last_h.row(row)[unit] = h;
+  if (args.last_c) args.last_c.row(row)[unit] = c;
+}
+
+// A thread takes one unit of one row to its state before the first token. What lies behind the
+// units is 0 in both buffers.
+__global__ void lstm_start_kernel(LstmForwardSlice slice) {
+  const LstmForward& args = slice.args;
+  const std::int64_t stride = in_whole_fours(args.shape.units);
+  for_elements<1>(args.shape.rows, stride, [&](std::int64_t place, std::int64_t column) {
+    float* h = slice.h + place * stride + column;
+    if (column >= args.shape.units) {
+      *h = 0;
+      h[args.shape.rows * stride] = 0;
+      return;
+    }
+    const auto unit = static_cast<int>(column);
+    const LstmTokens::Row row = slice.tokens.row_at(place);
+    const float before = args.initial_h ? args.initial_h.row(row.index)[unit] : 0.0F;
+    const float c = args.initial_c ? args.initial_c.row(row.index)[unit] : 0.0F;
+    *h = before;
+    slice.c[place * args.shape.units + unit] = c;
+    if (args.sequence) {
+      SequenceColumn<float>(args.sequence, slice.tokens, row, unit)
+          .write(0, slice.tokens.place_of(row, 0), before);
+    }
+    if (row.count == 0) write_states(args, row.index, unit, before, c);
+  });
+}
+
+template <class Tile, bool kDefault>
+__global__ void __launch_bounds__(Tile::kThreads)
+    lstm_forward_step_kernel(LstmForwardSlice slice, int step, bool recurrent_in_fours) {
+  SIMT_SHARED(LstmTokens::Row, rows, [Tile::kRows]);
+  const LstmForward& args = slice.args;
+  const LstmTokens& tokens = slice.tokens;
+  const LstmFunctions functions{args.activation, args.recurrent_activation};
+  const auto units = static_cast<int>(args.shape.units);
+  constexpr int kUnits = Tile::kColumns / 4;
+  const auto unit_tiles = static_cast<unsigned>((units + kUnits - 1) / kUnits);
+  const int first_unit = static_cast<int>(blockIdx.x % unit_tiles) * kUnits;
+  const std::int64_t first_place = static_cast<std::int64_t>(blockIdx.x / unit_tiles) * Tile::kRows;
+  const auto thread = static_cast<int>(threadIdx.x);
+  if (thread < Tile::kRows) {
+    rows[thread] = first_place + thread < tokens.rows ? tokens.row_at(first_place + thread)
+                                                      : LstmTokens::Row{};
+  }
+  __syncthreads();
+  if (rows[0].count <= step) return;
+
+  const std::int64_t stride = in_whole_fours(units);
+  const std::int64_t buffer = args.shape.rows * stride;
+  const float* from = slice.h + step % 2 * buffer;
+  float* to = slice.h + (step + 1) % 2 * buffer;
+  RowsOperand<Tile> h_rows(units, true, [&](int row) -> const float* {
+    return step < rows[row].count ? from + (first_place + row) * stride : nullptr;
+  });
+  auto recurrent =
+      right_operand<Tile, GateColumns>(units, {first_unit, units, units, recurrent_in_fours},
+                                       [&](std::int64_t k) { return args.recurrent.row(k); });
+  TileSums<Tile> sums = {};
+  add_product<GateColumns>(sums, h_rows, recurrent, units);
+  for_quads<GateColumns>(sums, [&](int tile_row, int quad, float4 sum) {
+    const LstmTokens::Row& row = rows[tile_row];
+    const int unit = first_unit + quad;
+    if (step >= row.count || unit >= units) return;
+    const std::int64_t at = static_cast<std::int64_t>(row.first + step) * units + unit;
+    const auto inputs = ld_vec<float4>(slice.z + at * 4);
+    float& c = slice.c[(first_place + tile_row) * units + unit];
+    const CellState state = cell_forward<kDefault>(
+        {inputs.x + sum.x, inputs.y + sum.y, inputs.z + sum.z, inputs.w + sum.w}, c, functions);
+    c = state.c;
+    to[(first_place + tile_row) * stride + unit] = state.h;
+    if (slice.kept.gates != nullptr) {
+      st_vec(slice.kept.gates + at * 4, state.kept);
+      slice.kept.c[at] = state.c;
+      slice.kept.h[at] = state.h;
+    }
+    if (args.sequence) {
+      SequenceColumn<float>(args.sequence, tokens, row, unit)
+          .write(tokens.place_of(row, step), tokens.place_of(row, step + 1), state.h);
+    }
+    if (step + 1 == row.count) write_states(args, row.index, unit, state.h, state.c);
+  });
+}
+
+template <class Tile, bool kDefault>
+void run_steps(const Stream& stream, const LstmForwardSlice& slice) {
+  const LstmShape& shape = slice.args.shape;
+  const bool recurrent_in_fours = shape.units % 4 == 0 && in_fours(slice.args.recurrent);
+  for (std::int64_t step = 0; step < shape.steps; ++step) {
+    launch_kernel<lstm_forward_step_kernel<Tile, kDefault>>(
+        {.grid = tiles_of<Tile>(shape.rows, 4 * shape.units), .block = Tile::kThreads}, stream,
+        slice, static_cast<int>(step), recurrent_in_fours);
+  }
+}
+template <class Tile>
+void run_steps(const Stream& stream, const LstmForwardSlice& slice) {
+  if (has_default_functions(slice.args)) {
+    run_steps<Tile, true>(stream, slice);
+  } else {
+    run_steps<Tile, false>(stream, slice);
+  }
+}
+
+}  // namespace
+
+namespace BRAID_GPU {
+
+void run_lstm_steps(const Stream& stream, const LstmForwardSlice& slice) {
+  const LstmShape& shape = slice.args.shape;
+  launch_kernel<lstm_start_kernel>(element_shape(shape.rows * shape.units), stream, slice);
+  if (fills_large_tiles(shape.rows, 4 * shape.units)) {
+    run_steps<LargeTile>(stream, slice);
+  } else {
+    run_steps<SmallTile>(stream, slice);
+  }
+}
+
+}  // namespace BRAID_GPU
+}  // namespace braid::kernels

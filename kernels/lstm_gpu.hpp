@@ -1,0 +1,188 @@
+#pragma once
+#include "kernels/host_device.hpp"
+#include "kernels/launch.hpp"
+#include "kernels/lstm.hpp"
+
+// What the sources of the GPU's LSTM kernels share: tokens, the places of everything that is kept,
+// and the launchers of the parts. Gates stand side by side here, [unit][i, f, g, o], so that a
+// thread moves those of a unit as one float4.
+namespace braid::kernels {
+
+// Tokens, (row, valid step), row by row. Where there is no mask the arrays are absent, and every
+// place follows from the shape.
+struct LstmTokens {
+  std::int32_t* counts = nullptr;  // [B] tokens of each row
+  std::int32_t* first = nullptr;   // [B + 1] first token of each row, and the number of all
+  std::int32_t* order = nullptr;   // [B] rows by falling number of tokens, in pieces (kSortedRows)
+  // [B * T] b * T + t of each token, with kRowStart at the first of a row.
+  std::uint32_t* positions = nullptr;
+  std::int32_t rows = 0;
+  std::int32_t steps = 0;
+  bool go_backwards = false;
+
+  static constexpr std::uint32_t kRowStart = 0x80000000U;
+
+  BRAID_HOST_DEVICE std::int32_t total() const {
+    return positions != nullptr ? first[rows] : rows * steps;
+  }
+  struct Row {
+    std::int32_t index = 0;  // in the batch
+    std::int32_t first = 0;  // token
+    std::int32_t count = 0;  // of tokens
+  };
+  BRAID_HOST_DEVICE Row row_at(std::int64_t place) const {
+    const auto row = static_cast<std::int32_t>(place);
+    if (positions == nullptr) return {row, row * steps, steps};
+    return {order[row], first[order[row]], counts[order[row]]};
+  }
+  // Row of the inputs, and whether it is the first of its row of the batch.
+  struct Position {
+    std::int32_t input;
+    bool starts_row;
+  };
+  BRAID_HOST_DEVICE Position position_of(std::int32_t token) const {
+    if (positions != nullptr) {
+      const std::uint32_t word = positions[token];
+      return {static_cast<std::int32_t>(word & ~kRowStart), (word & kRowStart) != 0};
+    }
+    const auto all = static_cast<std::uint32_t>(steps);
+    const std::uint32_t step = static_cast<std::uint32_t>(token) % all;
+    const auto turned = static_cast<std::int32_t>(all - 1 - 2 * step);
+    return {go_backwards ? token + turned : token, step == 0};
+  }
+  // The place of a row's token among all steps, in the order of work; that of the one behind the
+  // last is T.
+  BRAID_HOST_DEVICE std::int32_t place_of(const Row& row, std::int32_t step) const {
+    if (step >= row.count) return steps;
+    if (positions == nullptr) return step;
+    const auto position = static_cast<std::int32_t>(positions[row.first + step] & ~kRowStart);
+    const std::int32_t t = position - row.index * steps;
+    return go_backwards ? steps - 1 - t : t;
+  }
+};
+
+// Rows are sorted within pieces of so many: any two neighbours in the order have tokens in nearly
+// equal numbers, and the first of a tile the most.
+constexpr std::int64_t kSortedRows = 1024;
+
+// Up to so many units a block of threads keeps the recurrent weights and takes its rows through all
+// of time, where it has the shared memory for what the registers do not hold; beyond, every step is
+// a product of its own.
+constexpr std::int64_t kUnitsInRegisters = 64;
+constexpr std::int64_t kPersistentUnits = 128;
+
+// What a block of more than kUnitsInRegisters has in shared memory: weights, and what the rows
+// exchange.
+constexpr std::int64_t kForwardSharedBytes = (128 + 4) * 1024;
+constexpr std::int64_t kBackwardSharedBytes = (160 + 16) * 1024;
+
+// What launches are cut for: an H100. Tests make it smaller, so that few rows come to every kernel;
+// sizes of saved and scratch memory follow it, too.
+struct LstmCut {
+  std::int64_t multiprocessors = 132;
+  // Large batches are taken in slices of rows, one after another, so that the pre-activations of a
+  // slice (or their gradients) take no more than this, unless one row does.
+  std::int64_t slice_bytes = std::int64_t{512} << 20U;
+};
+extern LstmCut lstm_cut;
+
+// Rows that a block takes through time at once: few, as long as multiprocessors have no other.
+int lstm_rows_of_block(const LstmShape& shape);
+std::int64_t lstm_slice_rows(const LstmShape& shape);
+// The largest slice.
+LstmShape lstm_slice(LstmShape shape);
+
+// Rows of states and of transposed weights start at multiples of four floats.
+constexpr std::int64_t in_whole_fours(std::int64_t columns) { return (columns + 3) / 4 * 4; }
+
+// Numbers of a slice that the forward pass keeps, from `saved` on.
+struct LstmKept {
+  float* gates = nullptr;   // [tokens, H, 4]: i, f, g, o, or pre-activations (lstm_gates.hpp)
+  float* c = nullptr;       // [tokens, H]
+  float* h = nullptr;       // [tokens, H]
+  float* tokens = nullptr;  // memory of LstmTokens
+};
+inline LstmKept lstm_kept(float* saved, const LstmShape& slice) {
+  const std::int64_t block = slice.rows * slice.steps * slice.units;
+  return {saved, saved + 4 * block, saved + 5 * block, saved + 6 * block};
+}
+// Arrays of tokens, in 32-bit words.
+inline std::int64_t lstm_token_words(const LstmShape& slice) {
+  return slice.rows * (slice.steps + 3) + 1;
+}
+inline std::int64_t lstm_gpu_saved_floats(const LstmShape& shape) {
+  return in_whole_fours(6 * shape.steps * shape.units + shape.steps + 4);
+}
+// Absent where there is no mask, or nothing that one could cover.
+LstmTokens lstm_tokens(const LstmShape& slice, bool masked, bool go_backwards, float* memory);
+
+// Bytes from the start of the scratch memory, each piece 64-byte aligned.
+struct LstmForwardPlaces {
+  std::int64_t tokens = 0;  // where nothing is saved
+  std::int64_t z = 0;       // [tokens, H, 4] pre-activations, likewise
+  std::int64_t h = 0;       // [2, B, H] of alternate steps (many units)
+  std::int64_t c = 0;       // [B, H] (many units)
+  std::int64_t bytes = 0;
+};
+struct LstmBackwardPlaces {
+  std::int64_t z_grad = 0;     // [tokens, H, 4]
+  std::int64_t partial = 0;    // [splits, E + H + 1, H, 4] sums of the weight gradients
+  std::int64_t kernel = 0;     // [H, 4, E] the kernel transposed
+  std::int64_t recurrent = 0;  // [H, 4, H] the recurrent kernel transposed (many units)
+  std::int64_t c_grad = 0;     // [B, H] (many units)
+  std::int64_t bytes = 0;
+};
+LstmForwardPlaces lstm_forward_places(const LstmShape& shape);
+LstmBackwardPlaces lstm_backward_places(const LstmShape& shape);
+
+// The sums over tokens that make the weight gradients are cut into so many, added up in their
+// order.
+std::int64_t lstm_weight_splits(const LstmShape& slice);
+
+// What of all rows is left behind the first ones.
+template <class... T>
+void skip_rows(std::int64_t rows, Matrix<T>&... matrices) {
+  const auto skip = [&](auto& matrix) {
+    if (!matrix) return;
+    matrix.data = matrix.row(rows);
+    matrix.rows -= rows;
+  };
+  (skip(matrices), ...);
+}
+inline float* floats_at(void* memory, std::int64_t bytes) {
+  return reinterpret_cast<float*>(static_cast<std::byte*>(memory) + bytes);
+}
+
+// Parts of one slice. Everything that a part reads has been made by those before it.
+struct LstmForwardSlice {
+  LstmForward args;
+  LstmTokens tokens;
+  float* z = nullptr;  // [tokens, H, 4] pre-activations of the inputs; kept.gates where kept
+  LstmKept kept;       // absent when only predicting
+  float* h = nullptr;
+  float* c = nullptr;
+};
+struct LstmBackwardSlice {
+  LstmBackward args;
+  LstmTokens tokens;
+  LstmKept kept;
+  float* z_grad = nullptr;
+  float* partial = nullptr;
+  float* kernel = nullptr;
+  float* recurrent = nullptr;
+  float* c_grad = nullptr;
+};
+
+#define BRAID_LSTM_PARTS(backend)                                                           \
+  namespace backend {                                                                       \
+  void find_lstm_tokens(const Stream&, Matrix<const std::uint8_t> mask, const LstmTokens&); \
+  void run_lstm_steps(const Stream&, const LstmForwardSlice&);                              \
+  void run_lstm_steps(const Stream&, const LstmBackwardSlice&);                             \
+  void find_lstm_gradients(const Stream&, const LstmBackwardSlice&);                        \
+  void transpose_lstm_weights(const Stream&, Matrix<const float> weights, float* out);      \
+  }
+BRAID_LSTM_PARTS(emulated)
+BRAID_LSTM_PARTS(cuda)
+#undef BRAID_LSTM_PARTS
+
+}  // namespace braid::kernels
