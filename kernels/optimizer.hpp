@@ -22,8 +22,8 @@ struct UpdateRates {
   float alpha = 0;
 };
 
-// Every operation of the rules is rounded by itself, in the order of Keras's own, so that steps have
-// the same bits on every backend.
+// Every operation of the rules is rounded by itself, in the order of Keras's own, so that steps
+// have the same bits on every backend.
 
 // Keras's decoupled decay, before each update: w -= w * (weight_decay * rate); 0: none.
 

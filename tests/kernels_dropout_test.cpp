@@ -81,11 +81,11 @@ std::vector<float> dropped(Backend backend, const Problem& p, const Numbers& val
   GuardedMatrix<float>& out = place == Place::same ? in : separate;
   // The salt changes the seed by exclusive or: taken away here, it must not show.
   constexpr std::uint64_t kSalt = 0x0123456789abcdefU;
-  const kernels::RandomState state{p.seed ^ kSalt, p.step};
+  const KernelMemory<kernels::RandomState> state{{p.seed ^ kSalt, p.step}};
   launch_on(backend, kernels::Dropout{.in = in.matrix(),
                                       .out = out.matrix(),
                                       .rate = p.rate,
-                                      .state = &state,
+                                      .state = state.data(),
                                       .salt = kSalt,
                                       .first_row = p.first_row});
   CHECK(out.guards_are_intact());
