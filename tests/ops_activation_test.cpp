@@ -31,7 +31,7 @@ std::vector<OpCheck> activations() {
   RandomNumbers random(1);
   std::vector<OpCheck> checks;
   for (const Activation& function : all_activations()) {
-    for (const Shape& shape : {Shape{0, 3}, Shape{1}, Shape{67}, Shape{3, 2, 5}, Shape{37, 17}}) {
+    for (const Shape& shape : and_random({{0, 3}, {1}, {67}, {3, 2, 5}, {37, 17}}, 2, random)) {
       OpCheck check = activation_of(function, random_array(shape, random, -7, 7));
       check.each_by_itself = function.kind != ActivationKind::gelu_tanh;
       checks.push_back(std::move(check));
@@ -147,9 +147,18 @@ std::vector<OpCheck> softmaxes() {
   RandomNumbers random(2);
   std::vector<OpCheck> checks;
   for (const Form form : {Form::plain, Form::logarithm}) {
-    for (const Shape& shape :
-         {Shape{0, 3}, Shape{1, 1}, Shape{5, 1}, Shape{3, 2}, Shape{19, 7}, Shape{66, 17},
-          Shape{3, 65}, Shape{5, 3, 4}, Shape{21, 2, 5}, Shape{2, 0, 3}, Shape{3, 2, 4, 3}}) {
+    for (const Shape& shape : and_random({{0, 3},
+                                          {1, 1},
+                                          {5, 1},
+                                          {3, 2},
+                                          {19, 7},
+                                          {66, 17},
+                                          {3, 65},
+                                          {5, 3, 4},
+                                          {21, 2, 5},
+                                          {2, 0, 3},
+                                          {3, 2, 4, 3}},
+                                         6, random)) {
       for (std::size_t axis = 1; axis < shape.rank(); ++axis) {
         // From the front and from the back.
         const auto from_back =

@@ -98,9 +98,25 @@ Array divisor(const Shape& shape, RandomNumbers& random) {
   return array;
 }
 
+// Two operands that can be broadcast: some axes of 1, some left out.
+std::pair<Shape, Shape> random_pair(RandomNumbers& random) {
+  const Shape whole = random_shape(static_cast<std::size_t>(2 + random.below(3)), random);
+  const auto operand = [&] {
+    Shape shape = whole;
+    for (std::size_t axis = 1; axis < shape.rank(); ++axis) {
+      if (random.below(3) == 0) shape[axis] = 1;
+    }
+    while (shape.rank() > 1 && shape[1] == 1 && random.below(2) == 0)
+      shape = shape.slice(2, shape.rank()).prepend(shape[0]);
+    return shape;
+  };
+  const Shape first = operand();
+  return {first, operand()};
+}
+
 std::vector<OpCheck> broadcasts() {
   RandomNumbers random(1);
-  const std::vector<std::pair<Shape, Shape>> shapes{
+  std::vector<std::pair<Shape, Shape>> shapes{
       {{0, 3}, {0, 3}},
       {{1, 1}, {1, 1}},
       {{5}, {5}},
@@ -121,6 +137,7 @@ std::vector<OpCheck> broadcasts() {
       {{0, 2, 3}, {0, 3}},
       {{2, 1, 2, 1, 2, 3}, {2, 2, 2, 1, 2, 1}},
   };
+  for (int n = 0; n < 8; ++n) shapes.push_back(random_pair(random));
   std::vector<OpCheck> checks;
   for (const BinaryKind kind : kKinds) {
     for (const auto& [a, b] : shapes) {

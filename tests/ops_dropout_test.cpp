@@ -41,8 +41,8 @@ OpCheck dropout_of(Array in, double rate, std::uint64_t salt, const RunState& st
 std::vector<OpCheck> dropouts() {
   RandomNumbers random(1);
   std::vector<OpCheck> checks;
-  for (const Shape& shape : {Shape{0, 3}, Shape{1, 1}, Shape{7, 3}, Shape{33, 5}, Shape{67, 2},
-                             Shape{9, 2, 3}, Shape{13}}) {
+  for (const Shape& shape :
+       and_random({{0, 3}, {1, 1}, {7, 3}, {33, 5}, {67, 2}, {9, 2, 3}, {13}}, 3, random)) {
     for (const double rate : {0.0, 0.1, 0.5, 0.999, 1.0}) {
       const RunState state{.seed = random.bits(), .step = random.bits() >> 40U};
       checks.push_back(dropout_of(random_array(shape, random), rate, random.bits() % 100, state));

@@ -13,13 +13,15 @@ using ops::SumOf;
 
 namespace {
 
-const std::vector<Shape> kShapes{{0, 3},    {1, 1},    {5},      {7, 3},
-                                 {3, 2, 5}, {131, 17}, {257, 2}, {4, 0}};
+std::vector<Shape> shapes(RandomNumbers& random) {
+  return and_random({{0, 3}, {1, 1}, {5}, {7, 3}, {3, 2, 5}, {131, 17}, {257, 2}, {4, 0}}, 4,
+                    random);
+}
 
 std::vector<OpCheck> affines() {
   RandomNumbers random(1);
   std::vector<OpCheck> checks;
-  for (const Shape& shape : kShapes) {
+  for (const Shape& shape : shapes(random)) {
     OpCheck check{.name = named("affine of ", shape)};
     check.inputs = {batched("in", random_array(shape, random)),
                     weight("kernel", random_array({3, 2}, random))};
@@ -40,7 +42,7 @@ std::vector<OpCheck> affines() {
 std::vector<OpCheck> scales() {
   RandomNumbers random(2);
   std::vector<OpCheck> checks;
-  for (const Shape& shape : kShapes) {
+  for (const Shape& shape : shapes(random)) {
     OpCheck check{.name = named("scale_by of ", shape)};
     OpInput scalar = weight("scalar", random_array({1}, random));
     scalar.differentiable = false;  // a constant to the gradient, by contract
@@ -90,7 +92,7 @@ OpInput of_type(std::string name, Array array, DType dtype) {
 std::vector<OpCheck> casts() {
   RandomNumbers random(4);
   std::vector<OpCheck> checks;
-  for (const Shape& shape : kShapes) {
+  for (const Shape& shape : shapes(random)) {
     for (const DType dtype : {DType::int32, DType::int64, DType::uint8, DType::bool_}) {
       const bool is_small = dtype == DType::uint8 || dtype == DType::bool_;
       Array numbers = random_ids(shape, dtype == DType::bool_ ? 2 : 256, random);
@@ -133,7 +135,7 @@ double summed(const Array& in, SumOf of) {
 std::vector<OpCheck> sums_of_all() {
   RandomNumbers random(5);
   std::vector<OpCheck> checks;
-  for (const Shape& shape : kShapes) {
+  for (const Shape& shape : shapes(random)) {
     OpCheck check{.name = named("sum_all of ", shape)};
     OpInput kernel = weight("kernel", random_array({3, 17}, random));
     kernel.differentiable = false;
@@ -165,7 +167,7 @@ enum class Weights { none, given };
 std::vector<OpCheck> weighted_sums() {
   RandomNumbers random(6);
   std::vector<OpCheck> checks;
-  for (const Shape& shape : kShapes) {
+  for (const Shape& shape : shapes(random)) {
     for (const Weights weights : {Weights::none, Weights::given}) {
       OpCheck check{.name = named("weighted sums of ", shape)};
       check.tolerance = 1e-5;
@@ -203,7 +205,7 @@ std::vector<OpCheck> weighted_sums() {
 std::vector<OpCheck> penalties() {
   RandomNumbers random(7);
   std::vector<OpCheck> checks;
-  for (const Shape& shape : kShapes) {
+  for (const Shape& shape : shapes(random)) {
     for (const auto& [l1, l2] : {std::pair{0.01, 0.0}, std::pair{0.0, 0.3}, std::pair{0.25, 0.5}}) {
       OpCheck check{.name = named("penalty ", l1, ", ", l2, " of ", shape)};
       Array kernel = random_array({5, 3}, random);

@@ -41,6 +41,11 @@ std::vector<OpCheck> lookups() {
           embedding_of(random_ids(shape, vocabulary, random), vocabulary, width, random));
     }
   }
+  for (const Shape& shape : random_shapes(6, random)) {
+    const std::int64_t vocabulary = 1 + random.below(40);
+    checks.push_back(embedding_of(random_ids(shape, vocabulary, random), vocabulary,
+                                  1 + random.below(20), random));
+  }
   // One id everywhere, the first and the last row, and each id once.
   checks.push_back(embedding_of(Array(Shape{257, 3}, 1), 3, 2, random));
   checks.push_back(embedding_of(Array(Shape{9, 2}, 0), 4, 5, random));

@@ -111,6 +111,14 @@ std::vector<OpCheck> sizes() {
     checks.push_back(lstm_of(size, valid, {}, {}, random));
     checks.push_back(lstm_of(size, valid, {.mask = false}, {.go_backwards = true}, random));
   }
+  for (int n = 0; n < 6; ++n) {
+    const LstmSize size{1 + random.below(30), 1 + random.below(6), 1 + random.below(9),
+                        1 + random.below(9)};
+    ops::LstmOptions options;
+    options.go_backwards = n % 2 == 0;
+    checks.push_back(
+        lstm_of(size, random_masks(size.rows, size.steps, random), {}, options, random));
+  }
   return checks;
 }
 

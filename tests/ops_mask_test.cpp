@@ -32,6 +32,11 @@ std::vector<std::pair<Array, Array>> pairs_of_masks(RandomNumbers& random) {
   for (std::int64_t steps = 1; steps <= 4; ++steps) pairs.push_back(all_pairs_of_masks(steps));
   for (const auto& [rows, steps] : {std::pair{0, 3}, std::pair{3, 0}, std::pair{67, 11}})
     pairs.emplace_back(random_masks(rows, steps, random), random_masks(rows, steps, random));
+  for (int n = 0; n < 3; ++n) {
+    const Shape shape = random_shape(2, random);
+    pairs.emplace_back(random_masks(shape[0], shape[1], random),
+                       random_masks(shape[0], shape[1], random));
+  }
   return pairs;
 }
 

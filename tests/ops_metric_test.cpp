@@ -43,7 +43,7 @@ std::vector<OpCheck> accuracies() {
   for (const AccuracyKind kind : {AccuracyKind::exact, AccuracyKind::binary,
                                   AccuracyKind::categorical, AccuracyKind::sparse_categorical}) {
     for (const Shape& shape :
-         {Shape{0, 3}, Shape{1, 1}, Shape{67, 1}, Shape{33, 4}, Shape{9, 17}, Shape{23, 3, 2}}) {
+         and_random({{0, 3}, {1, 1}, {67, 1}, {33, 4}, {9, 17}, {23, 3, 2}}, 2, random)) {
       const bool sparse = kind == AccuracyKind::sparse_categorical;
       const float threshold = kind == AccuracyKind::binary && shape.back() == 4 ? 0.25F : 0.5F;
       OpCheck check{.name = named("accuracy ", static_cast<int>(kind), " of ", shape)};
@@ -53,7 +53,7 @@ std::vector<OpCheck> accuracies() {
           sparse ? ids("labels", random_ids(shape.slice(0, shape.rank() - 1), shape.back(), random))
                  : given("truth", truth),
           given("predicted", quarters(shape, random))};
-      if (shape.rank() == 3) {
+      if (shape.rank() > 2) {
         for (OpInput& input : check.inputs) input = std::move(input).any_length();
       }
       check.build = [kind, threshold](Graph& graph, const Values& in) -> Values {

@@ -77,8 +77,8 @@ std::vector<OpCheck> reductions() {
   RandomNumbers random(1);
   std::vector<OpCheck> checks;
   for (const Reduction reduction : kReductions) {
-    for (const Shape& shape :
-         {Shape{0}, Shape{1}, Shape{67}, Shape{5, 3}, Shape{257, 2}, Shape{0, 4}}) {
+    for (const Shape& shape : {Shape{0}, Shape{1}, Shape{67}, Shape{5, 3}, Shape{257, 2},
+                               Shape{0, 4}, random_shape(1, random), random_shape(2, random)}) {
       const Array values = random_array(shape, random, 0, 2);
       const Array weight = random_array(shape, random, 0, 3);
       const Array none(shape);

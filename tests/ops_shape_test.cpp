@@ -137,6 +137,17 @@ std::vector<OpCheck> concatenations() {
       checks.push_back(concatenation(shapes, axis, dtype, Lengths::any, random));
     }
   }
+  for (int n = 0; n < 12; ++n) {
+    std::vector<Shape> shapes{random_shape(static_cast<std::size_t>(2 + random.below(3)), random)};
+    const auto axis =
+        static_cast<std::size_t>(1 + random.below(static_cast<std::int64_t>(shapes[0].rank()) - 1));
+    while (static_cast<int>(shapes.size()) < 2 + n % 3) {
+      shapes.push_back(shapes[0]);
+      shapes.back()[axis] = random.below(6);
+    }
+    checks.push_back(concatenation(shapes, static_cast<std::int64_t>(axis), DType::float32,
+                                   n % 2 == 0 ? Lengths::known : Lengths::any, random));
+  }
   // The same value more than once, and beside another concatenation of it.
   OpCheck twice = moving(
       "concatenate one value twice",
@@ -192,8 +203,15 @@ std::vector<OpCheck> slices() {
 std::vector<OpCheck> moved_axes() {
   RandomNumbers random(5);
   std::vector<OpCheck> checks;
-  for (const Shape& shape : {Shape{5, 3}, Shape{7, 3, 4}, Shape{67, 2, 3}, Shape{3, 1, 5},
-                             Shape{2, 3, 4, 5}, Shape{0, 3, 2}, Shape{4, 0, 2}, Shape{4, 3, 0}}) {
+  for (const Shape& shape : and_random({{5, 3},
+                                        {7, 3, 4},
+                                        {67, 2, 3},
+                                        {3, 1, 5},
+                                        {2, 3, 4, 5},
+                                        {0, 3, 2},
+                                        {4, 0, 2},
+                                        {4, 3, 0}},
+                                       4, random)) {
     OpCheck check =
         moving(named("first axis last of ", shape), {batched("in", random_array(shape, random))});
     check.build = [](Graph& graph, const Values& in) -> Values {

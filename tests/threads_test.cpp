@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <iostream>
 #include <string>
+#include <thread>
 
 #include "engine/core/random.hpp"
 #include "engine/graph/autograd.hpp"
@@ -18,8 +19,7 @@
 #include "engine/graph/ops/lstm.hpp"
 #include "engine/graph/ops/mask.hpp"
 #include "engine/graph/ops/shape.hpp"
-#include "engine/runtime/program.hpp"
-#include "engine/runtime/workspace.hpp"
+#include "engine/runtime/executor.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace braid;
@@ -143,4 +143,42 @@ TEST_CASE("a training step gives the same bits with any number of threads") {
     INFO(threads << " threads");
     CHECK(digest_with(threads) == expected);
   }
+}
+
+TEST_CASE("one executor serves several threads at once") {
+  const TrainingStep step;
+  Executor executor(step.graph, {step.results.back()});
+  // The logits of a batch whose numbers follow from its size.
+  const auto logits_of = [&](std::int64_t rows) {
+    Random random(static_cast<std::uint64_t>(rows));
+    std::vector<std::int32_t> words;
+    for (std::int64_t i = 0; i < rows * kSteps; ++i)
+      words.push_back(static_cast<std::int32_t>(random.below(kVocabulary)));
+    std::vector<float> features;
+    for (std::int64_t i = 0; i < rows * 19; ++i) features.push_back(random.uniform());
+    const auto program =
+        executor.program({{.shape = {rows, kSteps}, .dtype = DType::int32, .batched = true},
+                          {.shape = {rows, 19}, .batched = true},
+                          {.shape = {rows, 7}, .batched = true}});
+    const auto workspace = executor.borrow();
+    workspace->run(*program, {reinterpret_cast<const std::byte*>(words.data()),
+                              reinterpret_cast<const std::byte*>(features.data()), nullptr});
+    const auto logits = workspace->output<float>(*program, 0);
+    return std::vector<float>(logits.data, logits.data + logits.rows * logits.columns);
+  };
+  const std::vector<std::int64_t> sizes{1, 5, 33, 64, 130};
+  std::vector<std::vector<float>> expected;
+  for (const std::int64_t rows : sizes) expected.push_back(logits_of(rows));
+  std::vector<int> wrong(4, 0);
+  std::vector<std::thread> threads;
+  for (std::size_t t = 0; t < wrong.size(); ++t) {
+    threads.emplace_back([&, t] {
+      for (std::size_t n = 0; n < 25; ++n) {
+        const std::size_t which = (n + t) % sizes.size();
+        if (logits_of(sizes[which]) != expected[which]) ++wrong[t];
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == std::vector<int>(4, 0));
 }

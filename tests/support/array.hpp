@@ -52,6 +52,24 @@ struct Array {
 
 using Arrays = std::vector<Array>;
 
+// A batch of up to 40 rows of up to five entries along each of the other axes.
+inline Shape random_shape(std::size_t rank, RandomNumbers& random) {
+  Shape shape{1 + random.below(40)};
+  while (shape.rank() < rank) shape = shape.append(1 + random.below(5));
+  return shape;
+}
+inline std::vector<Shape> random_shapes(std::size_t count, RandomNumbers& random) {
+  std::vector<Shape> shapes;
+  while (shapes.size() < count) shapes.push_back(random_shape(2 + shapes.size() % 3, random));
+  return shapes;
+}
+// Shapes that somebody thought of, and some that nobody did.
+inline std::vector<Shape> and_random(std::vector<Shape> shapes, std::size_t count,
+                                     RandomNumbers& random) {
+  for (const Shape& shape : random_shapes(count, random)) shapes.push_back(shape);
+  return shapes;
+}
+
 // Numbers that float32 holds exactly.
 inline Array random_array(Shape shape, RandomNumbers& random, double low = -1, double high = 1) {
   const std::int64_t count = shape.elements();
