@@ -56,9 +56,14 @@ void run(const ExampleOptions& options) {
   h = layers::Dropout(0.4)(h);
   auto speaker = layers::Dense({.units = kSpeakers, .activation = "softmax", .name = "speaker"})(h);
   Model model({utterance}, {speaker});
-  model.compile({.optimizer = optimizers::Adam({.learning_rate = 2e-3}),
-                 .loss = "sparse_categorical_crossentropy",
-                 .metrics = {"accuracy"}});
+  // The learning rate falls to nothing, lest the last steps decide by chance.
+  const auto batches = (training.rows() + options.batch_size - 1) / options.batch_size;
+  const auto steps = static_cast<double>(options.epochs * batches);
+  model.compile(
+      {.optimizer = optimizers::Adam({.learning_rate = schedules::CosineDecay(
+                                          {.initial_learning_rate = 4e-3, .decay_steps = steps})}),
+       .loss = "sparse_categorical_crossentropy",
+       .metrics = {"accuracy"}});
   std::printf("%s\n", model.summary().c_str());
 
   model.fit(training, {.batch_size = options.batch_size,
