@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <vector>
@@ -54,6 +55,8 @@ bool found_in_own_process(const samples::Bug& bug, const simt::Schedule& schedul
   REQUIRE(child >= 0);
   if (child == 0) {
     static_cast<void>(std::freopen("/dev/null", "w", stderr));
+    for (const int signal : {SIGABRT, SIGSEGV, SIGFPE, SIGILL, SIGBUS})
+      std::signal(signal, SIG_DFL);
     simt::set_schedule(schedule);
     const Result result = run_bug(bug, true);
     _exit(result.report.empty() && result.guards_intact && result.out == expected ? 0 : 1);

@@ -1,7 +1,7 @@
-# The emulated device in further flavours: programs with the tests of the device and of the kernels that run on it. None is part
+# The emulated device in further flavours: programs with the tests of the device, and of the kernels and ops that run on it. None is part
 # of a plain build. Kernels are compiled with options of their own.
-file(GLOB BRAID_SIMT_TESTS CONFIGURE_DEPENDS simt_*_test.cpp kernels_*_test.cpp gpu_kernels_test.cpp)
-file(GLOB BRAID_SIMT_SUPPORT CONFIGURE_DEPENDS support/kernel_launch.cpp)
+file(GLOB BRAID_SIMT_TESTS CONFIGURE_DEPENDS simt_*_test.cpp kernels_*_test.cpp gpu_kernels_test.cpp ops_*_test.cpp)
+file(GLOB BRAID_SIMT_SUPPORT CONFIGURE_DEPENDS support/*.cpp)
 set_source_files_properties(${BRAID_GPU_KERNELS} PROPERTIES LANGUAGE CXX)
 braid_set_rounding(-ffp-contract=off)
 

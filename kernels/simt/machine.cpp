@@ -28,12 +28,20 @@ void make_current(Thread& thread) {
   blockIdx = thread.block->index;
 }
 
-// Ends the thread that runs, and with it the launch. Thrown, so that what lies on the thread's
-// stack is destroyed; run_threads catches it.
+// Ends the thread that runs, and with it the launch: run_threads catches this.
 struct Failure {
   std::string text;
 };
-[[noreturn]] void give_up(std::string text) { throw Failure{std::move(text)}; }
+[[noreturn]] void give_up(std::string text) {
+#if defined(BRAID_SIMT_RACES)
+  // Nothing can be thrown through an instrumented access. What lies on the stack is lost.
+  machine.failure = std::move(text);
+  switch_fiber(*machine.current->fiber, machine.host, true);
+  __builtin_unreachable();
+#else
+  throw Failure{std::move(text)};
+#endif
+}
 
 std::string who_waits() {
   struct Group {
