@@ -75,23 +75,39 @@ inline void for_vectors(std::int64_t units, const Body& body) {
        [count](float* to, Vector v) { store_first(to, v, count); }, u);
 }
 
+// A vector of units after a step.
+struct CellVectors {
+  Vector gates[4];
+  Vector c;
+  Vector activated;
+};
+
+inline CellVectors default_cell(const Vector (&z)[4], Vector c_before) {
+  CellVectors after;
+  after.gates[0] = cell_sigmoid(z[0]);
+  after.gates[1] = cell_sigmoid(z[1]);
+  after.gates[2] = cell_tanh(z[2]);
+  after.gates[3] = cell_sigmoid(z[3]);
+  after.c = after.gates[1] * c_before + after.gates[0] * after.gates[2];
+  after.activated = cell_tanh(after.c);
+  return after;
+}
+
+template <class Write>
+inline void write_cell(const CellForward& cell, const CellVectors& after, std::int64_t unit,
+                       const Write& write) {
+  for (int gate = 0; gate < 4; ++gate)
+    write(cell.gates + gate * cell.units + unit, after.gates[gate]);
+  write(cell.c + unit, after.c);
+  write(cell.activated + unit, after.activated);
+  write(cell.h + unit, after.gates[3] * after.activated);
+}
+
 inline void default_cell(const CellForward& cell) {
-  const std::int64_t units = cell.units;
-  for_vectors(units, [&](const auto& read, const auto& write, std::int64_t u) {
-    float* gates = cell.gates + u;
-    const Vector i = cell_sigmoid(read(gates));
-    const Vector f = cell_sigmoid(read(gates + units));
-    const Vector g = cell_tanh(read(gates + 2 * units));
-    const Vector o = cell_sigmoid(read(gates + 3 * units));
-    const Vector c = f * read(cell.c + u) + i * g;
-    const Vector activated = cell_tanh(c);
-    write(gates, i);
-    write(gates + units, f);
-    write(gates + 2 * units, g);
-    write(gates + 3 * units, o);
-    write(cell.c + u, c);
-    write(cell.activated + u, activated);
-    write(cell.h + u, o * activated);
+  for_vectors(cell.units, [&](const auto& read, const auto& write, std::int64_t u) {
+    Vector z[4];
+    for (int gate = 0; gate < 4; ++gate) z[gate] = read(cell.gates + gate * cell.units + u);
+    write_cell(cell, default_cell(z, read(cell.c + u)), u, write);
   });
 }
 

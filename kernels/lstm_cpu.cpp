@@ -1,13 +1,18 @@
 #include "kernels/lstm.hpp"
 
 #include <cstring>
+#include <utility>
 
 #include "kernels/lstm_cell.hpp"
 #include "kernels/lstm_layout.hpp"
+#include "kernels/lstm_single_row.hpp"
 #include "kernels/panels.hpp"
 
 namespace braid::kernels {
 namespace {
+
+// With fewer tokens than this the kernel is read where it lies.
+constexpr std::int64_t kTokensWorthPanels = 18;
 
 // What the forward pass keeps of a token, by blocks of all tokens.
 struct Saved {
@@ -22,9 +27,12 @@ Saved saved_blocks(float* saved, const LstmShape& shape) {
   return {saved, saved + 4 * block, saved + 5 * block};
 }
 
+// Rows are short: vectors, as a call of memcpy with an unknown size becomes a slow string move.
 void copy_row(float* to, const float* from, std::int64_t count) {
   if (from != nullptr) {
-    std::memcpy(to, from, static_cast<std::size_t>(count) * sizeof(float));
+    for_vectors(count, [&](const auto& read, const auto& write, std::int64_t u) {
+      write(to + u, read(from + u));
+    });
   } else {
     std::memset(to, 0, static_cast<std::size_t>(count) * sizeof(float));
   }
@@ -40,12 +48,17 @@ const float* row_or_null(Matrix<const float> states, std::int64_t b) {
   return states ? states.row(b) : nullptr;
 }
 
-// Packed inputs of the tokens of steps `first` to `last`.
+// Inputs of the tokens of steps `first` to `last`, in the order of the tokens.
 template <class Arguments>
 Matrix<const float> gather_inputs(const Arguments& args, const LstmPacking& packing,
                                   std::int64_t first, std::int64_t last, float* out) {
   const LstmShape& shape = args.shape;
   const std::int64_t start = packing.starts[first];
+  if (shape.rows == 1 && args.in && last > first) {  // they may lie side by side already
+    const std::int64_t t = packing.positions[first];
+    if (packing.positions[last - 1] - t == last - 1 - first)
+      return {args.in.row(t), last - first, shape.features, args.in.stride};
+  }
   for_tokens(shape, packing, first, last,
              [&](std::int64_t token, std::int64_t, std::int64_t b, std::int64_t t) {
                const float* source =
@@ -170,14 +183,20 @@ void run(const LstmForward& args) {
     return reinterpret_cast<float*>(scratch + offset);
   };
   const LstmPacking packing = pack_lstm(shape, args.mask, args.go_backwards, scratch, layout);
-  const Panels kernel = make_panels(args.kernel, floats(layout.kernel));
+  const bool is_plain = is_default(args.activation, args.recurrent_activation);
+  const bool is_alone = is_plain && is_worth_gate_panels(shape, packing.steps);
+  const float* gate_panels =
+      is_alone ? make_gate_panels(args.recurrent, floats(layout.recurrent)) : nullptr;
   const Panels recurrent =
       shape.rows < kPanelRows ? Panels{} : make_panels(args.recurrent, floats(layout.recurrent));
-  const bool is_plain = is_default(args.activation, args.recurrent_activation);
+  const Panels kernel = packing.tokens() < kTokensWorthPanels
+                            ? Panels{}
+                            : make_panels(args.kernel, floats(layout.kernel));
   const RepeatedOutputs outputs(args, packing);
   const Saved saved = saved_blocks(args.saved, shape);
   float* h = floats(layout.h);
   float* c = floats(layout.c);
+  float* other_h = h + units;  // of a row that is alone
   for (std::int64_t i = 0; i < shape.rows; ++i) {
     const std::int64_t b = packing.order[i];
     copy_row(h + i * units, row_or_null(args.initial_h, b), units);
@@ -197,28 +216,41 @@ void run(const LstmForward& args) {
       while (projected < packing.steps && packing.starts[projected] - block < kTokenBlock)
         ++projected;
       const auto in = gather_inputs(args, packing, s, projected, floats(layout.block));
-      product(in, kernel, args.bias, {gates_of(block), in.rows, 4 * units, 4 * units}, false);
+      const Matrix<float> z{gates_of(block), in.rows, 4 * units, 4 * units};
+      if (kernel.data == nullptr) {
+        product(in, args.kernel, args.bias, z, false);
+      } else {
+        product(in, kernel, args.bias, z, false);
+      }
     }
     const std::int64_t active = packing.active(s);
     const std::int64_t first = packing.starts[s];
     float* z = gates_of(block) + (first - block) * 4 * units;
-    const Matrix<const float> before{h, active, units, units};
-    const Matrix<float> sums{z, active, 4 * units, 4 * units};
-    if (active < kPanelRows) {
-      product(before, args.recurrent, nullptr, sums, true);
+    const auto cell_of = [&](std::int64_t i, float* h_after) {
+      float* activated = args.saved != nullptr ? saved.activated + (first + i) * units : h_after;
+      return CellForward{z + i * 4 * units, c + i * units, activated, h_after, units};
+    };
+    if (is_alone) {
+      single_row_step(gate_panels, h, cell_of(0, other_h), s % 2 != 0);
+      std::swap(h, other_h);
     } else {
-      product(before, recurrent, nullptr, sums, true);
-    }
-    for (std::int64_t i = 0; i < active; ++i) {
-      float* activated = (args.saved != nullptr ? saved.activated + first * units : h) + i * units;
-      const CellForward cell{z + i * 4 * units, c + i * units, activated, h + i * units, units};
-      if (is_plain) {
-        default_cell(cell);
+      const Matrix<const float> before{h, active, units, units};
+      const Matrix<float> sums{z, active, 4 * units, 4 * units};
+      if (recurrent.data == nullptr || active < kPanelRows) {
+        product(before, args.recurrent, nullptr, sums, true);
       } else {
-        any_cell(cell, args.activation, args.recurrent_activation);
+        product(before, recurrent, nullptr, sums, true);
       }
-      if (args.sequence) outputs.write_step(i, s, cell.h);
+      for (std::int64_t i = 0; i < active; ++i) {
+        if (is_plain) {
+          default_cell(cell_of(i, h + i * units));
+        } else {
+          any_cell(cell_of(i, h + i * units), args.activation, args.recurrent_activation);
+        }
+      }
     }
+    for (std::int64_t i = 0; args.sequence && i < active; ++i)
+      outputs.write_step(i, s, h + i * units);
     if (args.saved != nullptr) copy_row(saved.c + first * units, c, active * units);
   }
   for (std::int64_t i = 0; i < shape.rows; ++i) {

@@ -38,7 +38,7 @@ struct LstmScratch {
   std::int64_t kernel = 0;  // panels of the kernel, going back of its transpose
   std::int64_t recurrent = 0;  // panels of the recurrent kernel, likewise
   std::int64_t gates = 0;  // [block, 4H] pre-activations going forward, their gradients going back
-  std::int64_t h = 0;      // [B, H]
+  std::int64_t h = 0;      // [B + 1, H]: a row that is alone goes to and fro between two
   std::int64_t c = 0;      // [B, H]
   std::int64_t previous = 0;  // [block, H] h before each token (backward)
   std::int64_t sequence = 0;  // [B * T, H] packed gradients of the outputs (backward)
@@ -62,7 +62,7 @@ inline LstmScratch lstm_scratch_layout(const LstmShape& shape, bool backward) {
   layout.kernel = take(lstm_panel_floats(shape.features, shape.units));
   layout.recurrent = take(lstm_panel_floats(shape.units, shape.units));
   layout.gates = take(block * 4 * shape.units);
-  layout.h = take(shape.rows * shape.units);
+  layout.h = take((shape.rows + 1) * shape.units);
   layout.c = take(shape.rows * shape.units);
   if (backward) {
     layout.previous = take(block * shape.units);
