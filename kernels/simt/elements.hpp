@@ -102,7 +102,9 @@ inline LaunchShape sum_shape(std::int64_t count) {
 }
 
 // The sum of the block's threads' sums, for thread 0.
-__device__ inline LongSum sum_of_block(const LongSum& own) {
+// Of each unit's own, like all functions that declare shared memory: sanitizers keep where a
+// declaration stands, and the linker drops that with the copies of a common function.
+static __device__ inline LongSum sum_of_block(const LongSum& own) {
   SIMT_SHARED(LongSum, warps, [kSumThreads / 32]);
   LongSum sum = sum_of_warp(own);
   __syncthreads();  // whoever still reads the sums of a call before this one
