@@ -5,6 +5,12 @@ set(BRAID_KERNEL_OBJECTS "")
 # An optimizer rounds as Keras's does, operation by operation: huge steps back and forth leave what the roundings leave.
 set_source_files_properties(kernels/optimizer_cpu.cpp PROPERTIES COMPILE_OPTIONS -ffp-contract=off)
 
+# Products and sums fuse at any level of optimization: GCC does it as one of its expensive ones, which -O1 leaves out.
+set(BRAID_CONTRACTION -ffp-contract=fast)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND BRAID_CONTRACTION -fexpensive-optimizations)
+endif()
+
 function(braid_add_kernels variant)
   if(NOT BRAID_CPU_KERNELS)
     return()
@@ -14,7 +20,7 @@ function(braid_add_kernels variant)
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR} ${BRAID_FORWARDING_DIR})
   target_compile_definitions(${target} PRIVATE BRAID_CPU=${variant})
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-missing-field-initializers -Wno-psabi
-                         -fno-math-errno -fno-trapping-math -ffp-contract=fast ${ARGN})
+                         -fno-math-errno -fno-trapping-math ${BRAID_CONTRACTION} ${ARGN})
   set(BRAID_KERNEL_OBJECTS ${BRAID_KERNEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
 endfunction()
 
