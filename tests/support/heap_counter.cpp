@@ -9,12 +9,6 @@ namespace {
 
 std::atomic<std::int64_t> requests{0};
 
-void* counted(void* memory) {
-  requests.fetch_add(1, std::memory_order_relaxed);
-  if (memory == nullptr) throw std::bad_alloc();
-  return memory;
-}
-
 }  // namespace
 
 namespace braid::testing {
@@ -24,6 +18,16 @@ std::int64_t heap_requests() { return requests.load(std::memory_order_relaxed); 
 }  // namespace braid::testing
 
 #if !defined(__SANITIZE_ADDRESS__)
+namespace {
+
+void* counted(void* memory) {
+  requests.fetch_add(1, std::memory_order_relaxed);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+
+}  // namespace
+
 // The other forms of new and delete call these.
 void* operator new(std::size_t bytes) { return counted(std::malloc(bytes == 0 ? 1 : bytes)); }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
