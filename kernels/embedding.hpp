@@ -3,7 +3,8 @@
 
 namespace braid::kernels {
 
-// out[n, e] = table[ids[n], e]. Ids are checked before the launch: 0 <= ids[n] < V.
+// out[n, e] = table[ids[n], e]; a row of NaN where not 0 <= ids[n] < V, so that nobody learns from
+// an id that could not be checked before the launch.
 struct EmbeddingForward {
   Matrix<const std::int32_t> ids;  // [B, T]      read; N = B * T
   Matrix<const float> table;       // [V, E]      read

@@ -1,5 +1,7 @@
 #include "kernels/embedding.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 namespace braid::kernels {
@@ -10,7 +12,12 @@ void run(const EmbeddingForward& args) {
   for (std::int64_t b = 0; b < args.ids.rows; ++b) {
     const std::int32_t* ids = args.ids.row(b);
     for (std::int64_t t = 0; t < args.ids.columns; ++t) {
-      std::memcpy(args.out.row(b * args.ids.columns + t), args.table.row(ids[t]), bytes);
+      float* to = args.out.row(b * args.ids.columns + t);
+      if (ids[t] >= 0 && ids[t] < args.table.rows) {
+        std::memcpy(to, args.table.row(ids[t]), bytes);
+      } else {
+        std::fill_n(to, args.table.columns, NAN);
+      }
     }
   }
 }

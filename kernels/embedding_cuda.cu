@@ -19,10 +19,15 @@ __global__ void embedding_forward_kernel(EmbeddingForward args) {
   const int first_column = static_cast<int>(threadIdx.x % 32) * Width;
   for (std::int64_t n = blockIdx.x * kWarps + threadIdx.x / 32; n < rows; n += step) {
     const std::int32_t id = args.ids.row(n / args.ids.columns)[n % args.ids.columns];
-    const float* source = args.table.row(id);
+    const bool known = id >= 0 && id < args.table.rows;
+    const float* source = args.table.row(known ? id : 0);
     float* target = args.out.row(n);
     for (std::int64_t c = first_column; c < args.table.columns; c += 32 * Width) {
-      Floats<Width>::load(source + c).store(target + c);
+      if (known) {
+        Floats<Width>::load(source + c).store(target + c);
+      } else {
+        for (int i = 0; i < Width; ++i) target[c + i] = NAN;
+      }
     }
   }
 }

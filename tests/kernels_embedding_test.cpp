@@ -123,6 +123,27 @@ TEST_CASE("embedding: rows of the table, bit for bit, also into columns of wider
   }
 }
 
+TEST_CASE("embedding: an id outside the table gives a row of NaN, and its neighbours their rows") {
+  for (const std::int64_t width : {1, 4, 33, 128}) {
+    GuardedMatrix<float> table(3, width);
+    table.fill(Numbers(static_cast<std::size_t>(3 * width), 0.5));
+    const Numbers values{0, -1, 2, 3, 1, -2147483648.0, 2147483647.0};
+    GuardedMatrix<std::int32_t> ids(1, 7);
+    ids.fill(values);
+    for (const Backend backend : tested_backends()) {
+      INFO(kernels::name_of(backend) << ", E " << width);
+      GuardedMatrix<float> out(7, width);
+      launch_on(backend, kernels::EmbeddingForward{ids.matrix(), table.matrix(), out.matrix()});
+      for (std::size_t i = 0; i < out.values().size(); ++i) {
+        const double id = values[i / static_cast<std::size_t>(width)];
+        const float value = static_cast<float>(out.values()[i]);
+        CHECK((id >= 0 && id < 3 ? value == 0.5F : std::isnan(value)));
+      }
+      CHECK(out.guards_are_intact());
+    }
+  }
+}
+
 TEST_CASE("embedding: positions are sorted by id, stably, without those that are masked") {
   for (const Problem& p : problems()) {
     const ExpectedSort expected = expected_sort(p);

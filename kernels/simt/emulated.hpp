@@ -258,14 +258,20 @@ inline void launch_in_order(const LaunchShape& shape, bool cooperative,
   run_kernel(call, shape, cooperative);
 }
 template <auto kernel, class... Arguments>
+inline void launch_in_stream(const LaunchShape& shape, bool cooperative, void* stream,
+                             const Arguments&... arguments) {
+  if (only_plans(stream)) return plan_launch(stream, kernel_name<kernel>(), shape, cooperative);
+  in_stream(stream, [=] { launch_in_order<kernel>(shape, cooperative, arguments...); });
+}
+template <auto kernel, class... Arguments>
 inline void launch_kernel(const LaunchShape& shape, const kernels::Stream& stream,
                           const Arguments&... arguments) {
-  in_stream(stream.native, [=] { launch_in_order<kernel>(shape, false, arguments...); });
+  launch_in_stream<kernel>(shape, false, stream.native, arguments...);
 }
 template <auto kernel, class... Arguments>
 inline void launch_cooperative(const LaunchShape& shape, const kernels::Stream& stream,
                                const Arguments&... arguments) {
-  in_stream(stream.native, [=] { launch_in_order<kernel>(shape, true, arguments...); });
+  launch_in_stream<kernel>(shape, true, stream.native, arguments...);
 }
 
 }  // namespace braid::simt

@@ -1,8 +1,12 @@
 #include <algorithm>
 #include <cstring>
+#include <map>
+#include <mutex>
 #include <new>
 
 #include "engine/core/device_access.hpp"
+#include "engine/core/memory.hpp"
+#include "kernels/simt/emulated_faults.hpp"
 #include "kernels/simt/emulated_stream.hpp"
 
 namespace braid::simt {
@@ -16,14 +20,31 @@ class EmulatedAccess final : public DeviceAccess {
  public:
   std::byte* allocate(std::size_t bytes) const override {
     const std::size_t size = std::max<std::size_t>(bytes, 1);
+    const std::lock_guard lock(mutex_);
+    if (limit_ != 0 && used_ + size > limit_) return nullptr;
     auto* const memory = static_cast<std::byte*>(::operator new[](size, kAlignment, std::nothrow));
-    if (memory != nullptr) std::memset(memory, kPoison, size);
+    if (memory == nullptr) return nullptr;
+    std::memset(memory, kPoison, size);
+    sizes_[memory] = size;
+    used_ += size;
     return memory;
   }
   void release(std::byte* memory) const noexcept override {
+    const std::lock_guard lock(mutex_);
+    const auto found = sizes_.find(memory);
+    used_ -= found->second;
+    sizes_.erase(found);
     ::operator delete[](memory, kAlignment);
   }
-  std::size_t free_bytes() const override { return 0; }
+  std::size_t free_bytes() const override {
+    const std::lock_guard lock(mutex_);
+    if (limit_ == 0) return static_cast<std::size_t>(free_memory());
+    return limit_ > used_ ? limit_ - used_ : 0;
+  }
+  void limit(std::size_t bytes) const {
+    const std::lock_guard lock(mutex_);
+    limit_ = bytes;
+  }
 
   void* new_stream() const override { return new EmulatedStream; }
   void release_stream(void* stream) const noexcept override {
@@ -63,12 +84,19 @@ class EmulatedAccess final : public DeviceAccess {
 
  private:
   using Launches = std::vector<std::function<void()>>;
+
+  mutable std::mutex mutex_;
+  mutable std::map<std::byte*, std::size_t> sizes_;
+  mutable std::size_t used_ = 0;
+  mutable std::size_t limit_ = 0;
 };
 
-const DeviceAccess& access(int) {
-  static const EmulatedAccess only;
-  return only;
+// Never destroyed: memory on a device may outlive everything else.
+const EmulatedAccess& emulated_access() {
+  static const auto* const only = new EmulatedAccess;
+  return *only;
 }
+const DeviceAccess& access(int) { return emulated_access(); }
 
 // A program that links the emulated device has one of them.
 const bool entered = [] {
@@ -77,4 +105,7 @@ const bool entered = [] {
 }();
 
 }  // namespace
+
+void limit_device_memory(std::size_t bytes) { emulated_access().limit(bytes); }
+
 }  // namespace braid::simt

@@ -1,17 +1,34 @@
 #pragma once
 #include <functional>
+#include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kernels/launch.hpp"
+#include "kernels/simt/shape.hpp"
 
 namespace braid::simt {
+
+struct PlannedLaunch {
+  std::string kernel;
+  LaunchShape shape;
+};
 
 // The native stream of the emulated device: it carries out each launch at once, or writes it down.
 struct EmulatedStream {
   std::vector<std::function<void()>> recorded = {};
   bool records = false;
+  // If there: launches are checked and noted here, and never carried out; their operands may be of
+  // any size.
+  std::vector<PlannedLaunch>* planned = nullptr;
 };
+
+inline bool only_plans(void* stream) {
+  return stream != nullptr && static_cast<EmulatedStream*>(stream)->planned != nullptr;
+}
+// DeviceError where no device could take the launch.
+void plan_launch(void* stream, std::string_view kernel, const LaunchShape& shape, bool cooperative);
 
 // Carries out `work`, or keeps it with copies of what it refers to.
 template <class Work>

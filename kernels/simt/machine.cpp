@@ -3,6 +3,8 @@
 #include <mutex>
 
 #include "engine/core/error.hpp"
+#include "kernels/simt/emulated_faults.hpp"
+#include "kernels/simt/emulated_stream.hpp"
 #include "kernels/simt/state.hpp"
 
 namespace braid::simt {
@@ -20,6 +22,7 @@ namespace {
 constexpr int kIdleRounds = 200;
 
 std::mutex one_launch_at_a_time;
+std::int64_t launches_before_fault = -1;
 std::map<std::string, std::int64_t, std::less<>> launches;
 
 void make_current(Thread& thread) {
@@ -213,8 +216,8 @@ std::string text_of(const Extent& extent) {
          std::to_string(extent.z) + ")";
 }
 
-std::string text_of(const KernelCall& kernel, const LaunchShape& shape) {
-  return "kernel " + std::string(kernel.name) + ", grid " + text_of(shape.grid) + ", block " +
+std::string text_of(std::string_view kernel, const LaunchShape& shape) {
+  return "kernel " + std::string(kernel) + ", grid " + text_of(shape.grid) + ", block " +
          text_of(shape.block) + ", shared memory " + std::to_string(shape.shared) +
          ", launched at " + described(shape.where);
 }
@@ -240,7 +243,7 @@ void finish(const LaunchShape& shape) {
   }
   machine.bulk_copies.clear();
   machine.spinning.clear();
-  if (!failure.empty()) throw DeviceError(text_of(machine.kernel, shape) + ": " + failure);
+  if (!failure.empty()) throw DeviceError(text_of(machine.kernel.name, shape) + ": " + failure);
 }
 
 void run_blocks(const LaunchShape& shape, const std::vector<std::int64_t>& numbers) {
@@ -290,6 +293,11 @@ std::string objection(const LaunchShape& shape, bool cooperative) {
   return "";
 }
 
+void refuse_impossible(std::string_view kernel, const LaunchShape& shape, bool cooperative) {
+  const std::string refused = objection(shape, cooperative);
+  if (!refused.empty()) throw DeviceError(text_of(kernel, shape) + ": " + refused);
+}
+
 }  // namespace
 
 void set_schedule(const Schedule& schedule) {
@@ -304,10 +312,22 @@ std::map<std::string, std::int64_t> launched_kernels() {
   return {launches.begin(), launches.end()};
 }
 
+void plan_launch(void* stream, std::string_view kernel, const LaunchShape& shape,
+                 bool cooperative) {
+  refuse_impossible(kernel, shape, cooperative);
+  static_cast<EmulatedStream*>(stream)->planned->push_back({std::string(kernel), shape});
+}
+
+void fail_after_launches(std::int64_t count) {
+  const std::lock_guard lock(one_launch_at_a_time);
+  launches_before_fault = count;
+}
+
 void run_kernel(const KernelCall& kernel, const LaunchShape& shape, bool cooperative) {
   const std::lock_guard lock(one_launch_at_a_time);
-  const std::string refused = objection(shape, cooperative);
-  if (!refused.empty()) throw DeviceError(text_of(kernel, shape) + ": " + refused);
+  refuse_impossible(kernel.name, shape, cooperative);
+  if (launches_before_fault >= 0 && launches_before_fault-- == 0)
+    throw DeviceError(text_of(kernel.name, shape) + ": a fault on purpose");
   ++launches[std::string(kernel.name)];
   machine.kernel = kernel;
   machine.cooperative = cooperative;
