@@ -73,6 +73,12 @@ class Run {
   std::byte* scratch() const { return frame_.scratch; }
   const kernels::RandomState* random_state() const { return frame_.random_state; }
 
+  // Whether operands may be looked at here.
+  bool on_host() const {
+    const kernels::Backend backend = frame_.stream.backend;
+    return backend != kernels::Backend::emulated && backend != kernels::Backend::cuda;
+  }
+
   template <class Arguments>
   void launch(const Arguments& arguments) const {
     kernels::launch(frame_.stream, arguments);
