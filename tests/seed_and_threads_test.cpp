@@ -1,11 +1,13 @@
 // Where numbers come from: seeds, devices, threads.
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <iostream>
 #include <thread>
 
+#include "engine/core/device_access.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/sample_models.hpp"
 
@@ -41,7 +43,9 @@ State trained(Model model, FitOptions options) {
 }
 
 // What a hidden test of this program prints behind `word`, run in a process with this environment.
-std::string printed_by(const std::string& tag, const std::string& environment) {
+// Of what it prints, on standard error too, the lines that begin like this.
+std::string printed_by(const std::string& tag, const std::string& environment,
+                       const std::string& beginning) {
   const std::string command =
       environment + " /proc/" + std::to_string(getpid()) + "/exe \"[" + tag + "]\" 2>&1";
   std::FILE* pipe = popen(command.c_str(), "r");
@@ -49,10 +53,13 @@ std::string printed_by(const std::string& tag, const std::string& environment) {
   std::string text;
   std::array<char, 512> line{};
   while (std::fgets(line.data(), line.size(), pipe) != nullptr) {
-    if (std::string(line.data()).starts_with(tag + " ")) text += line.data();
+    if (std::string(line.data()).starts_with(beginning)) text += line.data();
   }
   pclose(pipe);
   return text;
+}
+std::string printed_by(const std::string& tag, const std::string& environment) {
+  return printed_by(tag, environment, tag + " ");
 }
 
 }  // namespace
@@ -127,6 +134,21 @@ TEST_CASE("BRAID_DEVICE is the device of models, and one that is not there is an
   set_default_device(Device::cpu());
   CHECK(default_device() == Device::cpu());
   set_default_device(before);
+}
+
+TEST_CASE("a program that finds no GPU to use says so once, and why") {
+  const auto said = [](const std::string& environment) {
+    return printed_by("device_in_words", environment, "braid: ");
+  };
+  CHECK(said("BRAID_DEVICE=cpu").empty());
+  const std::string text = said("env -u BRAID_DEVICE");
+  if (has_device_kind(Device::Kind::cuda) && device_count(Device::Kind::cuda) == 0) {
+    CHECK_THAT(text, Catch::Matchers::StartsWith("braid: no GPU answers (cuda"));
+    CHECK_THAT(text, Catch::Matchers::EndsWith("); computing on the CPU\n"));
+    CHECK(std::count(text.begin(), text.end(), '\n') == 1);
+  } else {
+    CHECK(text.empty());
+  }
 }
 
 TEST_CASE("whole fits and predictions, in words", "[.][fits_in_words]") {

@@ -1,5 +1,6 @@
 #include "engine/core/device.hpp"
 
+#include <cstdio>
 #include <cstdlib>
 #include <mutex>
 #include <optional>
@@ -13,12 +14,23 @@ namespace {
 std::mutex default_device_mutex;
 std::optional<Device> chosen_default;
 
+// A program that could use a GPU and finds none works all the same, but not in silence.
+void say_once_that_no_gpu_answers() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    std::fprintf(stderr, "braid: no GPU answers (%s); computing on the CPU\n",
+                 absence_of(Device::Kind::cuda).c_str());
+  });
+}
+
 }  // namespace
 
 Device Device::best() {
   const char* wish = std::getenv("BRAID_DEVICE");
   if (wish != nullptr && *wish != '\0' && std::string_view(wish) != "best") return named(wish);
-  return device_count(Kind::cuda) > 0 ? cuda() : cpu();
+  if (device_count(Kind::cuda) > 0) return cuda();
+  if (has_device_kind(Kind::cuda)) say_once_that_no_gpu_answers();
+  return cpu();
 }
 
 Device Device::named(std::string_view name) {
@@ -58,7 +70,7 @@ void require_present(Device device) {
   const int count = device_count(device.kind());
   if (device.index() < count) return;
   throw DeviceError("device \"" + to_string(device) + "\" was demanded; " +
-                    (count == 0 ? "none of its kind answers, or this build cannot use it"
+                    (count == 0 ? "none of its kind answers: " + absence_of(device.kind())
                                 : "there are " + std::to_string(count) + " of its kind"));
 }
 

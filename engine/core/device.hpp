@@ -13,8 +13,8 @@ class Device {
   static Device cpu() { return Device(Kind::cpu, 0); }
   static Device cuda(int index = 0) { return Device(Kind::cuda, index); }
   static Device emulated() { return Device(Kind::emulated, 0); }
-  // The GPU if one answers and this build can use it, else the CPU. BRAID_DEVICE=cpu|cuda|cuda:1
-  // overrides it.
+  // The GPU if one answers and this build can use it, else the CPU; a build that could says once,
+  // on standard error, why there is none. BRAID_DEVICE=cpu|cuda|cuda:1 overrides it.
   static Device best();
   // "cpu", "cuda", "cuda:1" or "best". Throws NameError for another name, DeviceError for a device
   // that is not there.

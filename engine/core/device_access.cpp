@@ -62,6 +62,16 @@ void add_device_kind(Device::Kind kind, DeviceKind functions) {
   kinds()[static_cast<std::size_t>(kind)] = functions;
 }
 
+bool has_device_kind(Device::Kind kind) {
+  return kinds()[static_cast<std::size_t>(kind)].has_value();
+}
+
+std::string absence_of(Device::Kind kind) {
+  const auto& found = kinds()[static_cast<std::size_t>(kind)];
+  if (!found) return "this build has no kernels for it";
+  return found->absence == nullptr ? "there is none" : found->absence();
+}
+
 int device_count(Device::Kind kind) {
   const auto& found = kinds()[static_cast<std::size_t>(kind)];
   return found ? found->count() : 0;

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include <braid/device.hpp>
 
@@ -57,9 +58,13 @@ std::shared_ptr<std::byte[]> allocate_on(Device device, std::size_t bytes, const
 struct DeviceKind {
   int (*count)();
   const DeviceAccess& (*access)(int index);
+  std::string (*absence)() = nullptr;  // why none answers, in the driver's words
 };
 void add_device_kind(Device::Kind kind, DeviceKind functions);
+bool has_device_kind(Device::Kind kind);
 // How many devices of the kind answer.
 int device_count(Device::Kind kind);
+// Why none of the kind answers.
+std::string absence_of(Device::Kind kind);
 
 }  // namespace braid

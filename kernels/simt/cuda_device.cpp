@@ -134,21 +134,33 @@ const DeviceAccess& access(int index) {
   return *(*devices)[static_cast<std::size_t>(index)];
 }
 
+struct Found {
+  int devices = 0;
+  std::string absence;
+};
+
 // No driver (error 35) and no device (100) are the same to a program: there is none.
-int count_devices() {
-  static const int devices = [] {
-    int count = 0;
-    if (cudaGetDeviceCount(&count) != cudaSuccess) {
+const Found& found() {
+  static const Found once = [] {
+    Found result;
+    const cudaError_t error = cudaGetDeviceCount(&result.devices);
+    if (error != cudaSuccess) {
       static_cast<void>(cudaGetLastError());
-      return 0;
+      result.devices = 0;
+      result.absence = std::string(cudaGetErrorName(error)) + ", " + cudaGetErrorString(error);
+    } else if (result.devices == 0) {
+      result.absence = "the driver knows of none";
     }
-    return count;
+    return result;
   }();
-  return devices;
+  return once;
 }
 
 }  // namespace
 
-void kernels::cuda::add_devices() { add_device_kind(Device::Kind::cuda, {count_devices, access}); }
+void kernels::cuda::add_devices() {
+  add_device_kind(Device::Kind::cuda,
+                  {[] { return found().devices; }, access, [] { return found().absence; }});
+}
 
 }  // namespace braid
