@@ -65,10 +65,9 @@ void launch_on_gpu(const void* kernel, std::string_view name, const LaunchShape&
 std::int64_t shared_bytes_of_gpu_block() {
   int device = 0;
   int bytes = 0;
-  const bool known =
-      cudaGetDevice(&device) == cudaSuccess &&
-      cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) ==
-          cudaSuccess;
+  const bool known = cudaGetDevice(&device) == cudaSuccess &&
+                     cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin,
+                                            device) == cudaSuccess;
   if (!known) throw DeviceError("the device does not say how much shared memory a block has");
   return bytes;
 }
