@@ -74,7 +74,7 @@ format:
 lint: packages
 	@cmake/install_packages.sh clang-format clang-tidy
 	@$(SOURCES) | xargs clang-format --dry-run -Werror
-	@$(call CONFIGURE,release) && $(SOURCES) | grep -E '^(engine|layers)/.*\.cpp$$' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet
+	@$(call CONFIGURE,release) && $(SOURCES) | grep -E '^(engine|layers)/.*\.cpp$$' | xargs -P $(JOBS) -n 4 clang-tidy -p $(BUILD) --quiet --extra-arg=-Wno-unknown-warning-option
 
 install: packages
 	@$(call CONFIGURE,package) && cmake --build build/package --target braid -j $(JOBS) && cmake --install build/package --prefix $(PREFIX)
