@@ -24,6 +24,7 @@ Tensor converted(const std::byte* bytes, const Shape& shape, DType dtype) {
   Tensor tensor = Tensor::uninitialized(shape, dtype);
   auto* out = reinterpret_cast<Element*>(tensor.raw());
   for (std::int64_t i = 0; i < tensor.elements(); ++i) {
+    // NOLINTNEXTLINE(bugprone-signed-char-misuse): signed bytes are numbers here
     out[i] = static_cast<Element>(std::bit_cast<Stored>(
         big_endian<Bits>(bytes + i * static_cast<std::int64_t>(sizeof(Bits)))));
   }

@@ -49,7 +49,7 @@ class DictReader {
     if (quote != '\'' && quote != '"') refuse("a quoted word");
     const std::size_t end = text_.find(quote, at_ + 1);
     if (end == std::string_view::npos) refuse("a closing quote");
-    const std::string word(text_.substr(at_ + 1, end - at_ - 1));
+    std::string word(text_.substr(at_ + 1, end - at_ - 1));
     at_ = end + 1;
     return word;
   }

@@ -128,7 +128,7 @@ Archive open_archive(const std::string& path, std::vector<std::byte>& content) {
   if (!source) throw OutOfMemory("\"" + path + "\": " + reason_of(error));
   Archive archive(zip_open_from_source(source.get(), ZIP_RDONLY | ZIP_CHECKCONS, &error));
   if (!archive) throw FormatError("\"" + path + "\" is no zip archive: " + reason_of(error));
-  source.release();  // the archive's now
+  static_cast<void>(source.release());  // the archive's now
   return archive;
 }
 
@@ -215,7 +215,7 @@ void write_npz(const std::string& path, const TensorDict& tensors) {
   }
   if (zip_close(archive.get()) != 0)
     throw IoError("\"" + path + "\": " + zip_strerror(archive.get()));
-  archive.release();
+  static_cast<void>(archive.release());  // closed
   zip_stat_t written;
   std::vector<std::byte> bytes;
   if (zip_source_stat(whole.get(), &written) == 0 && zip_source_open(whole.get()) == 0) {

@@ -98,10 +98,9 @@ void SafetensorsFile::read_header(const std::string& header, std::span<const std
       continue;
     }
     const std::string at = "key \"" + name + "\": ";
-    const auto member = [&](const char* key) -> const json& {
-      if (!described.is_object() || !described.contains(key))
-        refuse(at + "\"" + key + "\" is missing");
-      return described.at(key);
+    const auto member = [this, &at, &entry = described](const char* key) -> const json& {
+      if (!entry.is_object() || !entry.contains(key)) refuse(at + "\"" + key + "\" is missing");
+      return entry.at(key);
     };
     Entry entry;
     entry.name = name;
@@ -201,9 +200,10 @@ void write_safetensors(const std::string& path, const TensorDict& tensors,
   std::size_t offset = 0;
   std::vector<std::span<const std::byte>> pieces(2);
   for (const auto& [name, tensor] : tensors) {
-    if (tensor.is_ragged())
+    if (tensor.is_ragged()) {
       throw ShapeError("\"" + path + "\": the ragged tensor \"" + name +
                        "\" has no place in such a file");
+    }
     header[name] = {{"dtype", file_name_of(tensor.dtype())},
                     {"shape", tensor.shape().dims()},
                     {"data_offsets", {offset, offset + tensor.bytes()}}};

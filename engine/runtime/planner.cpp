@@ -182,11 +182,10 @@ class Planner {
       const GraphValue& value = graph_.values()[v];
       if (value.kind == ValueKind::result) continue;
       const bool used = alive(v);
-      if (value.kind == ValueKind::input)
-        program_.input_externals_.push_back(used ? static_cast<int>(program_.externals_.size())
-                                                 : -1);
+      const auto next = static_cast<int>(program_.externals_.size());
+      if (value.kind == ValueKind::input) program_.input_externals_.push_back(used ? next : -1);
       if (!used) continue;
-      external_of_[v] = static_cast<int>(program_.externals_.size());
+      external_of_[v] = next;
       Program::External external{.value = Value{static_cast<int>(v)}, .name = value.name};
       external.bytes = row_bytes(v) * (infos_[v].batched ? program_.batch_ : 1);
       if (value.kind == ValueKind::weight) external.fixed = weight_of(value);
@@ -367,7 +366,7 @@ class Planner {
         result.base = Program::kTile;
         result.tile_local = true;
         break;
-      case Class::arena: result.base = Program::kArena; break;
+      case Class::arena:
       case Class::slice_sum: result.base = Program::kArena; break;
     }
     return result;

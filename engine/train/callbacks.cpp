@@ -17,9 +17,10 @@ namespace {
 bool grows(const std::string& callback, const std::string& monitor, const std::string& mode) {
   if (mode == "max") return true;
   if (mode == "min") return false;
-  if (mode != "auto")
+  if (mode != "auto") {
     throw NameError(callback + ": unknown mode \"" + mode +
                     "\"; known are \"auto\", \"min\" and \"max\"");
+  }
   if (monitor.ends_with("loss")) return false;  // whatever its output is called
   for (const char* word : {"acc", "auc", "precision", "recall"}) {
     if (monitor.find(word) != std::string::npos) return true;

@@ -79,7 +79,7 @@ class BinaryGradient final : public Op {
   }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[kSelf]}; }
   void run(const Run& run) const override {
-    const Shape shape = run.in_shape(kOutGrad);
+    const Shape& shape = run.in_shape(kOutGrad);
     const std::size_t rank = shape.rank();
     const bool self_batched = run.in_batched(kSelf);
     const bool other_batched = run.in_batched(kOther);
@@ -113,7 +113,7 @@ class Binary final : public Op {
              .batched = in[kA].batched || in[kB].batched}};
   }
   void run(const Run& run) const override {
-    const Shape shape = run.out_shape(0);
+    const Shape& shape = run.out_shape(0);
     const std::size_t rank = shape.rank();
     kernels::BinaryForward arguments{
         .a = strided(run.in<float>(kA), run.in_shape(kA), rank, run.in_batched(kA)),
