@@ -1,5 +1,7 @@
 #include "engine/graph/graph.hpp"
 
+#include <algorithm>
+
 #include "engine/core/error.hpp"
 
 namespace braid {
@@ -93,6 +95,10 @@ std::string describe(const Graph& graph, Value value) {
 std::string describe(const Graph& graph) {
   std::string text;
   for (const GraphNode& node : graph.nodes()) {
+    // Fusion has taken all that some nodes gave.
+    if (std::none_of(node.outputs.begin(), node.outputs.end(),
+                     [](Value value) { return static_cast<bool>(value); }))
+      continue;
     for (std::size_t i = 0; i < node.outputs.size(); ++i) {
       if (!node.outputs[i]) continue;
       if (!text.empty() && text.back() != '\n') text += ", ";

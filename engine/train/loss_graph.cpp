@@ -101,7 +101,8 @@ Pair equal_ranks(Graph& graph, const Judged& judged) {
 }
 
 // The logits behind a prediction, where the loss of them is the same function; else absent.
-Value logits_behind(const Graph& graph, Value predicted, const Loss& loss) {
+Value logits_behind(const Graph& graph, const std::string& output, Value predicted,
+                    const Loss& loss) {
   const GraphNode* producer = graph.producer(predicted);
   if (producer == nullptr || loss.ignore_class) return {};
   const auto* activation = dynamic_cast<const ops::Activation*>(producer->op.get());
@@ -115,10 +116,9 @@ Value logits_behind(const Graph& graph, Value predicted, const Loss& loss) {
   const bool categorical = loss.kind == Loss::Kind::categorical_crossentropy ||
                            loss.kind == Loss::Kind::sparse_categorical_crossentropy;
   if ((sigmoid && categorical) || (softmax && binary)) {
-    warn_once(softmax ? "a softmax stands before a binary crossentropy: its probabilities are used "
-                        "as they are"
-                      : "a sigmoid stands before a categorical crossentropy: its probabilities are "
-                        "used as they are");
+    warn_once("output \"" + output + "\": a " +
+              (softmax ? "softmax stands before a binary" : "sigmoid stands before a categorical") +
+              " crossentropy: its probabilities are used as they are");
   }
   return (sigmoid && binary) || (softmax && categorical) ? producer->inputs[0] : Value{};
 }
@@ -166,7 +166,7 @@ Value add_loss_values(Graph& graph, const Loss& loss, const Judged& judged) {
     } else {
       pair = equal_ranks(graph, judged);
     }
-    if (const Value logits = logits_behind(graph, pair.predicted, loss)) {
+    if (const Value logits = logits_behind(graph, judged.output, pair.predicted, loss)) {
       if (loss.from_logits) {
         warn_once("output \"" + judged.output +
                   "\": its loss is told from_logits although an activation stands before it");
