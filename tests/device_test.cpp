@@ -6,24 +6,14 @@
 #include <cstring>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/on_device.hpp"
 
 // The emulated device stands for a GPU: the same launches, on memory of its own.
 namespace braid {
 namespace {
 
 using Catch::Contains;
-
-// Makes what follows in a test live on a device.
-class OnDevice {
- public:
-  explicit OnDevice(Device device) : before_(default_device()) { set_default_device(device); }
-  ~OnDevice() { set_default_device(before_); }
-  OnDevice(const OnDevice&) = delete;
-  OnDevice& operator=(const OnDevice&) = delete;
-
- private:
-  Device before_;
-};
+using testing::OnDevice;
 
 struct Data {
   TensorDict x;

@@ -259,6 +259,32 @@ std::vector<OpCheck> masked() {
   return checks;
 }
 
+// Weights of rows repeated for their steps. They get no gradient, nor does what they are repeated
+// to.
+std::vector<OpCheck> repeated() {
+  RandomNumbers random(6);
+  std::vector<OpCheck> checks;
+  for (const auto& [in, like] : std::vector<std::pair<Shape, Shape>>{{{7, 1}, {7, 5}},
+                                                                     {{67, 1}, {67, 3}},
+                                                                     {{5, 3}, {5, 3}},
+                                                                     {{9, 1, 1}, {9, 4, 2}},
+                                                                     {{9, 4, 1}, {9, 4, 2}},
+                                                                     {{0, 1}, {0, 3}},
+                                                                     {{3, 1}, {3, 0}}}) {
+    OpCheck check{.name = named("broadcast ", in, " like ", like)};
+    check.inputs = {given("in", random_array(in, random)),
+                    given("like", random_array(like, random))};
+    check.build = [](Graph& graph, const Values& of) -> Values {
+      return {ops::broadcast_like(graph, of[0], of[1])};
+    };
+    check.reference = [](const Arrays& of) -> Arrays {
+      return {combined(BinaryKind::add, of[0], Array(of[1].shape))};
+    };
+    checks.push_back(std::move(check));
+  }
+  return checks;
+}
+
 // A mean of three, and a value that meets itself: the gradients of all its uses add up.
 std::vector<OpCheck> chains() {
   RandomNumbers random(5);
@@ -288,7 +314,7 @@ std::vector<OpCheck> chains() {
   return {average, itself};
 }
 
-const OpFamily family{broadcasts, unbatched_operands, ties, masked, chains};
+const OpFamily family{broadcasts, unbatched_operands, ties, masked, repeated, chains};
 
 }  // namespace
 
@@ -301,6 +327,8 @@ TEST_CASE("ops: an operand without rows gets the sum of its gradient over the ba
 TEST_CASE("ops: both sides of a tie get half of a maximum's gradient") { check(ties()); }
 
 TEST_CASE("ops: products and extremes leave masked elements out") { check(masked()); }
+
+TEST_CASE("ops: weights of rows are repeated for every step") { check(repeated()); }
 
 TEST_CASE("ops: gradients of an operand that is used more than once add up") { check(chains()); }
 

@@ -129,20 +129,51 @@ ops::Reduction reduction_of(const Loss& loss) {
   return ops::Reduction::sum_over_batch_size;
 }
 
-// Weights of the rank of `values`: a trailing 1 is dropped or put in.
+// An axis of 1 where the other's is not known to be 1: values are repeated along it.
+bool repeats(const Graph& graph, Value in, Value like) {
+  const Shape& shape = graph.info(in).shape;
+  const Shape& target = graph.info(like).shape;
+  for (std::size_t axis = 1; axis < shape.rank(); ++axis) {
+    if (shape[axis] == 1 && target[axis] != 1) return true;
+  }
+  return false;
+}
+
+// Weights of the rank of `values`: a trailing 1 is dropped or put in. Axes of 1 may still have to
+// be repeated.
 Value fit_weight(Graph& graph, const Judged& judged, Value values) {
-  Value weight = judged.weight;
+  const Value weight = judged.weight;
   if (!weight) return {};
   const std::size_t wanted = rank_of(graph, values);
   const std::size_t came = rank_of(graph, weight);
+  if (came == wanted) return weight;
   if (came == wanted + 1 && graph.info(weight).shape.back() == 1) return squeeze(graph, weight);
-  if (came != wanted) {
-    throw ShapeError("output \"" + judged.output + "\": sample weights " +
-                     to_string(graph.info(weight).shape) + " do not fit losses " +
-                     to_string(graph.info(values).shape) +
-                     (came + 1 == wanted ? "; give them as [batch, 1] to weigh whole rows" : ""));
+  if (came + 1 == wanted && graph.info(values).shape.back() == 1) return expand(graph, weight);
+  throw ShapeError("output \"" + judged.output + "\": sample weights " +
+                   to_string(graph.info(weight).shape) + " do not fit losses " +
+                   to_string(graph.info(values).shape) +
+                   (came + 1 == wanted ? "; give them as [batch, 1] to weigh whole rows" : ""));
+}
+
+// Weights for the elements of `predicted` [B, ..., C]: of all of them, or of what lies before the
+// last axis.
+Value fit_element_weight(Graph& graph, const Judged& judged, Value predicted) {
+  Value weight = judged.weight;
+  if (!weight) return {};
+  const std::size_t rank = rank_of(graph, predicted);
+  while (rank_of(graph, weight) >= std::max<std::size_t>(rank, 2) &&
+         graph.info(weight).shape.back() == 1) {
+    weight = squeeze(graph, weight);
   }
-  return weight;
+  if (rank_of(graph, weight) + 1 < rank || rank_of(graph, weight) > rank) {
+    throw ShapeError("output \"" + judged.output + "\": sample weights " +
+                     to_string(graph.info(weight).shape) + " do not fit predictions " +
+                     to_string(graph.info(predicted).shape) +
+                     "; give them as [batch, 1] to weigh whole rows");
+  }
+  if (!repeats(graph, weight, predicted)) return weight;
+  if (rank_of(graph, weight) < rank) weight = expand(graph, weight);
+  return ops::broadcast_like(graph, weight, predicted);
 }
 
 Value ignored_class_mask(Graph& graph, const Loss& loss, const Judged& judged) {
@@ -259,9 +290,7 @@ Value add_metric(Graph& graph, const Metric& asked, const Judged& judged, bool w
             ops::activation(graph, pair.predicted, {.kind = kernels::ActivationKind::sigmoid});
       }
       std::vector<float> thresholds(metric.thresholds.begin(), metric.thresholds.end());
-      Value weight = weighted ? judged.weight : Value{};
-      if (weight && rank_of(graph, weight) > 1 && graph.info(weight).shape.back() == 1)
-        weight = squeeze(graph, weight);
+      const Value weight = weighted ? fit_element_weight(graph, judged, pair.predicted) : Value{};
       return ops::confusion_counts(graph, pair.truth, pair.predicted, weight,
                                    std::move(thresholds));
     }
@@ -276,11 +305,9 @@ Value add_metric(Graph& graph, const Metric& asked, const Judged& judged, bool w
     const Value numbers = ops::mask_weights(graph, mask, same ? weight : Value{});
     weight = weight && !same ? ops::binary(graph, kernels::BinaryKind::multiply, numbers, weight)
                              : numbers;
-  } else if (weight && graph.info(weight).shape != graph.info(values).shape) {
-    // One weight a row for values of every step: each step counts with its row's weight.
-    const Value ones = ops::affine(graph, values, 0, 1);
-    weight = ops::binary(graph, kernels::BinaryKind::multiply, ones, weight);
   }
+  // One weight a row for values of every step: each step counts with its row's weight.
+  if (weight && repeats(graph, weight, values)) weight = ops::broadcast_like(graph, weight, values);
   return ops::weighted_sums(graph, values, weight);
 }
 

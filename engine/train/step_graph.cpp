@@ -21,11 +21,11 @@ DType graph_dtype(DType declared, DType came) {
 }
 
 // The shape of targets or weights of this rank for an output of this shape.
-Shape shape_beside(const Shape& predicted, const Shape& came, bool last_from_data) {
+Shape shape_beside(const Shape& predicted, const Shape& came) {
   const std::size_t rank = came.rank();
   Shape shape = predicted.slice(0, std::min(rank, predicted.rank()));
   if (rank > predicted.rank()) shape = shape.append(1);
-  if (last_from_data && rank == predicted.rank() && came.back() == 1) shape[rank - 1] = 1;
+  if (rank > 1 && came.back() == 1) shape[rank - 1] = 1;
   return shape;
 }
 
@@ -176,13 +176,13 @@ std::vector<Value> StepGraph::judge(Graph& graph, const Objective& objective, co
       truth.dtype = labels ? DType::int32 : graph_dtype(DType::float32, sample.y[i]->dtype());
       truth.ragged = sample.y[i]->is_ragged();
       entry.truth =
-          add_input(graph, truth, {.shape = shape_beside(predicted, sample.y[i]->shape(), true)});
+          add_input(graph, truth, {.shape = shape_beside(predicted, sample.y[i]->shape())});
     }
     if (sample.weight[i] != nullptr) {
       check_ragged(*sample.weight[i]);
       weight.ragged = sample.weight[i]->is_ragged();
-      entry.weight = add_input(graph, weight,
-                               {.shape = shape_beside(predicted, sample.weight[i]->shape(), true)});
+      entry.weight =
+          add_input(graph, weight, {.shape = shape_beside(predicted, sample.weight[i]->shape())});
     }
     y_.push_back(std::move(truth));
     weights_.push_back(std::move(weight));

@@ -144,7 +144,37 @@ class Binary final : public Op {
   BinaryKind kind_;
 };
 
+// The larger of an operand and itself: what remains is the broadcasting.
+class BroadcastLike final : public Op {
+ public:
+  std::string_view kind() const override { return "broadcast_like"; }
+  bool reads(std::size_t input) const override { return input == 0; }
+  std::vector<ValueInfo> infer(Infos in) const override {
+    const Shape shape = broadcast_shape(in[0].shape, in[1].shape);
+    for (std::size_t axis = 0; axis < shape.rank(); ++axis) {
+      if (shape[axis] == in[1].shape[axis] || in[1].shape[axis] == None) continue;
+      throw ShapeError(to_string(in[0].shape) + " cannot be repeated to " + to_string(in[1].shape));
+    }
+    return {{.shape = shape, .batched = in[1].batched}};
+  }
+  void run(const Run& run) const override {
+    const Shape& shape = run.out_shape(0);
+    const auto in = strided(run.in<float>(0), run.in_shape(0), shape.rank(), run.in_batched(0));
+    kernels::BinaryForward arguments{
+        .a = in,
+        .b = in,
+        .out = strided(run.out<float>(0), shape, shape.rank(), run.out_batched(0)),
+        .kind = BinaryKind::maximum};
+    set_extent(arguments.extent, shape, run, run.out_batched(0));
+    run.launch(arguments);
+  }
+};
+
 }  // namespace
+
+Value broadcast_like(Graph& graph, Value in, Value like) {
+  return graph.op<BroadcastLike>({in, like});
+}
 
 Shape broadcast_shape(const Shape& a, const Shape& b) {
   const std::size_t rank = std::max(a.rank(), b.rank());

@@ -14,6 +14,9 @@ Value binary(Graph& graph, kernels::BinaryKind kind, Value a, Value b, Value a_m
 // The shape of that result; throws ShapeError if the two cannot be broadcast.
 Shape broadcast_shape(const Shape& a, const Shape& b);
 
+// The values repeated along their axes of 1 to the shape of `like`, of the same rank. No gradient.
+Value broadcast_like(Graph& graph, Value in, Value like);
+
 // scale * in + shift.
 Value affine(Graph& graph, Value in, float scale, float shift = 0);
 // in * *scalar, where `scalar` is one unbatched value.
