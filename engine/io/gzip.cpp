@@ -65,9 +65,14 @@ class Inflater {
 
 std::vector<std::byte> read_unpacked(const std::string& path) {
   std::vector<std::byte> content = read_file(path);
-  const bool packed =
-      content.size() >= 2 && content[0] == std::byte{0x1f} && content[1] == std::byte{0x8b};
-  return packed ? Inflater(path, content).unpack() : content;
+  constexpr std::byte kMagic[] = {std::byte{0x1f}, std::byte{0x8b}};
+  // A file that was cut behind its first byte still begins as a packed one does.
+  const std::size_t known = std::min(content.size(), std::size(kMagic));
+  const bool packed = known > 0 && std::equal(kMagic, kMagic + known, content.begin());
+  if (packed) return Inflater(path, content).unpack();
+  if (path.ends_with(".gz"))
+    throw FormatError("\"" + path + "\": the name ends with .gz, but it is no gzip file");
+  return content;
 }
 
 }  // namespace braid

@@ -162,6 +162,8 @@ Tensor read_npy(const std::string& path) { return parse_npy("\"" + path + "\"", 
 
 TensorDict read_npz(const std::string& path) {
   std::vector<std::byte> content = read_file(path);
+  // To libzip a file of nothing is an archive of nothing.
+  if (content.empty()) throw FormatError("\"" + path + "\" is no zip archive: it is empty");
   const Archive archive = open_archive(path, content);
   TensorDict tensors;
   const zip_int64_t entries = zip_get_num_entries(archive.get(), 0);

@@ -78,6 +78,8 @@ SafetensorsFile::SafetensorsFile(const std::string& path) : path_(path), content
 }
 
 void SafetensorsFile::read_header(const std::string& header, std::span<const std::byte> data) {
+  // The parser takes a byte of 0 for the end.
+  if (header.find('\0') != std::string::npos) refuse("the header is no JSON: it holds a byte of 0");
   std::string repeated;
   json parsed;
   try {

@@ -4,7 +4,6 @@
 
 #include "engine/core/error.hpp"
 #include "engine/core/random.hpp"
-#include "engine/io/safetensors.hpp"
 #include "engine/train/data_checks.hpp"
 #include "engine/train/lease.hpp"
 #include "engine/train/model_file.hpp"
@@ -69,7 +68,7 @@ class Trainer::FitRun final : public TrainingControl {
   }
   void save(const std::string& path) const override { save_model(path, trainer_.model_); }
   void save_weights(const std::string& path) const override {
-    write_safetensors(path, get_weights());
+    braid::save_weights(trainer_.model_, path);
   }
 
  private:

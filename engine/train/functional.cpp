@@ -449,6 +449,10 @@ std::shared_ptr<Functional> model_from_config(const std::string& class_name,
       input = input_from(config.at("input"), config.at("input").at("name").get<std::string>());
     return std::make_shared<SequentialLayer>(std::move(chain), std::move(input), model_name);
   }
+  if (class_name != "Functional") {
+    throw NameError("no class of models is called \"" + class_name + "\"." +
+                    suggestion(class_name, {"Functional", "Sequential"}));
+  }
   std::vector<std::shared_ptr<LayerBase>> layers;
   std::vector<const nlohmann::json*> entries;
   for (const auto& entry : config.at("layers")) {

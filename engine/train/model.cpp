@@ -4,7 +4,6 @@
 #include <mutex>
 
 #include "engine/core/error.hpp"
-#include "engine/io/safetensors.hpp"
 #include "engine/train/functional.hpp"
 #include "engine/train/model_file.hpp"
 #include "engine/train/trainer.hpp"
@@ -148,8 +147,15 @@ void Model::set_weights(const TensorDict& weights) {
   braid::set_weights(functional(), weights);
 }
 
-void Model::save_weights(const std::string& path) const { write_safetensors(path, get_weights()); }
-void Model::load_weights(const std::string& path) { set_weights(SafetensorsFile(path).tensors()); }
+void Model::save_weights(const std::string& path) const {
+  functional().initialize_weights();
+  braid::save_weights(functional(), path);
+}
+void Model::load_weights(const std::string& path) {
+  functional().require_built();
+  functional().initialize_weights();
+  braid::load_weights(functional(), path);
+}
 
 void Model::save(const std::string& path) const { save_model(path, functional()); }
 Model Model::load(const std::string& path) { return Model(load_model(path)); }

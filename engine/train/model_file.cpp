@@ -1,11 +1,9 @@
 #include "engine/train/model_file.hpp"
 
-#include <zlib.h>
-
-#include <cstdio>
 #include <stdexcept>
 
 #include "engine/core/error.hpp"
+#include "engine/io/checksum.hpp"
 #include "engine/io/safetensors.hpp"
 #include "engine/train/object_config.hpp"
 #include "engine/train/trainer.hpp"
@@ -17,6 +15,7 @@ namespace {
 using nlohmann::json;
 
 constexpr int kFormat = 1;
+const std::string kDescription = "braid";
 const std::string kWeights = "weights/";
 const std::string kOptimizer = "optimizer/";
 
@@ -75,21 +74,6 @@ TensorDict group(const TensorDict& tensors, const std::string& prefix) {
   return found;
 }
 
-// Over the description and the tensors: the format itself would not notice an altered weight.
-std::string checksum(const std::string& description, const TensorDict& tensors) {
-  const auto over = [](uLong crc, const void* bytes, std::size_t count) {
-    return crc32_z(crc, static_cast<const Bytef*>(bytes), count);
-  };
-  uLong crc = over(crc32_z(0, nullptr, 0), description.data(), description.size());
-  for (const auto& [name, tensor] : tensors) {
-    const std::string head = name + " " + braid::describe(tensor);
-    crc = over(over(crc, head.data(), head.size()), tensor.raw(), tensor.bytes());
-  }
-  char text[16];
-  std::snprintf(text, sizeof text, "%08lx", crc);
-  return text;
-}
-
 std::shared_ptr<Functional> restore(const TensorDict& tensors, const json& described) {
   auto model =
       model_from_config(described.at("class_name").get<std::string>(), described.at("config"));
@@ -118,21 +102,19 @@ void save_model(const std::string& path, Functional& model) {
     for (const auto& [name, tensor] : trainer.optimizer()->save())
       tensors.set(kOptimizer + name, tensor);
   }
-  const std::string text = described.dump();
-  write_safetensors(path, tensors, {{"braid", text}, {"braid_crc32", checksum(text, tensors)}});
+  write_safetensors(path, tensors, with_checksum({{kDescription, described.dump()}}, tensors));
 }
 
 std::shared_ptr<Functional> load_model(const std::string& path) {
   const SafetensorsFile file(path);
-  const auto found = file.metadata().find("braid");
+  const auto found = file.metadata().find(kDescription);
   if (found == file.metadata().end()) {
     throw FormatError("\"" + path +
                       "\" holds tensors but no model; load_weights reads weights alone");
   }
   try {
     const TensorDict tensors = file.tensors();
-    const auto stored = file.metadata().find("braid_crc32");
-    if (stored == file.metadata().end() || stored->second != checksum(found->second, tensors))
+    if (compare_checksum(file.metadata(), tensors) != Checksum::fits)
       throw FormatError("\"" + path + "\": the checksum does not fit: the file was altered");
     const json described = json::parse(found->second);
     const int format = described.at("format").get<int>();

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "engine/core/error.hpp"
+#include "engine/io/checksum.hpp"
+#include "engine/io/safetensors.hpp"
 
 namespace braid {
 
@@ -13,33 +15,49 @@ TensorDict get_weights(const Functional& model) {
   return weights;
 }
 
-void set_weights(Functional& model, const TensorDict& weights) {
+void set_weights(Functional& model, const TensorDict& weights, const std::string& where) {
   const NamedVariables variables = model.named_variables();
   std::vector<std::string> known;
   for (const auto& [path, variable] : variables) known.push_back(path);
   for (const auto& [name, tensor] : weights) {
     if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    throw NameError("the model has no weight \"" + name + "\"; its weights are " +
+    throw NameError(where + "the model has no weight \"" + name + "\"; its weights are " +
                     quoted_list(known) + "." + suggestion(name, known));
   }
   for (const auto& [path, variable] : variables) {
     const Tensor* tensor = weights.find(path);
     if (tensor == nullptr) {
-      throw NameError("the weight \"" + path + "\" is missing; those that came are " +
+      throw NameError(where + "the weight \"" + path + "\" is missing; those that came are " +
                       quoted_list(weights.names()) + "." + suggestion(path, weights.names()));
     }
     if (tensor->dtype() != DType::float32) {
-      throw DTypeError("the weight \"" + path + "\" is float32; " + describe(*tensor) + " came");
+      throw DTypeError(where + "the weight \"" + path + "\" is float32; " + describe(*tensor) +
+                       " came");
     }
     if (tensor->shape() != variable->shape || tensor->is_ragged()) {
-      throw ShapeError("the weight \"" + path + "\" is " + to_string(variable->shape) + "; " +
-                       describe(*tensor) + " came");
+      throw ShapeError(where + "the weight \"" + path + "\" is " + to_string(variable->shape) +
+                       "; " + describe(*tensor) + " came");
     }
   }
   for (const auto& [path, variable] : variables) {
     const Tensor& tensor = weights.at(path);
     variable->value.assign(tensor);
   }
+}
+
+void save_weights(const Functional& model, const std::string& path) {
+  const TensorDict weights = get_weights(model);
+  write_safetensors(path, weights, with_checksum({}, weights));
+}
+
+void load_weights(Functional& model, const std::string& path) {
+  const SafetensorsFile file(path);
+  const TensorDict weights = file.tensors();
+  const std::string where = "\"" + path + "\": ";
+  // Files of other programs have none.
+  if (compare_checksum(file.metadata(), weights) == Checksum::differs)
+    throw FormatError(where + "the checksum does not fit: the file was altered");
+  set_weights(model, weights, where);
 }
 
 }  // namespace braid
