@@ -67,6 +67,15 @@ TEST_CASE("an id outside the table is found in every position and integer type")
   x.set("sequence", Tensor::ragged(std::vector<std::int32_t>{1, 2, 3, 4, 25}, {0, 2, 2, 3, 5}));
   check_refused<RangeError>([&] { s.model.predict(x); },
                             {"input \"sequence\"", "row 3, column 1", "25 is not in 0 .. 19"});
+  // In rows that are judged by: counted within their own data, or as the user counts them.
+  x.set("sequence", with_number(s.x["sequence"], 10, 20));
+  check_refused<RangeError>(
+      [&] {
+        s.model.fit(s.x, s.y, {.validation_data = {x, s.y}});
+      },
+      {"model.fit, validation data", "row 3, column 1", "20 is not in 0 .. 19"});
+  check_refused<RangeError>([&] { s.model.fit(x, s.y, {.validation_split = 0.5}); },
+                            {"model.fit: input \"sequence\"", "row 3, column 1"});
   CHECK(state_of(s.model) == before);
 }
 
@@ -191,6 +200,21 @@ TEST_CASE("NaN and infinity are found in inputs, targets and weights, with the u
         {"model.fit, validation data", "target \"label\"", "row 5"});
   }
   CHECK(state_of(s.model) == before);
+}
+
+TEST_CASE("NaN in ragged rows is told with the row and the place within it") {
+  auto x = Input({.shape = {None, 2}, .name = "x"});
+  Model model({x}, {layers::Dense({.units = 1, .name = "y"})(layers::LSTM({.units = 2})(x))});
+  model.compile({.optimizer = "adam", .loss = "mse"});
+  const State before = state_of(model);
+  const Tensor values = with_number(uniform({5, 2}, 1), 7, static_cast<double>(kNaN));
+  const TensorDict data{{"x", Tensor::ragged(values, {0, 2, 2, 5})}};
+  check_refused<NumericError>(
+      [&] {
+        model.fit(data, {{"y", Tensor::zeros({3, 1})}});
+      },
+      {"model.fit", "input \"x\"", "row 2, column 3", "NaN"});
+  CHECK(state_of(model) == before);
 }
 
 TEST_CASE("NaN behind any activation is found by the loss, before anything is updated") {
