@@ -44,7 +44,7 @@ class Graph {
   std::vector<Value> add(std::shared_ptr<const Op> op, std::vector<Value> inputs);
   // The first output of a new op.
   template <class OpType, class... Arguments>
-  Value op(std::vector<Value> inputs, Arguments&&... arguments) {  // NOLINT(performance-*): moved
+  Value op(std::vector<Value> inputs, Arguments&&... arguments) {
     return add(std::make_shared<OpType>(std::forward<Arguments>(arguments)...), std::move(inputs))
         .front();
   }

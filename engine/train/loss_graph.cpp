@@ -224,9 +224,10 @@ Value add_loss(Graph& graph, const Loss& loss, const Judged& judged) {
   if (loss.reduction != "none")
     return ops::reduce_loss(graph, values, mask, weight, reduction_of(loss));
   Value weighted = values;
-  if (mask)
+  if (mask) {
     weighted =
         ops::binary(graph, kernels::BinaryKind::multiply, weighted, ops::mask_weights(graph, mask));
+  }
   if (weight) weighted = ops::binary(graph, kernels::BinaryKind::multiply, weighted, weight);
   return weighted;
 }
@@ -289,10 +290,9 @@ Value add_metric(Graph& graph, const Metric& asked, const Judged& judged, bool w
         pair.predicted =
             ops::activation(graph, pair.predicted, {.kind = kernels::ActivationKind::sigmoid});
       }
-      std::vector<float> thresholds(metric.thresholds.begin(), metric.thresholds.end());
+      const std::vector<float> thresholds(metric.thresholds.begin(), metric.thresholds.end());
       const Value weight = weighted ? fit_element_weight(graph, judged, pair.predicted) : Value{};
-      return ops::confusion_counts(graph, pair.truth, pair.predicted, weight,
-                                   std::move(thresholds));
+      return ops::confusion_counts(graph, pair.truth, pair.predicted, weight, thresholds);
     }
   }
   Value weight = weighted ? fit_weight(graph, judged, values) : Value{};

@@ -42,9 +42,10 @@ void Optimizer::exclude_from_weight_decay(const std::vector<std::string>& names)
 
 void Optimizer::check() const {
   const int clips = (clipnorm ? 1 : 0) + (clipvalue ? 1 : 0) + (global_clipnorm ? 1 : 0);
-  if (clips > 1)
+  if (clips > 1) {
     throw RangeError("optimizer \"" + name +
                      "\": only one of clipnorm, clipvalue and global_clipnorm may be set");
+  }
 }
 
 namespace optimizers {

@@ -211,9 +211,8 @@ std::vector<Value> StepGraph::judge(Graph& graph, const Objective& objective, co
   summands.insert(summands.end(), added.begin(), added.end());
   for (const auto& [path, variable] : objective.trainable) {
     const Regularizer& regularizer = variable->regularizer;
-    if (regularizer)
-      summands.push_back(
-          ops::penalty(graph, graph.weight(variable), regularizer.l1, regularizer.l2));
+    if (!regularizer) continue;
+    summands.push_back(ops::penalty(graph, graph.weight(variable), regularizer.l1, regularizer.l2));
   }
   total_loss_ = 0;
   results.front() = ops::sum(graph, summands);
