@@ -1,6 +1,7 @@
 #pragma once
 #include "kernels/activation.hpp"
 #include "kernels/backend.hpp"
+#include "kernels/precision.hpp"
 
 namespace braid::kernels {
 
@@ -12,6 +13,7 @@ struct DenseForward {
   const float* bias = nullptr;  // [M]     read; may be absent
   Matrix<float> out;            // [N, M]  overwritten; may be a column slice
   Activation activation;
+  Precision precision = Precision::float32;
 };
 BRAID_KERNEL(DenseForward)
 
@@ -21,6 +23,7 @@ struct DenseInputGradient {
   Matrix<const float> kernel;    // [K, M]  read
   Matrix<float> in_grad;         // [N, K]  overwritten, or added to; may be a column slice
   bool accumulate = false;
+  Precision precision = Precision::float32;
 };
 BRAID_KERNEL(DenseInputGradient)
 
@@ -32,7 +35,31 @@ struct DenseWeightGradient {
   Matrix<float> kernel_grad;     // [K, M]  overwritten, or added to; may be absent
   float* bias_grad = nullptr;    // [M]     overwritten, or added to; may be absent
   bool accumulate = false;
+  Precision precision = Precision::float32;
+  // dense_weight_scratch(N, K, M) bytes. A GPU then sums dense_weight_parts(N, K, M) parts of the
+  // rows side by side, each in the order of n, and adds them up in order. Absent: all in one go.
+  float* scratch = nullptr;
 };
 BRAID_KERNEL(DenseWeightGradient)
+
+// Into how many parts of equal length (the last one may be shorter) the rows are cut.
+constexpr std::int64_t dense_weight_parts(std::int64_t rows, std::int64_t depth,
+                                          std::int64_t columns) {
+  constexpr std::int64_t kTile = 32;
+  constexpr std::int64_t kTilesInFlight = 264;  // two for each multiprocessor of an H100
+  constexpr std::int64_t kShortest = 256;       // rows of a part that pay for its sums
+  const std::int64_t tiles = ((depth + kTile - 1) / kTile) * ((columns + kTile - 1) / kTile);
+  const std::int64_t wanted = kTilesInFlight / (tiles < 1 ? 1 : tiles);
+  const std::int64_t possible = rows / kShortest;
+  const std::int64_t parts = wanted < possible ? wanted : possible;
+  return parts < 2 ? 1 : parts;
+}
+
+// For a sum of both gradients for each part.
+constexpr std::int64_t dense_weight_scratch(std::int64_t rows, std::int64_t depth,
+                                            std::int64_t columns) {
+  const std::int64_t parts = dense_weight_parts(rows, depth, columns);
+  return parts == 1 ? 0 : parts * (depth + 1) * columns * static_cast<std::int64_t>(sizeof(float));
+}
 
 }  // namespace braid::kernels

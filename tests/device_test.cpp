@@ -109,6 +109,26 @@ TEST_CASE("a tensor goes to a device and comes back as it was") {
   CHECK_THROWS_WITH(there.data<float>(), Contains("float32 [2, 2]") && Contains("\"emulated\""));
 }
 
+TEST_CASE("a batch of many rows teaches the emulated device what it teaches the CPU") {
+  const auto train = [](Device device) {
+    const OnDevice here(device);
+    set_random_seed(8);
+    auto x = Input({.shape = {3}, .name = "x"});
+    Model model(x, layers::Dense({.units = 2, .name = "y"})(
+                       layers::Dense({.units = 5, .activation = "tanh"})(x)));
+    model.compile({.optimizer = "sgd", .loss = "mse"});
+    Random random(4);
+    std::vector<float> numbers;
+    for (int i = 0; i < 3 * 1300; ++i) numbers.push_back(static_cast<float>(random.normal()));
+    const Tensor rows = Tensor::from(numbers, {1300, 3});
+    numbers.resize(2 * 1300);
+    const Tensor targets = Tensor::from(numbers, {1300, 2});
+    for (int step = 0; step < 3; ++step) model.train_on_batch({{"x", rows}}, {{"y", targets}});
+    return model.get_weights();
+  };
+  check_near(train(Device::cpu()), train(Device::emulated()));
+}
+
 TEST_CASE("a model learns the same on the emulated device as on the CPU") {
   const Trained on_cpu = train_on(Device::cpu());
   const Trained emulated = train_on(Device::emulated());

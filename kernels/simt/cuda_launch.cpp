@@ -72,6 +72,15 @@ std::int64_t shared_bytes_of_gpu_block() {
   return bytes;
 }
 
+bool gpu_has_matrix_units() {
+  constexpr int kFirstWithThem = 8;
+  int device = 0;
+  int major = 0;
+  return cudaGetDevice(&device) == cudaSuccess &&
+         cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
+         major >= kFirstWithThem;
+}
+
 }  // namespace braid::simt
 
 bool braid::kernels::cuda::device_answers() {

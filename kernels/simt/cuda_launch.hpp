@@ -18,6 +18,9 @@ void launch_on_gpu(const void* kernel, std::string_view name, const LaunchShape&
 std::int64_t shared_bytes_of_gpu_block();
 static inline std::int64_t shared_bytes_of_block() { return shared_bytes_of_gpu_block(); }
 
+// Whether the current GPU has matrix units for tf32 and bfloat16.
+bool gpu_has_matrix_units();
+
 template <auto kernel>
 constexpr std::string_view kernel_name() {
   std::string_view text = __PRETTY_FUNCTION__;

@@ -49,12 +49,16 @@ std::vector<Total> products(std::int64_t rows, std::int64_t columns, std::int64_
   return totals;
 }
 
-// Every addition and product of the chain may round once.
-inline bool are_sums(const std::vector<double>& got, const std::vector<Total>& expected) {
+// Every addition and product of the chain may round once, by half of `unit`. Matrix units cut off
+// where float32 rounds, and do it more often.
+constexpr double kFloat32Unit = 0x1p-23;
+constexpr double kMatrixUnit = 0x1p-21;
+inline bool are_sums(const std::vector<double>& got, const std::vector<Total>& expected,
+                     double unit = kFloat32Unit) {
   if (got.size() != expected.size()) return false;
   for (std::size_t i = 0; i < got.size(); ++i) {
     const Total& total = expected[i];
-    const double allowed = (total.terms + 2) * 0x1p-24 * total.magnitude;
+    const double allowed = (total.terms + 2) * unit / 2 * total.magnitude;
     if (!(std::fabs(got[i] - total.value) <= allowed)) return false;
   }
   return true;
@@ -79,6 +83,8 @@ struct DenseProblem {
   Numbers kernel;
   Numbers bias;
   Numbers out_grad;
+  kernels::Precision precision = kernels::Precision::float32;
+  bool in_parts = false;  // the weights' gradients get scratch memory
 };
 
 // A matrix of the size, also where it has no elements.
@@ -101,7 +107,8 @@ inline std::vector<float> dense_forward(Backend backend, const DenseProblem& pro
                                            .kernel = kernel.matrix(),
                                            .bias = with_bias ? bias.data() : nullptr,
                                            .out = out.matrix(),
-                                           .activation = activation});
+                                           .activation = activation,
+                                           .precision = problem.precision});
   CHECK(out.guards_are_intact());
   return out.elements();
 }
@@ -116,7 +123,8 @@ inline std::vector<float> dense_input_gradient(Backend backend, const DenseProbl
   launch_on(backend, kernels::DenseInputGradient{.out_grad = out_grad.matrix(),
                                                  .kernel = kernel.matrix(),
                                                  .in_grad = in_grad.matrix(),
-                                                 .accumulate = !before.empty()});
+                                                 .accumulate = !before.empty(),
+                                                 .precision = problem.precision});
   CHECK(in_grad.guards_are_intact());
   return in_grad.elements();
 }
@@ -139,11 +147,17 @@ inline DenseWeightGradients dense_weight_gradients(Backend backend, const DenseP
     kernel_grad.fill(before.kernel);
     bias_grad.fill(before.bias);
   }
-  launch_on(backend, kernels::DenseWeightGradient{.in = in.matrix(),
-                                                  .out_grad = out_grad.matrix(),
-                                                  .kernel_grad = kernel_grad.matrix(),
-                                                  .bias_grad = bias_grad.data(),
-                                                  .accumulate = accumulate});
+  GuardedScratch scratch(kernels::dense_weight_scratch(size.rows, size.depth, size.columns));
+  launch_on(backend,
+            kernels::DenseWeightGradient{
+                .in = in.matrix(),
+                .out_grad = out_grad.matrix(),
+                .kernel_grad = kernel_grad.matrix(),
+                .bias_grad = bias_grad.data(),
+                .accumulate = accumulate,
+                .precision = problem.precision,
+                .scratch = problem.in_parts ? static_cast<float*>(scratch.data()) : nullptr});
+  CHECK(scratch.guards_are_intact());
   CHECK(kernel_grad.guards_are_intact());
   CHECK(bias_grad.guards_are_intact());
   return {kernel_grad.values(), bias_grad.values()};

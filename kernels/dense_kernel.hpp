@@ -1,0 +1,221 @@
+#pragma once
+#include "kernels/dense_product.hpp"
+#include "kernels/functions.hpp"
+
+// The kernel of all dense products. A block owns a tile of the result over the whole depth (or one
+// part of it); all its threads copy the tiles of the operands, some stages ahead, and compute.
+namespace braid::kernels {
+namespace {
+
+template <class Tile>
+constexpr int kFloatsOfStage = Tile::A::kFloats + Tile::B::kFloats;
+
+// Copies the next tiles of both operands, of a depth of which `left` places are left.
+template <class Tile>
+__device__ inline void copy_stage(float* memory, DenseCopies<typename Tile::A>& a,
+                                  DenseCopies<typename Tile::B>& b, std::int64_t left) {
+  if (left > 0) {
+    const int depth = left < Tile::kDepth ? static_cast<int>(left) : Tile::kDepth;
+    const int steps = (depth + Tile::kStep - 1) / Tile::kStep * Tile::kStep;
+    a.issue(memory, depth, steps);
+    b.issue(memory + Tile::A::kFloats, depth, steps);
+  }
+  cp_async_commit();
+}
+
+// Calls body(group, address of its first element, how many elements of it lie inside).
+template <class Tile, class Body>
+__device__ inline void at_group(const Tile& tile, const DenseProduct& args, int group,
+                                std::int64_t first_row, std::int64_t first_column,
+                                const Body& body) {
+  const std::int64_t row = first_row + tile.row_of_group(group);
+  const std::int64_t column = first_column + tile.column_of_group(group);
+  const std::int64_t left = args.columns - column;
+  if (row >= args.rows || left <= 0) return;
+  body(row, column, static_cast<int>(left < Tile::kWidth ? left : Tile::kWidth));
+}
+
+template <int kWidth>
+__device__ inline void load_group(const float* from, int inside, bool at_once,
+                                  float (&values)[kWidth]) {
+  if (at_once && inside == kWidth) {
+    load_floats(from, values);
+    return;
+  }
+  SIMT_UNROLL
+  for (int i = 0; i < kWidth; ++i) {
+    if (i < inside) values[i] = from[i];
+  }
+}
+template <int kWidth>
+__device__ inline void store_group(float* to, int inside, bool at_once,
+                                   const float (&values)[kWidth]) {
+  if (at_once && inside == kWidth) {
+    store_floats(to, values);
+    return;
+  }
+  SIMT_UNROLL
+  for (int i = 0; i < kWidth; ++i) {
+    if (i < inside) to[i] = values[i];
+  }
+}
+
+template <class Tile>
+__device__ inline void start_sums(Tile& tile, const DenseProduct& args, const float* out,
+                                  std::int64_t first_row, std::int64_t first_column) {
+  SIMT_UNROLL
+  for (int group = 0; group < Tile::kGroups; ++group) {
+    SIMT_UNROLL
+    for (int i = 0; i < Tile::kWidth; ++i) tile.sums[group][i] = 0;
+    if (!args.accumulate && args.bias == nullptr) continue;
+    at_group(tile, args, group, first_row, first_column,
+             [&](std::int64_t row, std::int64_t column, int inside) {
+               if (args.accumulate) {
+                 load_group(out + row * args.out_stride + column, inside, args.out_in_fours,
+                            tile.sums[group]);
+               } else {
+                 load_group(args.bias + column, inside, false, tile.sums[group]);
+               }
+             });
+  }
+}
+
+// Activations that are worth a code of their own: they are the most frequent, and short.
+__device__ inline bool is_plain_relu(const Activation& f) {
+  return f.kind == ActivationKind::relu && f.a == 0 && f.c == 0 && !(f.b > 0 && f.b < INFINITY);
+}
+
+template <class Tile>
+__device__ inline void store_sums(Tile& tile, const DenseProduct& args, float* out,
+                                  std::int64_t first_row, std::int64_t first_column) {
+  const auto store = [&](const float(&values)[Tile::kWidth], int group) {
+    at_group(tile, args, group, first_row, first_column,
+             [&](std::int64_t row, std::int64_t column, int inside) {
+               store_group(out + row * args.out_stride + column, inside, args.out_in_fours, values);
+             });
+  };
+  const Activation f = args.activation;
+  const bool relu = is_plain_relu(f);
+  if (f.kind == ActivationKind::linear || relu) {
+    SIMT_UNROLL
+    for (int group = 0; group < Tile::kGroups; ++group) {
+      SIMT_UNROLL
+      for (int i = 0; i < Tile::kWidth; ++i) {
+        float& sum = tile.sums[group][i];
+        if (relu) sum = function_of<ActivationKind::relu>(sum, Activation{ActivationKind::relu});
+      }
+      store(tile.sums[group], group);
+    }
+    return;
+  }
+  // The functions' code stands here once, not once for every group: all groups move up by one
+  // place, because registers cannot be counted through.
+  SIMT_NO_UNROLL
+  for (int group = 0; group < Tile::kGroups; ++group) {
+    with_kind(f.kind, [&]<ActivationKind kind>() {
+      SIMT_UNROLL
+      for (int i = 0; i < Tile::kWidth; ++i)
+        tile.sums[0][i] = function_of<kind>(tile.sums[0][i], f);
+    });
+    store(tile.sums[0], group);
+    SIMT_UNROLL
+    for (int next = 1; next < Tile::kGroups; ++next) {
+      SIMT_UNROLL
+      for (int i = 0; i < Tile::kWidth; ++i) tile.sums[next - 1][i] = tile.sums[next][i];
+    }
+  }
+}
+
+// The sums of b's columns, a thread a column of the blocks of the first rows. Only gradients of
+// weights want them, whose operands both lie across the depth.
+template <class Tile, bool wanted = !Tile::A::kAlongDepth && !Tile::B::kAlongDepth>
+struct ColumnSum {
+  __device__ ColumnSum(const DenseProduct&, std::int64_t, std::int64_t, std::int64_t) {}
+  __device__ void add(const float*, int) {}
+  __device__ void store() const {}
+};
+template <class Tile>
+struct ColumnSum<Tile, true> {
+  float* target = nullptr;
+  float sum = 0;
+
+  __device__ ColumnSum(const DenseProduct& args, std::int64_t part, std::int64_t first_row,
+                       std::int64_t first_column) {
+    const std::int64_t column = first_column + threadIdx.x;
+    if (args.column_sums == nullptr || first_row != 0 || threadIdx.x >= Tile::kColumns ||
+        column >= args.columns) {
+      return;
+    }
+    target = args.column_sums + part * args.floats_of_part + column;
+    if (args.accumulate) sum = *target;
+  }
+  __device__ void add(const float* b, int steps) {
+    if (target == nullptr) return;
+    for (int k = 0; k < steps; ++k) sum += b[Tile::B::place(static_cast<int>(threadIdx.x), k)];
+  }
+  __device__ void store() const {
+    if (target != nullptr) *target = sum;
+  }
+};
+
+template <class Tile>
+__global__ void __launch_bounds__(kDenseThreads, Tile::kBlocksOfMultiprocessor)
+    dense_kernel(DenseProduct args) {
+  SIMT_DYN_SHARED(float, memory);
+  const std::int64_t tiles_across = (args.columns + Tile::kColumns - 1) / Tile::kColumns;
+  const std::int64_t first_row = blockIdx.x / tiles_across * Tile::kRows;
+  const std::int64_t first_column = blockIdx.x % tiles_across * Tile::kColumns;
+  const std::int64_t part = blockIdx.y;
+  const std::int64_t start = part * args.depth_of_part;
+  const std::int64_t rest = args.depth - start;
+  std::int64_t left = rest < args.depth_of_part ? rest : args.depth_of_part;
+  DenseCopies<typename Tile::A> a(args.a, args.a_stride, first_row, start, args.rows,
+                                  args.operands_in_fours);
+  DenseCopies<typename Tile::B> b(args.b, args.b_stride, first_column, start, args.columns,
+                                  args.operands_in_fours);
+
+  constexpr int kAhead = Tile::kStages - 1;
+  for (int stage = 0; stage < kAhead; ++stage) {
+    copy_stage<Tile>(memory + stage * kFloatsOfStage<Tile>, a, b, left - stage * Tile::kDepth);
+  }
+  float* const out = args.out + part * args.floats_of_part;
+  Tile tile;
+  start_sums(tile, args, out, first_row, first_column);
+  ColumnSum<Tile> column_sum(args, part, first_row, first_column);
+
+  int read = 0;  // the stage that is read
+  int written = kAhead;
+  for (; left > 0; left -= Tile::kDepth) {
+    cp_async_wait<kAhead - 1>();
+    __syncthreads();  // the stage is there, and the one before it has been read
+    copy_stage<Tile>(memory + written * kFloatsOfStage<Tile>, a, b, left - kAhead * Tile::kDepth);
+    const float* const tile_a = memory + read * kFloatsOfStage<Tile>;
+    const float* const tile_b = tile_a + Tile::A::kFloats;
+    const int steps = left < Tile::kDepth ? static_cast<int>(left) : Tile::kDepth;
+    tile.multiply(tile_a, tile_b, steps);
+    column_sum.add(tile_b, steps);
+    read = read + 1 < Tile::kStages ? read + 1 : 0;
+    written = written + 1 < Tile::kStages ? written + 1 : 0;
+  }
+  store_sums(tile, args, out, first_row, first_column);
+  column_sum.store();
+}
+
+// Tiles that the result has. Without rows there are still sums of columns.
+template <class Tile>
+std::int64_t tiles_of(const DenseProduct& args) {
+  const std::int64_t rows = (args.rows + Tile::kRows - 1) / Tile::kRows;
+  return (rows < 1 ? 1 : rows) * ((args.columns + Tile::kColumns - 1) / Tile::kColumns);
+}
+
+template <class Tile>
+void launch_dense(const Stream& stream, const DenseProduct& args, std::int64_t parts) {
+  launch_kernel<dense_kernel<Tile>>(
+      {.grid = {tiles_of<Tile>(args), parts},
+       .block = kDenseThreads,
+       .shared = Tile::kStages * kFloatsOfStage<Tile> * static_cast<std::int64_t>(sizeof(float))},
+      stream, args);
+}
+
+}  // namespace
+}  // namespace braid::kernels

@@ -1,0 +1,149 @@
+#pragma once
+#include "kernels/activation.hpp"
+#include "kernels/simt/facade.hpp"
+
+// What the dense products of a GPU have in common: the operands, and tiles of them in shared
+// memory.
+namespace braid::kernels {
+namespace {
+
+// Which elements of an operand lie side by side in memory: those of one sum, or those of one place
+// in the sum.
+enum class Neighbours : std::uint8_t { along_depth, across };
+
+// out[r, c] = activation(start + sum over k of a(r, k) * b(k, c)). The start is the bias, or with
+// `accumulate` what is there. A row of blocks (blockIdx.y) sums one part of the depth into a matrix
+// of its own; usually there is one.
+struct DenseProduct {
+  const float* a = nullptr;
+  std::int64_t a_stride = 0;
+  const float* b = nullptr;
+  std::int64_t b_stride = 0;
+  float* out = nullptr;
+  std::int64_t out_stride = 0;
+  std::int64_t rows = 0;
+  std::int64_t columns = 0;
+  std::int64_t depth = 0;
+  std::int64_t depth_of_part = 0;
+  std::int64_t floats_of_part = 0;  // from one part's results to the next one's
+  const float* bias = nullptr;      // [columns]; may be absent
+  float* column_sums =
+      nullptr;  // [columns] sums over k of b(k, c), started like out; may be absent
+  bool accumulate = false;
+  bool operands_in_fours = false;  // rows are aligned to 16 bytes
+  bool out_in_fours = false;
+  Activation activation;
+};
+
+// The threads of a block, of which each copies and computes.
+constexpr int kDenseThreads = 256;
+
+// A tile of an operand: lines of elements that lie side by side, with a gap between lines that
+// spreads the lanes of a warp over all banks.
+template <Neighbours neighbours, int kWidth, int kTileDepth, int kGap>
+struct DenseTile {
+  static constexpr int kAcross = kWidth;
+  static constexpr int kDepth = kTileDepth;
+  static constexpr bool kAlongDepth = neighbours == Neighbours::along_depth;
+  static constexpr int kLines = kAlongDepth ? kWidth : kDepth;
+  static constexpr int kLength = kAlongDepth ? kDepth : kWidth;
+  static constexpr int kStride = kLength + kGap;
+  static constexpr int kFloats = kLines * kStride;
+
+  // Where an element is.
+  static __device__ int place(int across, int k) {
+    return kAlongDepth ? across * kStride + k : k * kStride + across;
+  }
+};
+
+// A thread's share of the copies of an operand's tiles, in fours or one by one.
+template <class Tile>
+class DenseCopies {
+ public:
+  // The first tile begins at (first, first_k) of an operand that is `width` wide.
+  __device__ DenseCopies(const float* data, std::int64_t stride, std::int64_t first,
+                         std::int64_t first_k, std::int64_t width, bool in_fours)
+      : stride_(stride), in_fours_(in_fours) {
+    const int pieces = Tile::kLength / (in_fours ? 4 : 1);
+    line_ = static_cast<int>(threadIdx.x) / pieces;
+    start_ = static_cast<int>(threadIdx.x) % pieces * (in_fours ? 4 : 1);
+    const std::int64_t left = width - first;
+    width_ = static_cast<int>(left < Tile::kAcross ? left : Tile::kAcross);
+    source_ = data + (Tile::kAlongDepth ? (first + line_) * stride + first_k + start_
+                                        : (first_k + line_) * stride + first + start_);
+  }
+
+  // Issues the copies of the next tile: of `steps` places of the sum, of which the last ones may
+  // lie beyond the depth and become 0. What lies outside across the depth is left alone: it counts
+  // in no result that is stored.
+  __device__ void issue(float* tile, int depth, int steps) {
+    if (in_fours_) {
+      issue_pieces<4>(tile, depth, steps);
+    } else {
+      issue_pieces<1>(tile, depth, steps);
+    }
+    source_ += Tile::kAlongDepth ? Tile::kDepth : Tile::kDepth * stride_;
+  }
+
+ private:
+  template <int kVector>
+  __device__ void issue_pieces(float* tile, int depth, int steps) const {
+    constexpr int kLinesAtOnce = kDenseThreads / (Tile::kLength / kVector);
+    constexpr int kRounds = (Tile::kLines + kLinesAtOnce - 1) / kLinesAtOnce;
+    if (start_ >= (Tile::kAlongDepth ? steps : width_)) return;
+    const int left = (Tile::kAlongDepth ? depth : width_) - start_;
+    const int count = left > kVector ? kVector : (left < 0 ? 0 : left);
+    const float* source = source_;
+    float* target = tile + line_ * Tile::kStride + start_;
+    const auto issue_line = [&](int line) {
+      if (line >= (Tile::kAlongDepth ? width_ : steps)) return;
+      const int inside = Tile::kAlongDepth || line < depth ? count : 0;
+      cp_async_zero_fill<4 * kVector>(target, source, 4 * inside);
+      source += kLinesAtOnce * stride_;
+      target += kLinesAtOnce * Tile::kStride;
+    };
+    if constexpr (kVector == 4) {
+      SIMT_UNROLL
+      for (int i = 0; i < kRounds; ++i) issue_line(line_ + i * kLinesAtOnce);
+    } else {
+      SIMT_NO_UNROLL
+      for (int i = 0; i < kRounds; ++i) issue_line(line_ + i * kLinesAtOnce);
+    }
+  }
+
+  const float* source_;
+  std::int64_t stride_;
+  int width_;  // of the operand from the first tile on, at most a tile's
+  int line_;
+  int start_;  // in the line
+  bool in_fours_;
+};
+
+// One, two or four floats at once.
+template <int kCount>
+__device__ inline void load_floats(const float* from, float (&values)[kCount]) {
+  static_assert(kCount == 1 || kCount == 2 || kCount == 4);
+  if constexpr (kCount == 1) values[0] = *from;
+  if constexpr (kCount == 2) {
+    const auto pair = ld_vec<float2>(from);
+    values[0] = pair.x;
+    values[1] = pair.y;
+  }
+  if constexpr (kCount == 4) {
+    const auto four = ld_vec<float4>(from);
+    values[0] = four.x;
+    values[1] = four.y;
+    values[2] = four.z;
+    values[3] = four.w;
+  }
+}
+template <int kCount>
+__device__ inline void store_floats(float* to, const float (&values)[kCount]) {
+  static_assert(kCount == 1 || kCount == 2 || kCount == 4);
+  if constexpr (kCount == 1) *to = values[0];
+  if constexpr (kCount == 2) st_vec(to, make_float2(values[0], values[1]));
+  if constexpr (kCount == 4) st_vec(to, make_float4(values[0], values[1], values[2], values[3]));
+}
+
+}  // namespace
+}  // namespace braid::kernels

@@ -1,0 +1,78 @@
+// A block of 256 threads owns a tile of the kernel's gradient and sums it over all rows of the
+// batch in order, or over one part of them where there is scratch memory for the parts' sums. The
+// blocks of the first tiles also sum the bias's gradient, a thread a column. Parts are added up by
+// one thread for each element.
+#include "kernels/dense.hpp"
+#include "kernels/dense_choice.hpp"
+#include "kernels/simt/elements.hpp"
+#include "kernels/simt/facade.hpp"
+
+namespace braid::kernels {
+namespace {
+
+struct SumOfParts {
+  const float* parts = nullptr;
+  std::int64_t count = 0;
+  std::int64_t floats_of_part = 0;
+  Matrix<float> kernel_grad;
+  float* bias_grad = nullptr;
+  std::int64_t columns = 0;
+  bool accumulate = false;
+};
+
+// The bias's gradient is one row more.
+__global__ void sum_of_parts_kernel(SumOfParts args) {
+  const std::int64_t rows = args.kernel_grad.rows + (args.bias_grad != nullptr ? 1 : 0);
+  for_elements<1>(rows, args.columns, [&](std::int64_t n, std::int64_t c) {
+    float* const out = n < args.kernel_grad.rows ? args.kernel_grad.row(n) + c : args.bias_grad + c;
+    const float* part = args.parts + n * args.columns + c;
+    float sum = args.accumulate ? *out : 0.0F;
+    for (std::int64_t i = 0; i < args.count; ++i) sum += part[i * args.floats_of_part];
+    *out = sum;
+  });
+}
+
+}  // namespace
+
+namespace BRAID_GPU {
+
+void run(const Stream& stream, const DenseWeightGradient& args) {
+  const std::int64_t columns = args.out_grad.columns;
+  const std::int64_t rows = args.kernel_grad ? args.in.columns : 0;
+  if (columns == 0 || (rows == 0 && args.bias_grad == nullptr)) return;
+  DenseProduct product{.a = args.in.data,
+                       .a_stride = args.in.stride,
+                       .b = args.out_grad.data,
+                       .b_stride = args.out_grad.stride,
+                       .out = args.kernel_grad.data,
+                       .out_stride = args.kernel_grad.stride,
+                       .rows = rows,
+                       .columns = columns,
+                       .depth = args.in.rows,
+                       .column_sums = args.bias_grad,
+                       .accumulate = args.accumulate};
+  const std::int64_t parts =
+      args.scratch == nullptr ? 1 : dense_weight_parts(product.depth, args.in.columns, columns);
+  if (parts > 1) {
+    product.out = args.scratch;
+    product.out_stride = columns;
+    product.column_sums = args.bias_grad != nullptr ? args.scratch + rows * columns : nullptr;
+    product.accumulate = false;
+    product.depth_of_part = (product.depth + parts - 1) / parts;
+    product.floats_of_part = (rows + 1) * columns;
+  }
+  launch_product<Neighbours::across, Neighbours::across>(stream, product, args.precision, parts);
+  if (parts == 1) return;
+  const SumOfParts sum{
+      .parts = args.scratch,
+      .count = parts,
+      .floats_of_part = product.floats_of_part,
+      .kernel_grad = {args.kernel_grad.data, rows, columns, args.kernel_grad.stride},
+      .bias_grad = args.bias_grad,
+      .columns = columns,
+      .accumulate = args.accumulate};
+  launch_kernel<sum_of_parts_kernel>(element_shape((rows + 1) * columns), stream, sum);
+}
+
+}  // namespace BRAID_GPU
+}  // namespace braid::kernels
