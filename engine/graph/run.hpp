@@ -9,6 +9,7 @@
 #include "engine/core/matrix.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/launch.hpp"
+#include "kernels/precision.hpp"
 
 namespace braid {
 
@@ -39,6 +40,7 @@ struct Frame {
   std::int64_t parts = 1;
   std::byte* scratch = nullptr;
   const kernels::RandomState* random_state = nullptr;  // of dropout, in the device's memory
+  kernels::Precision precision = kernels::Precision::float32;
   kernels::Stream stream;
 };
 
@@ -72,6 +74,7 @@ class Run {
   std::int64_t parts() const { return frame_.parts; }
   std::byte* scratch() const { return frame_.scratch; }
   const kernels::RandomState* random_state() const { return frame_.random_state; }
+  kernels::Precision precision() const { return frame_.precision; }
 
   // Whether operands may be looked at here.
   bool on_host() const {

@@ -14,8 +14,12 @@ namespace braid {
 class Executor {
  public:
   Executor(std::shared_ptr<const Graph> graph, std::vector<Value> outputs,
-           Device device = default_device())
-      : graph_(std::move(graph)), outputs_(std::move(outputs)), device_(device) {}
+           Device device = default_device(),
+           kernels::Precision precision = kernels::Precision::float32)
+      : graph_(std::move(graph)),
+        outputs_(std::move(outputs)),
+        device_(device),
+        precision_(precision) {}
 
   const Graph& graph() const { return *graph_; }
   const std::vector<Value>& outputs() const { return outputs_; }
@@ -50,6 +54,7 @@ class Executor {
   std::shared_ptr<const Graph> graph_;
   std::vector<Value> outputs_;
   Device device_;
+  kernels::Precision precision_;
   std::mutex mutex_;
   std::vector<Planned> programs_;  // the one used last in front
   std::vector<std::unique_ptr<Workspace>> idle_;

@@ -438,8 +438,8 @@ class Planner {
 };
 
 Program::Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
-                 const std::vector<ValueInfo>& inputs, Device device)
-    : graph_(std::move(graph)), device_(device) {
+                 const std::vector<ValueInfo>& inputs, Device device, kernels::Precision precision)
+    : graph_(std::move(graph)), device_(device), precision_(precision) {
   static std::atomic<std::uint64_t> programs{0};
   id_ = ++programs;
   Planner(*this, *graph_, outputs).plan(inputs);

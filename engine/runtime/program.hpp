@@ -57,14 +57,16 @@ class Program {
   // `shapes` are those of graph inputs, in the order of the graph's inputs; axis 0 of batched
   // inputs must agree. Throws ShapeError where an op finds that they do not fit.
   // On a device other than the CPU the whole batch is one tile, as a kernel spreads its rows
-  // itself.
+  // itself. The precision is that of products of large matrices.
   Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
-          const std::vector<ValueInfo>& inputs, Device device = Device::cpu());
+          const std::vector<ValueInfo>& inputs, Device device = Device::cpu(),
+          kernels::Precision precision = kernels::Precision::float32);
 
   const Graph& graph() const { return *graph_; }
   // Differs from that of every other program of the process, past ones too.
   std::uint64_t id() const { return id_; }
   Device device() const { return device_; }
+  kernels::Precision precision() const { return precision_; }
   std::int64_t batch() const { return batch_; }
   const std::vector<Stage>& stages() const { return stages_; }
   const std::vector<Placement>& placements() const { return placements_; }
@@ -89,6 +91,7 @@ class Program {
   std::shared_ptr<const Graph> graph_;  // keeps the weights and constants alive
   std::uint64_t id_;
   Device device_;
+  kernels::Precision precision_;
   std::int64_t batch_ = 0;
   std::vector<Stage> stages_;
   std::vector<Placement> placements_;

@@ -173,6 +173,7 @@ void Workspace::run_rows(const Program& program, const Program::Stage& stage) {
                 .slice = slice,
                 .scratch = scratches_[w].data(),
                 .random_state = random_state,
+                .precision = program.precision(),
                 .stream = stream_};
     // An empty batch still runs once, so that sums over no rows become 0.
     std::int64_t row = begin;
@@ -199,6 +200,7 @@ void Workspace::run_whole(const Program& program, const Program::Stage& stage) {
                         .parts = bound.parts,
                         .scratch = scratches_[w].data(),
                         .random_state = random_state,
+                        .precision = program.precision(),
                         .stream = stream_};
       bound.op->run(Run(frame, bound.inputs, bound.outputs));
     });

@@ -20,7 +20,10 @@ namespace braid {
 
 class Functional;
 
-enum class Precision { float32 };
+// What a GPU multiplies with in Dense layers: operands keep 24, 11 or 8 significant bits; sums,
+// weights and everything else are float32. A CPU takes float32 always; so do a GPU that lacks the
+// units for it, and products that have a single column.
+enum class Precision { float32, tf32, bfloat16 };
 
 struct CompileOptions {
   Optimizer optimizer = "rmsprop";

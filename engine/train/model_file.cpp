@@ -1,5 +1,6 @@
 #include "engine/train/model_file.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "engine/core/error.hpp"
@@ -19,8 +20,23 @@ const std::string kDescription = "braid";
 const std::string kWeights = "weights/";
 const std::string kOptimizer = "optimizer/";
 
-json describe_objective(const Objective& objective, const OptimizerState& optimizer,
-                        std::int64_t steps_per_execution) {
+constexpr std::pair<Precision, const char*> kPrecisions[] = {
+    {Precision::float32, "float32"}, {Precision::tf32, "tf32"}, {Precision::bfloat16, "bfloat16"}};
+
+std::string name_of(Precision precision) {
+  const auto* found = std::ranges::find(kPrecisions, precision, [](auto& p) { return p.first; });
+  return found->second;
+}
+
+Precision precision_named(const std::string& name) {
+  for (const auto& [precision, its_name] : kPrecisions) {
+    if (name == its_name) return precision;
+  }
+  throw NameError("precision \"" + name + "\" is none of float32, tf32, bfloat16");
+}
+
+json describe_objective(const Trainer& trainer, const OptimizerState& optimizer) {
+  const Objective& objective = *trainer.objective();
   json outputs = json::array();
   for (const Objective::Output& output : objective.outputs) {
     outputs.push_back({{"output", output.name},
@@ -36,7 +52,8 @@ json describe_objective(const Objective& objective, const OptimizerState& optimi
   return {{"optimizer", to_config(optimizer.rule())},
           {"outputs", outputs},
           {"metrics", metrics},
-          {"steps_per_execution", steps_per_execution}};
+          {"steps_per_execution", trainer.steps_per_execution()},
+          {"precision", name_of(trainer.precision())}};
 }
 
 CompileOptions compile_options(const json& described) {
@@ -62,7 +79,9 @@ CompileOptions compile_options(const json& described) {
           .loss_weights = LossWeights(std::move(weights)),
           .metrics = Metrics(std::move(plain)),
           .weighted_metrics = Metrics(std::move(weighted)),
-          .steps_per_execution = described.at("steps_per_execution").get<std::int64_t>()};
+          .steps_per_execution = described.at("steps_per_execution").get<std::int64_t>(),
+          // Files of versions that knew one precision alone do not name it.
+          .precision = precision_named(described.value("precision", "float32"))};
 }
 
 // Tensors whose names begin with the prefix, without it.
@@ -96,8 +115,7 @@ void save_model(const std::string& path, Functional& model) {
   TensorDict tensors;
   for (const auto& [name, tensor] : get_weights(model)) tensors.set(kWeights + name, tensor);
   if (trainer.compiled()) {
-    described["objective"] = describe_objective(*trainer.objective(), *trainer.optimizer(),
-                                                trainer.steps_per_execution());
+    described["objective"] = describe_objective(trainer, *trainer.optimizer());
     if (trainer.seed()) described["seed"] = *trainer.seed();
     for (const auto& [name, tensor] : trainer.optimizer()->save())
       tensors.set(kOptimizer + name, tensor);

@@ -20,6 +20,15 @@ DType graph_dtype(DType declared, DType came) {
   return declared == DType::int64 ? DType::int32 : declared;
 }
 
+kernels::Precision of_kernels(Precision precision) {
+  switch (precision) {
+    case Precision::tf32: return kernels::Precision::tf32;
+    case Precision::bfloat16: return kernels::Precision::bfloat16;
+    case Precision::float32: break;
+  }
+  return kernels::Precision::float32;
+}
+
 // The shape of targets or weights of this rank for an output of this shape.
 Shape shape_beside(const Shape& predicted, const Shape& came) {
   const std::size_t rank = came.rank();
@@ -128,8 +137,8 @@ std::vector<Lowered> StepGraph::feed_inputs(Graph& graph, const Functional& mode
   return lowered;
 }
 
-StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass,
-                     const Bound& sample) {
+StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass, const Bound& sample,
+                     Precision precision) {
   auto graph = std::make_shared<Graph>();
   AddedLosses added;
   RaggedRules rules;
@@ -161,7 +170,8 @@ StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass,
       results.push_back(gradient);
   }
   if (dump_wanted("graph")) std::fputs(("graph\n" + describe(*graph)).c_str(), stderr);
-  executor_ = std::make_unique<Executor>(std::move(graph), std::move(results), model.device());
+  executor_ = std::make_unique<Executor>(std::move(graph), std::move(results), model.device(),
+                                         of_kernels(precision));
 }
 
 std::vector<Value> StepGraph::judge(Graph& graph, const Objective& objective, const Bound& sample,

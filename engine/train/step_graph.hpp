@@ -36,7 +36,8 @@ struct IdLimit {
 class StepGraph {
  public:
   // Throws ShapeError where targets or weights do not fit the outputs.
-  StepGraph(Functional& model, const Objective* objective, Pass pass, const Bound& sample);
+  StepGraph(Functional& model, const Objective* objective, Pass pass, const Bound& sample,
+            Precision precision = Precision::float32);
 
   // A key for all data that this graph can run.
   static void append_key(Pass pass, const Bound& bound, std::string& key);

@@ -42,6 +42,7 @@ void Trainer::compile(CompileOptions options) {
   parameters_ = std::move(parameters);
   batch_logs_ = std::move(logs);
   steps_per_execution_ = options.steps_per_execution;
+  precision_ = options.precision;
   seed_.reset();
 }
 
@@ -69,7 +70,7 @@ Trainer::Lease Trainer::find_session(Pass pass, const Bound& bound) {
   auto found = variants_.find(key);
   if (found == variants_.end()) {
     auto step = std::make_unique<StepGraph>(
-        model_, pass == Pass::predict ? nullptr : objective_.get(), pass, bound);
+        model_, pass == Pass::predict ? nullptr : objective_.get(), pass, bound, precision_);
     found = variants_.try_emplace(std::move(key)).first;
     found->second.step = std::move(step);
   }

@@ -37,6 +37,7 @@ class Trainer {
   OptimizerState* optimizer() { return optimizer_.get(); }
   const Objective* objective() const { return objective_.get(); }
   std::int64_t steps_per_execution() const { return steps_per_execution_; }
+  Precision precision() const { return precision_; }
   // Of shuffles and dropout; none before the first training.
   std::optional<std::uint64_t> seed() const { return seed_; }
   void set_seed(std::uint64_t seed) { seed_ = seed; }
@@ -81,6 +82,7 @@ class Trainer {
   std::unique_ptr<RunningLogs> batch_logs_;
   std::vector<ParameterUpdate> parameters_;
   std::int64_t steps_per_execution_ = 1;
+  Precision precision_ = Precision::float32;
   bool fitting_ = false;
   std::optional<std::uint64_t>
       seed_;  // of shuffles and dropout; stays for a fit that goes on from an earlier one

@@ -22,7 +22,8 @@ class DenseInputGradient final : public Op {
   void run(const Run& run) const override {
     run.launch(kernels::DenseInputGradient{.out_grad = run.in<float>(kOutGrad),
                                            .kernel = run.in<float>(kKernel),
-                                           .in_grad = run.out<float>(0)});
+                                           .in_grad = run.out<float>(0),
+                                           .precision = run.precision()});
   }
 
   double operations(Infos in, Infos) const override {
@@ -61,6 +62,14 @@ class DenseWeightGradient final : public Op {
     return std::clamp<std::int64_t>(std::min(kernel.elements() / kPart, kernel[0]), 1, kMostParts);
   }
 
+  // Of a GPU, which runs the op in one part. About a megabyte at most.
+  std::int64_t scratch_bytes(Infos in, std::int64_t rows) const override {
+    const Shape& shape = in[kIn].shape;
+    const std::int64_t row_axes = shape.slice(1, shape.rank() - 1).elements();
+    return kernels::dense_weight_scratch((in[kIn].batched ? rows : shape[0]) * row_axes,
+                                         shape.back(), in[kKernel].shape.back());
+  }
+
   void run(const Run& run) const override {
     const Matrix<const float> in = run.in<float>(kIn);
     const Matrix<float> kernel_grad = run.out<float>(0);
@@ -73,7 +82,9 @@ class DenseWeightGradient final : public Op {
                                                    kernel_grad.columns, kernel_grad.stride}
                                    : Matrix<float>{},
         .bias_grad = run.part() == 0 ? run.out<float>(1).data : nullptr,
-        .accumulate = run.accumulate()});
+        .accumulate = run.accumulate(),
+        .precision = run.precision(),
+        .scratch = run.parts() == 1 ? reinterpret_cast<float*>(run.scratch()) : nullptr});
   }
 
   double operations(Infos in, Infos) const override {
@@ -111,7 +122,8 @@ void Dense::run(const Run& run) const {
                                    .kernel = run.in<float>(kKernel),
                                    .bias = run.in<float>(kBias).data,
                                    .out = run.out<float>(0),
-                                   .activation = activation_});
+                                   .activation = activation_,
+                                   .precision = run.precision()});
 }
 
 std::vector<Value> Dense::gradients(GradientBuilder& build) const {

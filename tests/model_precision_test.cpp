@@ -1,0 +1,139 @@
+// A model's precision, from compile() down to the kernels. The emulated device stands for a GPU.
+#include <braid/braid.hpp>
+#include <cmath>
+#include <vector>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/on_device.hpp"
+#include "tests/support/scratch_folder.hpp"
+
+namespace braid {
+namespace {
+
+using testing::OnDevice;
+
+constexpr std::int64_t kRows = 19;
+constexpr std::int64_t kFeatures = 37;
+constexpr std::int64_t kUnits = 5;
+
+Tensor random_rows(std::int64_t columns, std::uint64_t seed) {
+  Random random(seed);
+  std::vector<float> values;
+  for (std::int64_t i = 0; i < kRows * columns; ++i)
+    values.push_back(static_cast<float>(random.normal()));
+  return Tensor::from(values, {kRows, columns});
+}
+
+Model one_layer() {
+  set_random_seed(3);
+  auto x = Input({.shape = {kFeatures}, .name = "x"});
+  return Model(x, layers::Dense({.units = kUnits, .name = "y"})(x));
+}
+
+std::vector<float> predictions(const Model& model) {
+  return model.predict({{"x", random_rows(kFeatures, 1)}})["y"].to_vector<float>();
+}
+
+std::vector<float> predictions_at(Precision precision) {
+  Model model = one_layer();
+  model.compile({.optimizer = "sgd", .loss = "mse", .precision = precision});
+  return predictions(model);
+}
+
+double kept_bits(double x, int bits) {
+  if (x == 0) return 0;
+  const int exponent = std::ilogb(x) + 1 - bits;
+  return std::ldexp(std::nearbyint(std::ldexp(x, -exponent)), exponent);
+}
+
+// In float64, of operands with so many significant bits.
+std::vector<double> expected(int bits) {
+  Model model = one_layer();
+  const std::vector<float> in = random_rows(kFeatures, 1).to_vector<float>();
+  const std::vector<float> kernel = model.get_weights()["y/kernel"].to_vector<float>();
+  std::vector<double> out;
+  for (std::int64_t row = 0; row < kRows; ++row) {
+    for (std::int64_t unit = 0; unit < kUnits; ++unit) {
+      double sum = 0;
+      for (std::int64_t k = 0; k < kFeatures; ++k) {
+        sum += kept_bits(in[static_cast<std::size_t>(row * kFeatures + k)], bits) *
+               kept_bits(kernel[static_cast<std::size_t>(k * kUnits + unit)], bits);
+      }
+      out.push_back(sum);
+    }
+  }
+  return out;
+}
+
+bool are_near(const std::vector<float>& got, const std::vector<double>& wanted) {
+  if (got.size() != wanted.size()) return false;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    if (!(std::abs(got[i] - wanted[i]) < 2e-6)) return false;
+  }
+  return true;
+}
+
+std::vector<float> kernel_after_a_step(Precision precision) {
+  Model model = one_layer();
+  model.compile({.optimizer = optimizers::SGD({.learning_rate = 1.0}),
+                 .loss = "mse",
+                 .precision = precision});
+  model.train_on_batch({{"x", random_rows(kFeatures, 1)}}, {{"y", random_rows(kUnits, 2)}});
+  return model.get_weights()["y/kernel"].to_vector<float>();
+}
+
+double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
+  double largest = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    largest = std::max(largest, static_cast<double>(std::abs(a[i] - b[i])));
+  return largest;
+}
+
+}  // namespace
+
+TEST_CASE("a compiled model predicts with operands of its precision") {
+  const OnDevice here(Device::emulated());
+  CHECK(are_near(predictions_at(Precision::float32), expected(24)));
+  CHECK(are_near(predictions_at(Precision::tf32), expected(11)));
+  CHECK(are_near(predictions_at(Precision::bfloat16), expected(8)));
+  CHECK_FALSE(are_near(predictions_at(Precision::tf32), expected(24)));
+  CHECK_FALSE(are_near(predictions_at(Precision::bfloat16), expected(11)));
+
+  Model model = one_layer();
+  CHECK(predictions(model) == predictions_at(Precision::float32));
+  for (const Precision precision : {Precision::bfloat16, Precision::tf32, Precision::float32}) {
+    model.compile({.optimizer = "sgd", .loss = "mse", .precision = precision});
+    CHECK(predictions(model) == predictions_at(precision));
+  }
+}
+
+TEST_CASE("a compiled model learns at its precision") {
+  const OnDevice here(Device::emulated());
+  const auto exact = kernel_after_a_step(Precision::float32);
+  const double with_tf32 = largest_difference(kernel_after_a_step(Precision::tf32), exact);
+  const double with_bfloat16 = largest_difference(kernel_after_a_step(Precision::bfloat16), exact);
+  CHECK(with_tf32 > 1e-6);
+  CHECK(with_tf32 < 1e-3);
+  CHECK(with_bfloat16 > 2 * with_tf32);
+  CHECK(with_bfloat16 < 1e-2);
+}
+
+TEST_CASE("on a CPU every precision is float32") {
+  const OnDevice here(Device::cpu());
+  CHECK(predictions_at(Precision::tf32) == predictions_at(Precision::float32));
+  CHECK(predictions_at(Precision::bfloat16) == predictions_at(Precision::float32));
+  CHECK(kernel_after_a_step(Precision::bfloat16) == kernel_after_a_step(Precision::float32));
+}
+
+TEST_CASE("a saved model keeps its precision") {
+  const OnDevice here(Device::emulated());
+  const testing::ScratchFolder folder;
+  for (const Precision precision : {Precision::float32, Precision::tf32, Precision::bfloat16}) {
+    Model model = one_layer();
+    model.compile({.optimizer = "sgd", .loss = "mse", .precision = precision});
+    model.save(folder.file("model.braid"));
+    CHECK(predictions(Model::load(folder.file("model.braid"))) == predictions_at(precision));
+  }
+}
+
+}  // namespace braid
