@@ -163,7 +163,8 @@ struct KeptOfStep {
 };
 
 template <int kUnits, int kRows, bool kDefault>
-__global__ void __launch_bounds__(4 * kUnits) lstm_backward_kernel(LstmBackwardSlice slice) {
+__global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
+    lstm_backward_kernel(LstmBackwardSlice slice) {
   SIMT_SHARED(float, z_rows, [2][kRows][4 * kUnits]);
   SIMT_DYN_SHARED(float, memory);
   const LstmBackward& args = slice.args;
@@ -263,7 +264,11 @@ void run_persistent(const Stream& stream, const LstmBackwardSlice& slice) {
 }
 template <int kUnits>
 void run_persistent(const Stream& stream, const LstmBackwardSlice& slice) {
-  if (!has_default_functions(slice.args)) return run_persistent<kUnits, 4, false>(stream, slice);
+  if (!has_default_functions(slice.args)) {
+    // More rows of 64 units do not fit into the registers of every GPU.
+    constexpr int kRows = kUnits == 64 ? 2 : 4;
+    return run_persistent<kUnits, kRows, false>(stream, slice);
+  }
   switch (lstm_rows_of_block(slice.args.shape)) {
     case 1: return run_persistent<kUnits, 1, true>(stream, slice);
     case 2: return run_persistent<kUnits, 2, true>(stream, slice);

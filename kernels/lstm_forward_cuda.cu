@@ -23,12 +23,12 @@ constexpr unsigned kAll = 0xFFFFFFFFU;
 template <int kUnits>
 struct ForwardWeights {
   static constexpr int kThreads = 4 * kUnits;
-  static constexpr int kInputs = kUnits / 4;  // of a lane
-  static constexpr int kHeld = kInputs < 16 ? kInputs : 16;
+  static constexpr int kInputs = kUnits / 16;  // of a lane, in fours
+  static constexpr int kHeld = kInputs <= 4 ? kInputs : 4;
   static constexpr int kShared = kInputs - kHeld;
-  static constexpr std::int64_t kSharedBytes = std::int64_t{16} * kShared * kThreads;
+  static constexpr std::int64_t kSharedBytes = std::int64_t{64} * kShared * kThreads;
 
-  float held[kHeld][4];
+  float held[kHeld][4][4];  // [four][input][gate]
   float* shared;
 
   static __device__ int input(int j) {
@@ -43,23 +43,29 @@ struct ForwardWeights {
   }
   __device__ ForwardWeights(const LstmForward& args, float* memory) : shared(memory) {
     SIMT_UNROLL
-    for (int j = 0; j < kHeld; ++j) {
+    for (int j = 0; j < 4 * kHeld; ++j) {
       const float4 gates = read(args, j);
-      held[j][0] = gates.x;
-      held[j][1] = gates.y;
-      held[j][2] = gates.z;
-      held[j][3] = gates.w;
+      held[j / 4][j % 4][0] = gates.x;
+      held[j / 4][j % 4][1] = gates.y;
+      held[j / 4][j % 4][2] = gates.z;
+      held[j / 4][j % 4][3] = gates.w;
     }
-    for (int j = 0; j < kShared; ++j) {
-      st_vec(shared + 4 * (j * kThreads + threadIdx.x), read(args, kHeld + j));
-    }
+    SIMT_NO_UNROLL
+    for (int j = 4 * kHeld; j < 4 * kInputs; ++j) st_vec(at(j / 4, j % 4), read(args, j));
+  }
+  __device__ float* at(int four, int e) const {
+    return shared + 4 * (((four - kHeld) * 4 + e) * kThreads + static_cast<int>(threadIdx.x));
   }
 };
 
-template <int kRows>
-__device__ inline void add_gates(float (&sums)[kRows][4], int r, float h, const float (&w)[4]) {
+// What two neighbouring inputs make of a row's sums.
+__device__ inline void add_pair(float first, float second, const float (&first_w)[4],
+                                const float (&second_w)[4], float (&sums)[4]) {
   SIMT_UNROLL
-  for (int gate = 0; gate < 4; ++gate) sums[r][gate] += h * w[gate];
+  for (int gate = 0; gate < 4; ++gate) {
+    sums[gate] += first * first_w[gate];
+    sums[gate] += second * second_w[gate];
+  }
 }
 
 // The part of h . recurrent that this lane's inputs make. Row r here is row r ^ own of the block,
@@ -69,31 +75,34 @@ __device__ inline void multiply_gates(const ForwardWeights<kUnits>& weights,
                                       const float (&h)[kRows][kUnits], int own,
                                       float (&sums)[kRows][4]) {
   using Weights = ForwardWeights<kUnits>;
+  const auto row_at = [&](int r, int j) { return &h[r ^ own][Weights::input(4 * j)]; };
   SIMT_UNROLL
-  for (int j = 0; j < Weights::kInputs; j += 4) {
-    float w[4][4];
+  for (int j = 0; j < Weights::kHeld; ++j) {
     SIMT_UNROLL
-    for (int e = 0; e < 4; ++e) {
-      if (j < Weights::kHeld) {
-        SIMT_UNROLL
-        for (int gate = 0; gate < 4; ++gate)
-          w[e][gate] = weights.held[j % Weights::kHeld + e][gate];
-      } else {
-        const auto gates = ld_vec<float4>(
-            weights.shared + 4 * ((j - Weights::kHeld + e) * Weights::kThreads + threadIdx.x));
-        w[e][0] = gates.x;
-        w[e][1] = gates.y;
-        w[e][2] = gates.z;
-        w[e][3] = gates.w;
-      }
+    for (int r = 0; r < kRows; ++r) {
+      const auto inputs = ld_vec<float4>(row_at(r, j));
+      add_pair(inputs.x, inputs.y, weights.held[j][0], weights.held[j][1], sums[r]);
+      add_pair(inputs.z, inputs.w, weights.held[j][2], weights.held[j][3], sums[r]);
+    }
+  }
+  // Two inputs at a time: for more there are no registers beside the held weights.
+  SIMT_NO_UNROLL
+  for (int pair = 2 * Weights::kHeld; pair < 2 * Weights::kInputs; ++pair) {
+    const int j = pair / 2;
+    const int e = pair % 2 * 2;
+    float w[2][4];
+    SIMT_UNROLL
+    for (int i = 0; i < 2; ++i) {
+      const auto gates = ld_vec<float4>(weights.at(j, e + i));
+      w[i][0] = gates.x;
+      w[i][1] = gates.y;
+      w[i][2] = gates.z;
+      w[i][3] = gates.w;
     }
     SIMT_UNROLL
     for (int r = 0; r < kRows; ++r) {
-      const auto four = ld_vec<float4>(&h[r ^ own][Weights::input(j)]);
-      add_gates(sums, r, four.x, w[0]);
-      add_gates(sums, r, four.y, w[1]);
-      add_gates(sums, r, four.z, w[2]);
-      add_gates(sums, r, four.w, w[3]);
+      const auto inputs = ld_vec<float2>(row_at(r, j) + e);
+      add_pair(inputs.x, inputs.y, w[0], w[1], sums[r]);
     }
   }
 }
@@ -123,7 +132,8 @@ __device__ inline float4 gates_of_own_row(float (&sums)[kRows][4]) {
 }
 
 template <int kUnits, int kRows, bool kDefault>
-__global__ void __launch_bounds__(4 * kUnits) lstm_forward_kernel(LstmForwardSlice slice) {
+__global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
+    lstm_forward_kernel(LstmForwardSlice slice) {
   SIMT_SHARED(float, h_rows, [2][kRows][kUnits]);
   SIMT_DYN_SHARED(float, memory);
   const LstmForward& args = slice.args;
@@ -266,7 +276,10 @@ void run_persistent(const Stream& stream, const LstmForwardSlice& slice) {
 }
 template <int kUnits>
 void run_persistent(const Stream& stream, const LstmForwardSlice& slice) {
-  if (!has_default_functions(slice.args)) return run_persistent<kUnits, 4, false>(stream, slice);
+  if (!has_default_functions(slice.args)) {
+    constexpr int kRows = kUnits > 64 ? 2 : 4;  // as many as the registers hold
+    return run_persistent<kUnits, kRows, false>(stream, slice);
+  }
   switch (lstm_rows_of_block(slice.args.shape)) {
     case 1: return run_persistent<kUnits, 1, true>(stream, slice);
     case 2: return run_persistent<kUnits, 2, true>(stream, slice);
