@@ -94,6 +94,33 @@ ExpectedSort expected_sort(const Problem& p) {
   return expected;
 }
 
+// On all backends; in a time that does not grow with positions times ids.
+void check_sorted_everywhere(const Problem& p) {
+  const auto id_of = [&](std::int32_t n) { return p.ids[static_cast<std::size_t>(n)]; };
+  std::vector<std::int32_t> expected;
+  for (std::int64_t n = 0; n < p.positions(); ++n) {
+    if (p.counts(n)) expected.push_back(static_cast<std::int32_t>(n));
+  }
+  std::stable_sort(expected.begin(), expected.end(),
+                   [&](std::int32_t a, std::int32_t b) { return id_of(a) < id_of(b); });
+  std::vector<std::int32_t> starts;
+  std::size_t start = 0;
+  for (std::int64_t v = 0; v <= p.vocabulary; ++v) {
+    while (start < expected.size() && id_of(expected[start]) < static_cast<double>(v)) ++start;
+    starts.push_back(static_cast<std::int32_t>(start));
+  }
+  for (const Backend backend : tested_backends()) {
+    INFO(described(p) << " on " << kernels::name_of(backend));
+    Sorted got = sorted(backend, p, 0);
+    const bool same_starts = got.segments.elements() == starts;
+    CHECK(same_starts);
+    std::vector<std::int32_t> order = got.order.elements();
+    order.resize(expected.size());
+    const bool same_order = order == expected;
+    CHECK(same_order);
+  }
+}
+
 }  // namespace
 
 TEST_CASE("embedding: rows of the table, bit for bit, also into columns of wider rows") {
@@ -158,6 +185,67 @@ TEST_CASE("embedding: positions are sorted by id, stably, without those that are
       }
     }
   }
+}
+
+TEST_CASE("embedding: few ids or all, in rising, falling or any order, are sorted stably") {
+  struct Size {
+    std::int64_t positions;
+    std::vector<std::int64_t> vocabularies;
+  };
+  // About as many positions as one warp takes, as a few take, or more than a block takes at once.
+  const std::vector<Size> sizes{{1, {1, 7}},       {2, {1, 2}},         {31, {2, 509}},
+                                {97, {7, 30011}},  {255, {1, 7, 1021}}, {257, {2, 509}},
+                                {1031, {2, 1021}}, {8209, {3, 31}}};
+  RandomNumbers random(134);
+  for (const auto& [positions, vocabularies] : sizes) {
+    for (const std::int64_t vocabulary : vocabularies) {
+      const auto last = static_cast<double>(vocabulary - 1);
+      Numbers rising, falling, any;
+      for (std::int64_t n = 0; n < positions; ++n) {
+        rising.push_back(static_cast<double>(n * vocabulary / positions));
+        falling.push_back(static_cast<double>((positions - 1 - n) * vocabulary / positions));
+        // Half of them are the first or the last id.
+        const auto id = static_cast<double>(random.below(vocabulary));
+        any.push_back(n % 2 == 0 ? id : (n % 4 == 1 ? 0.0 : last));
+      }
+      const Numbers all_first(static_cast<std::size_t>(positions), 0.0);
+      const Numbers all_last(static_cast<std::size_t>(positions), last);
+      for (const Numbers& ids : {rising, falling, any, all_first, all_last}) {
+        check_sorted_everywhere({positions, 1, vocabulary, 1, ids, {}});
+      }
+    }
+  }
+}
+
+TEST_CASE("embedding: a vocabulary whose counters fill the memory of many blocks is sorted by") {
+  RandomNumbers random(136);
+  Problem p{8209, 1, 300007, 1, {}, {}};
+  for (std::int64_t n = 0; n < p.rows; ++n)
+    p.ids.push_back(
+        static_cast<double>(n % 3 == 0 ? p.vocabulary - 1 : random.below(p.vocabulary)));
+  check_sorted_everywhere(p);
+}
+
+TEST_CASE("embedding: rows that end early, or are masked as a whole, leave no positions") {
+  RandomNumbers random(135);
+  for (const std::int64_t steps : {1, 8, 37}) {
+    Problem p{61, steps, 103, 1, {}, {}};
+    for (std::int64_t b = 0; b < p.rows; ++b) {
+      const std::int64_t length = random.below(steps + 1);
+      for (std::int64_t t = 0; t < steps; ++t) {
+        p.ids.push_back(t < length ? static_cast<double>(random.below(p.vocabulary)) : 0.0);
+        p.mask.push_back(t < length ? 1.0 : 0.0);
+      }
+    }
+    check_sorted_everywhere(p);
+    p.mask.assign(p.mask.size(), 0.0);
+    check_sorted_everywhere(p);
+  }
+}
+
+TEST_CASE("embedding: no positions leave every segment empty, and no ids one end of none") {
+  check_sorted_everywhere({0, 0, 5, 1, {}, {}});
+  check_sorted_everywhere({0, 3, 0, 1, {}, {}});
 }
 
 TEST_CASE("embedding: the table's gradient is summed in the order of the batch, bit for bit") {
