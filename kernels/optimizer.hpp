@@ -77,6 +77,20 @@ struct AdamUpdate {
 };
 BRAID_KERNEL(AdamUpdate)
 
+// Updates of several parameters by one rule, none of which the others touch: one launch on a GPU.
+template <class Update>
+struct UpdateList {
+  static constexpr std::int64_t kMost = 32;  // of what the arguments of a launch may hold
+  Update each[kMost];
+  std::int64_t count = 0;
+};
+struct SgdUpdates : UpdateList<SgdUpdate> {};
+struct RmspropUpdates : UpdateList<RmspropUpdate> {};
+struct AdamUpdates : UpdateList<AdamUpdate> {};
+BRAID_KERNEL(SgdUpdates)
+BRAID_KERNEL(RmspropUpdates)
+BRAID_KERNEL(AdamUpdates)
+
 // out[i] = sum over the slices, from first to last.
 struct SumSlices {
   const float* in = nullptr;  // [slices, slice_stride]  read

@@ -117,6 +117,14 @@ void run(const AdamUpdate& args) {
   });
 }
 
+template <class Update>
+void run_each(const UpdateList<Update>& list) {
+  for (std::int64_t i = 0; i < list.count; ++i) run(list.each[i]);
+}
+void run(const SgdUpdates& args) { run_each(args); }
+void run(const RmspropUpdates& args) { run_each(args); }
+void run(const AdamUpdates& args) { run_each(args); }
+
 void run(const SumSlices& args) {
   for (std::int64_t i = 0; i < args.count; i += kBlock) {
     const std::int64_t n = args.count - i < kBlock ? args.count - i : kBlock;

@@ -1,6 +1,8 @@
-// A thread owns one parameter, then the one a grid further on: its gradient's slices are summed
-// from first to last, and everything that belongs to it is read and written once. Compiled without
-// fused multiply-add, so that it rounds as the CPU does.
+// A thread owns one parameter of each tensor of a list, then the one a grid further on: its
+// gradient's slices are summed from first to last, and everything that belongs to it is read and
+// written once. Compiled without fused multiply-add, so that it rounds as the CPU does.
+#include <algorithm>
+
 #include "kernels/optimizer.hpp"
 
 #include "kernels/simt/elements.hpp"
@@ -25,7 +27,7 @@ __device__ inline void for_parameters(std::int64_t count, const Body& body) {
   for_elements<1>(1, count, [&](std::int64_t, std::int64_t i) { body(i); });
 }
 
-__global__ void sgd_kernel(SgdUpdate args) {
+__device__ inline void update(const SgdUpdate& args) {
   const float rate = args.rates->rate;
   const float decay = args.weight_decay * rate;
   for_parameters(args.count, [&](std::int64_t i) {
@@ -42,7 +44,7 @@ __global__ void sgd_kernel(SgdUpdate args) {
   });
 }
 
-__global__ void rmsprop_kernel(RmspropUpdate args) {
+__device__ inline void update(const RmspropUpdate& args) {
   const float rate = args.rates->rate;
   const float decay = args.weight_decay * rate;
   for_parameters(args.count, [&](std::int64_t i) {
@@ -68,7 +70,7 @@ __global__ void rmsprop_kernel(RmspropUpdate args) {
   });
 }
 
-__global__ void adam_kernel(AdamUpdate args) {
+__device__ inline void update(const AdamUpdate& args) {
   const float alpha = args.rates->alpha;
   const float decay = args.weight_decay * args.rates->rate;
   for_parameters(args.count, [&](std::int64_t i) {
@@ -88,6 +90,12 @@ __global__ void adam_kernel(AdamUpdate args) {
     }
     args.parameter[i] = decayed - m * alpha / (sqrtf(v) + args.epsilon);
   });
+}
+
+template <class List>
+__global__ void update_kernel(List list) {
+  SIMT_NO_UNROLL
+  for (int i = 0; i < static_cast<int>(list.count); ++i) update(list.each[i]);
 }
 
 __global__ void sum_slices_kernel(SumSlices args) {
@@ -130,21 +138,40 @@ __global__ void clip_factors_kernel(ClipFactors args) {
     args.factors[i] = args.limit * (inverse > most ? most : inverse);
 }
 
+constexpr std::size_t kBytesOfArguments = 4096;
+
+// As many blocks as the largest of them asks for.
+template <class List>
+void launch_updates(const Stream& stream, const List& list) {
+  static_assert(sizeof(List) <= kBytesOfArguments);
+  std::int64_t most = 0;
+  for (std::int64_t i = 0; i < list.count; ++i) most = std::max(most, list.each[i].count);
+  if (most > 0) launch_kernel<update_kernel<List>>(element_shape(most), stream, list);
+}
+
+template <class List, class Update>
+List list_of(const Update& update) {
+  List list;
+  list.each[0] = update;
+  list.count = 1;
+  return list;
+}
+
 }  // namespace
 
 namespace BRAID_GPU {
 
-void run(const Stream& stream, const SgdUpdate& args) {
-  if (args.count > 0) launch_kernel<sgd_kernel>(element_shape(args.count), stream, args);
-}
+void run(const Stream& stream, const SgdUpdates& args) { launch_updates(stream, args); }
+void run(const Stream& stream, const RmspropUpdates& args) { launch_updates(stream, args); }
+void run(const Stream& stream, const AdamUpdates& args) { launch_updates(stream, args); }
+
+void run(const Stream& stream, const SgdUpdate& args) { run(stream, list_of<SgdUpdates>(args)); }
 
 void run(const Stream& stream, const RmspropUpdate& args) {
-  if (args.count > 0) launch_kernel<rmsprop_kernel>(element_shape(args.count), stream, args);
+  run(stream, list_of<RmspropUpdates>(args));
 }
 
-void run(const Stream& stream, const AdamUpdate& args) {
-  if (args.count > 0) launch_kernel<adam_kernel>(element_shape(args.count), stream, args);
-}
+void run(const Stream& stream, const AdamUpdate& args) { run(stream, list_of<AdamUpdates>(args)); }
 
 void run(const Stream& stream, const SumSlices& args) {
   if (args.count > 0) launch_kernel<sum_slices_kernel>(element_shape(args.count), stream, args);

@@ -91,17 +91,47 @@ void OptimizerState::begin_step(const kernels::Stream& stream) {
                             stream.native);
 }
 
+template <class List, class Make>
+void OptimizerState::launch_updates(const kernels::Stream& stream,
+                                    const std::vector<ParameterUpdate>& parameters,
+                                    const Make& make) const {
+  const auto update_of = [&](const Chunk& chunk) {
+    return make(operands_of(parameters[chunk.parameter], chunk), chunk.count);
+  };
+  if (device_ == Device::cpu()) {
+    parallel_for(static_cast<std::int64_t>(chunks_.size()), [&](std::int64_t number, int) {
+      const Chunk& chunk = chunks_[static_cast<std::size_t>(number)];
+      if (parameters[chunk.parameter].gradient != nullptr)
+        kernels::launch(stream, update_of(chunk));
+    });
+    return;
+  }
+  List list;
+  const auto flush = [&] {
+    if (list.count > 0) kernels::launch(stream, list);
+    list.count = 0;
+  };
+  for (const Chunk& chunk : chunks_) {
+    if (parameters[chunk.parameter].gradient == nullptr) continue;
+    list.each[list.count++] = update_of(chunk);
+    if (list.count == List::kMost) flush();
+  }
+  flush();
+}
+
 void OptimizerState::launch(const kernels::Stream& stream,
                             const std::vector<ParameterUpdate>& parameters) const {
   if (squares_ != nullptr) launch_clipping(stream, parameters);
-  const auto run = [&](std::int64_t number, int) {
-    launch_chunk(stream, parameters, chunks_[static_cast<std::size_t>(number)]);
-  };
-  const auto count = static_cast<std::int64_t>(chunks_.size());
-  if (device_ == Device::cpu()) {
-    parallel_for(count, run);
-  } else {
-    for (std::int64_t number = 0; number < count; ++number) run(number, 0);
+  switch (rule_.kind) {
+    case Optimizer::Kind::sgd:
+      return launch_updates<kernels::SgdUpdates>(
+          stream, parameters, [&](const auto& chunk, auto n) { return sgd_update(chunk, n); });
+    case Optimizer::Kind::rmsprop:
+      return launch_updates<kernels::RmspropUpdates>(
+          stream, parameters, [&](const auto& chunk, auto n) { return rmsprop_update(chunk, n); });
+    case Optimizer::Kind::adam:
+      return launch_updates<kernels::AdamUpdates>(
+          stream, parameters, [&](const auto& chunk, auto n) { return adam_update(chunk, n); });
   }
 }
 
@@ -123,70 +153,68 @@ void OptimizerState::launch_clipping(const kernels::Stream& stream,
                                        .together = !rule_.clipnorm});
 }
 
-void OptimizerState::launch_chunk(const kernels::Stream& stream,
-                                  const std::vector<ParameterUpdate>& parameters,
-                                  const Chunk& chunk) const {
-  const ParameterUpdate& parameter = parameters[chunk.parameter];
-  if (parameter.gradient == nullptr) return;
+OptimizerState::ChunkOperands OptimizerState::operands_of(const ParameterUpdate& parameter,
+                                                          const Chunk& chunk) const {
   const auto* const factors = reinterpret_cast<const float*>(clip_factors_.get());
-  const kernels::GradientSource gradient{
-      .data = parameter.gradient + chunk.begin,
-      .factor = factors != nullptr ? factors + chunk.parameter : nullptr,
-      .clip_value = static_cast<float>(rule_.clipvalue.value_or(0))};
-  float* const value = parameter.value + chunk.begin;
-  const auto slot = [&](std::size_t index) -> float* {
-    const auto& tensors = slots_[chunk.parameter].tensors;
-    return index < tensors.size()
-               ? reinterpret_cast<float*>(const_cast<std::byte*>(tensors[index].second.raw())) +
-                     chunk.begin
-               : nullptr;
-  };
-  const auto weight_decay =
-      decays_[chunk.parameter] != 0 ? static_cast<float>(rule_.weight_decay.value_or(0)) : 0.0F;
-  const auto* const rates = reinterpret_cast<const kernels::UpdateRates*>(rates_.get());
-  switch (rule_.kind) {
-    case Optimizer::Kind::sgd:
-      kernels::launch(stream, kernels::SgdUpdate{.gradient = gradient,
-                                                 .parameter = value,
-                                                 .velocity = slot(0),
-                                                 .count = chunk.count,
-                                                 .rates = rates,
-                                                 .momentum = static_cast<float>(rule_.momentum),
-                                                 .weight_decay = weight_decay,
-                                                 .nesterov = rule_.nesterov});
-      break;
-    case Optimizer::Kind::rmsprop: {
-      const bool has_momentum = rule_.momentum > 0;
-      kernels::launch(stream, kernels::RmspropUpdate{
-                                  .gradient = gradient,
-                                  .parameter = value,
-                                  .velocity = slot(0),
-                                  .momentum_slot = has_momentum ? slot(1) : nullptr,
-                                  .average = rule_.centered ? slot(has_momentum ? 2 : 1) : nullptr,
-                                  .count = chunk.count,
-                                  .rates = rates,
-                                  .rho = static_cast<float>(rule_.rho),
-                                  .one_minus_rho = static_cast<float>(1 - rule_.rho),
-                                  .momentum = static_cast<float>(rule_.momentum),
-                                  .epsilon = static_cast<float>(rule_.epsilon),
-                                  .weight_decay = weight_decay});
-      break;
-    }
-    case Optimizer::Kind::adam:
-      kernels::launch(stream,
-                      kernels::AdamUpdate{.gradient = gradient,
-                                          .parameter = value,
-                                          .momentum = slot(0),
-                                          .velocity = slot(1),
-                                          .velocity_max = slot(2),
-                                          .count = chunk.count,
-                                          .rates = rates,
-                                          .one_minus_beta_1 = static_cast<float>(1 - rule_.beta_1),
-                                          .one_minus_beta_2 = static_cast<float>(1 - rule_.beta_2),
-                                          .epsilon = static_cast<float>(rule_.epsilon),
-                                          .weight_decay = weight_decay});
-      break;
+  const bool decays = decays_[chunk.parameter] != 0;
+  ChunkOperands operands{
+      .gradient = {.data = parameter.gradient + chunk.begin,
+                   .factor = factors != nullptr ? factors + chunk.parameter : nullptr,
+                   .clip_value = static_cast<float>(rule_.clipvalue.value_or(0))},
+      .value = parameter.value + chunk.begin,
+      .slots = {},
+      .rates = reinterpret_cast<const kernels::UpdateRates*>(rates_.get()),
+      .weight_decay = decays ? static_cast<float>(rule_.weight_decay.value_or(0)) : 0.0F};
+  const auto& tensors = slots_[chunk.parameter].tensors;
+  for (std::size_t slot = 0; slot < tensors.size(); ++slot) {
+    auto* const memory = const_cast<std::byte*>(tensors[slot].second.raw());
+    operands.slots[slot] = reinterpret_cast<float*>(memory) + chunk.begin;
   }
+  return operands;
+}
+
+kernels::SgdUpdate OptimizerState::sgd_update(const ChunkOperands& chunk,
+                                              std::int64_t count) const {
+  return {.gradient = chunk.gradient,
+          .parameter = chunk.value,
+          .velocity = chunk.slots[0],
+          .count = count,
+          .rates = chunk.rates,
+          .momentum = static_cast<float>(rule_.momentum),
+          .weight_decay = chunk.weight_decay,
+          .nesterov = rule_.nesterov};
+}
+
+kernels::RmspropUpdate OptimizerState::rmsprop_update(const ChunkOperands& chunk,
+                                                      std::int64_t count) const {
+  const bool has_momentum = rule_.momentum > 0;
+  return {.gradient = chunk.gradient,
+          .parameter = chunk.value,
+          .velocity = chunk.slots[0],
+          .momentum_slot = has_momentum ? chunk.slots[1] : nullptr,
+          .average = rule_.centered ? chunk.slots[has_momentum ? 2 : 1] : nullptr,
+          .count = count,
+          .rates = chunk.rates,
+          .rho = static_cast<float>(rule_.rho),
+          .one_minus_rho = static_cast<float>(1 - rule_.rho),
+          .momentum = static_cast<float>(rule_.momentum),
+          .epsilon = static_cast<float>(rule_.epsilon),
+          .weight_decay = chunk.weight_decay};
+}
+
+kernels::AdamUpdate OptimizerState::adam_update(const ChunkOperands& chunk,
+                                                std::int64_t count) const {
+  return {.gradient = chunk.gradient,
+          .parameter = chunk.value,
+          .momentum = chunk.slots[0],
+          .velocity = chunk.slots[1],
+          .velocity_max = chunk.slots[2],
+          .count = count,
+          .rates = chunk.rates,
+          .one_minus_beta_1 = static_cast<float>(1 - rule_.beta_1),
+          .one_minus_beta_2 = static_cast<float>(1 - rule_.beta_2),
+          .epsilon = static_cast<float>(rule_.epsilon),
+          .weight_decay = chunk.weight_decay};
 }
 
 TensorDict OptimizerState::save() const {

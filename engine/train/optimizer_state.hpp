@@ -24,7 +24,7 @@ struct ParameterUpdate {
 };
 
 // What an optimizer remembers (moments, step counter, rate), and its step. On the CPU the work is
-// cut into chunks of fixed size for all cores; elsewhere a parameter is one launch. Nothing is
+// cut into chunks of fixed size for all cores; elsewhere many parameters are one launch. Nothing is
 // allocated in a step.
 class OptimizerState {
  public:
@@ -61,8 +61,22 @@ class OptimizerState {
 
   void launch_clipping(const kernels::Stream& stream,
                        const std::vector<ParameterUpdate>& parameters) const;
-  void launch_chunk(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
-                    const Chunk& chunk) const;
+  // What every rule is told of a chunk.
+  struct ChunkOperands {
+    kernels::GradientSource gradient;
+    float* value;
+    float* slots[3];  // absent: null
+    const kernels::UpdateRates* rates;
+    float weight_decay;
+  };
+  ChunkOperands operands_of(const ParameterUpdate& parameter, const Chunk& chunk) const;
+  kernels::SgdUpdate sgd_update(const ChunkOperands& chunk, std::int64_t count) const;
+  kernels::RmspropUpdate rmsprop_update(const ChunkOperands& chunk, std::int64_t count) const;
+  kernels::AdamUpdate adam_update(const ChunkOperands& chunk, std::int64_t count) const;
+  // A launch for each chunk on the CPU, for each list of them elsewhere.
+  template <class List, class Make>
+  void launch_updates(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
+                      const Make& make) const;
 
   Optimizer rule_;
   Device device_;

@@ -144,7 +144,6 @@ class WeightedSumGradient final : public Op {
     }
   }
 
- private:
   enum { kValues, kWeight, kSumGrad };
 };
 
@@ -268,6 +267,14 @@ Value weighted_sums(Graph& graph, Value values, Value weight) {
 
 Value weighted_sum(Graph& graph, Value values, Value weight) {
   return graph.op<WeightedSum>({values, weight}, false);
+}
+
+Value same_for_all(const Graph& graph, Value gradient) {
+  const GraphNode* producer = graph.producer(gradient);
+  if (producer == nullptr) return {};
+  if (dynamic_cast<const WeightedSumGradient*>(producer->op.get()) == nullptr) return {};
+  const bool weighs = static_cast<bool>(producer->inputs[WeightedSumGradient::kWeight]);
+  return weighs ? Value{} : producer->inputs[WeightedSumGradient::kSumGrad];
 }
 
 Value penalty(Graph& graph, Value in, double l1, double l2) {

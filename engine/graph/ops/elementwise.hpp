@@ -36,6 +36,9 @@ Value sum_all(Graph& graph, Value in, SumOf of = SumOf::values);
 Value weighted_sums(Graph& graph, Value values, Value weight);
 // The first of them alone, as one unbatched value [1], with its gradient to the values.
 Value weighted_sum(Graph& graph, Value values, Value weight);
+// Where a gradient is that of a sum without weights, all its elements are this one value; else
+// absent.
+Value same_for_all(const Graph& graph, Value gradient);
 
 // l1 * sum |w| + l2 * sum w^2 as one unbatched value, with its gradient; `in` may be batched.
 Value penalty(Graph& graph, Value in, double l1, double l2);

@@ -11,7 +11,8 @@ namespace {
 
 using kernels::LossKind;
 
-enum { kTruth, kPredicted, kProbabilities, kValueGrad };
+// The gradient of the values comes as one for each of them, or as one for all.
+enum { kTruth, kPredicted, kProbabilities, kValueGrad, kScalarGrad };
 
 template <class T>
 Matrix<T> as_column(Matrix<T> matrix) {
@@ -43,12 +44,16 @@ class LossGradient final : public Op {
                                      .predicted = run.in<float>(kPredicted),
                                      .probabilities = run.in<float>(kProbabilities),
                                      .value_grad = as_column(run.in<float>(kValueGrad)),
+                                     .scalar = run.in<float>(kScalarGrad).data,
                                      .predicted_grad = run.out<float>(0)});
   }
 
  private:
   kernels::LossRule rule_;
 };
+
+// One over a number; nothing to divide by gives 0.
+double share_of(std::int64_t count) { return count == 0 ? 0.0 : 1.0 / static_cast<double>(count); }
 
 // What the summed losses are multiplied by: one over their number, or over the sum of their
 // weights; with a mask one over the number of valid entries. Nothing to divide by gives 0.
@@ -60,15 +65,12 @@ class LossFactor final : public Op {
   bool reads(std::size_t input) const override { return input == kMaskSum || input == kWeightSum; }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
   void run(const Run& run) const override {
-    const auto inverse = [](std::int64_t count) {
-      return count == 0 ? 0.0 : 1.0 / static_cast<double>(count);
-    };
     kernels::Quotient factor{.out = run.out<float>(0).data};
     if (reduction_ != Reduction::sum) {
       if (reduction_ == Reduction::mean_with_sample_weight && run.has_in(kWeightSum)) {
         factor.divisor = run.in<float>(kWeightSum).data;
       } else {
-        factor.numerator = inverse(run.in_shape(kValues).elements());
+        factor.numerator = share_of(run.in_shape(kValues).elements());
       }
     }
     if (reduction_ == Reduction::sum_over_batch_size && run.has_in(kMaskSum)) {
@@ -82,6 +84,26 @@ class LossFactor final : public Op {
 
  private:
   Reduction reduction_;
+};
+
+// A sum over one number of the values, which is known with the shapes.
+class LossShare final : public Op {
+ public:
+  std::string_view kind() const override { return "loss_share"; }
+  bool tileable() const override { return false; }
+  bool reads(std::size_t input) const override { return input == kTotal; }
+  std::vector<ValueInfo> infer(Infos in) const override { return {in[kTotal]}; }
+  void run(const Run& run) const override {
+    const double share = share_of(run.in_shape(kValues).elements());
+    run.launch(kernels::Affine{
+        .in = run.in<float>(kTotal), .out = run.out<float>(0), .scale = static_cast<float>(share)});
+  }
+  std::vector<Value> gradients(GradientBuilder& build) const override {
+    return {build.graph.op<LossShare>({build.gradient(), build.input(kValues)}), Value{}};
+  }
+
+ private:
+  enum { kTotal, kValues };
 };
 
 }  // namespace
@@ -138,10 +160,11 @@ std::vector<Value> LossValues::gradients(GradientBuilder& build) const {
   Graph& graph = build.graph;
   std::vector<Value> parts;
   if (build.gradient(0)) {
-    parts.push_back(
-        graph.op<LossGradient>({build.input(kTruth), build.input(kPredicted),
-                                with_probabilities_ ? build.output(1) : Value{}, build.gradient(0)},
-                               rule_));
+    const Value scalar = same_for_all(graph, build.gradient(0));
+    parts.push_back(graph.op<LossGradient>({build.input(kTruth), build.input(kPredicted),
+                                            with_probabilities_ ? build.output(1) : Value{},
+                                            scalar ? Value{} : build.gradient(0), scalar},
+                                           rule_));
   }
   if (with_probabilities_ && build.gradient(1)) {
     parts.push_back(rule_.kind == LossKind::binary_crossentropy
@@ -177,6 +200,7 @@ Value reduce_loss(Graph& graph, Value values, Value mask, Value weight, Reductio
   const bool by_weight = reduction == Reduction::mean_with_sample_weight;
   const Value mask_sum = mask && !by_weight ? sum_all(graph, mask_weights(graph, mask)) : Value{};
   const Value weight_sum = combined && by_weight ? sum_all(graph, combined) : Value{};
+  if (!mask_sum && !weight_sum) return graph.op<LossShare>({total, values});
   return scale_by(graph, total,
                   graph.op<LossFactor>({values, mask, mask_sum, weight_sum}, reduction));
 }

@@ -1,0 +1,103 @@
+// Lists of an optimizer's updates, which a GPU carries out in one launch, against the same updates
+// one by one.
+#include <string>
+#include <vector>
+
+#include "kernels/optimizer.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/guarded_matrix.hpp"
+
+using namespace braid;
+using namespace braid::testing;
+
+namespace {
+
+// One of a list of parameters.
+struct ListedParameter {
+  explicit ListedParameter(const Numbers& start)
+      : count(static_cast<std::int64_t>(start.size())), w(1, count), m(1, count), v(1, count) {
+    w.fill(start);
+    m.fill(Numbers(start.size(), 0.25));
+    v.fill(Numbers(start.size(), 0.5));
+  }
+  bool is_same(ListedParameter& other) {
+    return w.elements() == other.w.elements() && m.elements() == other.m.elements() &&
+           v.elements() == other.v.elements() && other.w.guards_are_intact() &&
+           other.m.guards_are_intact() && other.v.guards_are_intact();
+  }
+  std::int64_t count;
+  GuardedMatrix<float> w;
+  GuardedMatrix<float> m;
+  GuardedMatrix<float> v;
+};
+
+// Empty, short and full lists of parameters of any size.
+template <class List, class Make>
+void check_lists(const std::string& rule, const Make& make) {
+  RandomNumbers random(171);
+  for (const std::int64_t length :
+       {std::int64_t{0}, std::int64_t{1}, std::int64_t{5}, List::kMost}) {
+    for (const Backend backend : tested_backends()) {
+      INFO(rule << ", a list of " << length << " on " << kernels::name_of(backend));
+      std::vector<ListedParameter> alone;
+      std::vector<ListedParameter> listed;
+      std::vector<GuardedMatrix<float>> gradients;
+      for (std::int64_t i = 0; i < length; ++i) {
+        const std::int64_t count = i * 97 % 300;
+        alone.emplace_back(random.floats(count, -1, 1));
+        listed.push_back(alone.back());
+        gradients.emplace_back(1, count);
+        gradients.back().fill(random.floats(count, -2, 2));
+      }
+      List list;
+      list.count = length;
+      for (std::size_t i = 0; i < alone.size(); ++i) {
+        const kernels::GradientSource gradient{.data = gradients[i].data()};
+        launch_on(backend, make(gradient, alone[i]));
+        list.each[i] = make(gradient, listed[i]);
+      }
+      launch_on(backend, list);
+      for (std::size_t i = 0; i < alone.size(); ++i) CHECK(alone[i].is_same(listed[i]));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("optimizer: a list of updates gives the bits of one update after the other") {
+  const KernelMemory<kernels::UpdateRates> rates{{0.05F, 0.02F}};
+  check_lists<kernels::SgdUpdates>(
+      "sgd", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
+        return kernels::SgdUpdate{.gradient = gradient,
+                                  .parameter = p.w.data(),
+                                  .velocity = p.m.data(),
+                                  .count = p.count,
+                                  .rates = rates.data(),
+                                  .momentum = 0.9F};
+      });
+  check_lists<kernels::RmspropUpdates>(
+      "rmsprop", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
+        return kernels::RmspropUpdate{.gradient = gradient,
+                                      .parameter = p.w.data(),
+                                      .velocity = p.v.data(),
+                                      .momentum_slot = p.m.data(),
+                                      .count = p.count,
+                                      .rates = rates.data(),
+                                      .rho = 0.9F,
+                                      .one_minus_rho = 0.1F,
+                                      .momentum = 0.8F,
+                                      .epsilon = 1e-7F};
+      });
+  check_lists<kernels::AdamUpdates>(
+      "adam", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
+        return kernels::AdamUpdate{.gradient = gradient,
+                                   .parameter = p.w.data(),
+                                   .momentum = p.m.data(),
+                                   .velocity = p.v.data(),
+                                   .count = p.count,
+                                   .rates = rates.data(),
+                                   .one_minus_beta_1 = 0.1F,
+                                   .one_minus_beta_2 = 0.001F,
+                                   .epsilon = 1e-7F};
+      });
+}
