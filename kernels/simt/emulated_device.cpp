@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <map>
 #include <mutex>
@@ -8,9 +9,12 @@
 #include "engine/core/memory.hpp"
 #include "kernels/simt/emulated_faults.hpp"
 #include "kernels/simt/emulated_stream.hpp"
+#include "kernels/simt/launch_records.hpp"
 
 namespace braid::simt {
 namespace {
+
+std::atomic<std::size_t> replayed{0};
 
 constexpr std::align_val_t kAlignment{256};  // as cudaMalloc
 constexpr int kPoison = 0xFF;                // NaN: what was never written shows
@@ -79,7 +83,9 @@ class EmulatedAccess final : public DeviceAccess {
     return std::make_shared<Launches>(std::exchange(emulated->recorded, {}));
   }
   void replay(void* recording, void*) const override {
-    for (const auto& launch : *static_cast<Launches*>(recording)) launch();
+    const auto& launches = *static_cast<Launches*>(recording);
+    for (const auto& launch : launches) launch();
+    replayed = launches.size();
   }
 
  private:
@@ -105,6 +111,8 @@ const bool entered = [] {
 }();
 
 }  // namespace
+
+std::size_t launches_of_last_replay() { return replayed; }
 
 void limit_device_memory(std::size_t bytes) { emulated_access().limit(bytes); }
 

@@ -1,10 +1,12 @@
 #include "kernels/simt/machine.hpp"
 
+#include <algorithm>
 #include <mutex>
 
 #include "engine/core/error.hpp"
 #include "kernels/simt/emulated_faults.hpp"
 #include "kernels/simt/emulated_stream.hpp"
+#include "kernels/simt/launch_records.hpp"
 #include "kernels/simt/state.hpp"
 
 namespace braid::simt {
@@ -23,7 +25,7 @@ constexpr int kIdleRounds = 200;
 
 std::mutex one_launch_at_a_time;
 std::int64_t launches_before_fault = -1;
-std::map<std::string, std::int64_t, std::less<>> launches;
+std::map<std::string, LaunchRecord> launches;
 
 void make_current(Thread& thread) {
   machine.current = &thread;
@@ -309,7 +311,14 @@ Schedule current_schedule() { return machine.schedule; }
 
 std::map<std::string, std::int64_t> launched_kernels() {
   const std::lock_guard lock(one_launch_at_a_time);
-  return {launches.begin(), launches.end()};
+  std::map<std::string, std::int64_t> counts;
+  for (const auto& [name, record] : launches) counts[name] = record.launches;
+  return counts;
+}
+
+std::map<std::string, LaunchRecord> launch_records() {
+  const std::lock_guard lock(one_launch_at_a_time);
+  return launches;
 }
 
 void plan_launch(void* stream, std::string_view kernel, const LaunchShape& shape,
@@ -328,7 +337,10 @@ void run_kernel(const KernelCall& kernel, const LaunchShape& shape, bool coopera
   refuse_impossible(kernel.name, shape, cooperative);
   if (launches_before_fault >= 0 && launches_before_fault-- == 0)
     throw DeviceError(text_of(kernel.name, shape) + ": a fault on purpose");
-  ++launches[std::string(kernel.name)];
+  LaunchRecord& record = launches[std::string(kernel.name)];
+  ++record.launches;
+  record.threads = std::max(record.threads, shape.block.count());
+  record.shared = std::max(record.shared, shape.shared);
   machine.kernel = kernel;
   machine.cooperative = cooperative;
   machine.random_state = machine.schedule.seed;

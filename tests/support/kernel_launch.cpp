@@ -2,6 +2,7 @@
 
 #include <cxxabi.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include <sstream>
 
 #include "kernels/gpu_table.hpp"
+#include "kernels/simt/launch_records.hpp"
 
 namespace braid::testing {
 namespace {
@@ -31,6 +33,22 @@ std::string name_of(const std::type_info& type) {
 std::string text_of(const std::filesystem::path& file) {
   std::ifstream stream(file);
   return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+// Functions of a GPU that did not run on the emulated device, where that is tested.
+std::vector<std::string> never_executed() {
+  const std::vector<Backend>& tested = tested_backends();
+  if (std::find(tested.begin(), tested.end(), Backend::emulated) == tested.end()) return {};
+  std::set<std::string> executed;
+  for (const auto& [name, record] : simt::launch_records()) {
+    const std::string function = short_kernel_name(name);
+    executed.insert(function.substr(0, function.find('<')));
+  }
+  std::vector<std::string> missing;
+  for (const std::string& function : global_functions_of_tree()) {
+    if (!executed.contains(function)) missing.push_back(function);
+  }
+  return missing;
 }
 
 }  // namespace
@@ -80,6 +98,39 @@ std::vector<std::string> kernels_declared_in(const std::string& header) {
   return names;
 }
 
+std::vector<std::string> global_functions_in(const std::string& source) {
+  static const std::regex definition(
+      R"((^|\n)__global__ void\s+(__launch_bounds__\([^)]*\)\s+)?(\w+)\()");
+  std::vector<std::string> names;
+  for (std::sregex_iterator match(source.begin(), source.end(), definition), end; match != end;
+       ++match) {
+    names.push_back((*match)[3]);
+  }
+  return names;
+}
+
+std::vector<std::string> global_functions_of_tree() {
+  std::vector<std::string> names;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(std::filesystem::path(BRAID_SOURCE_DIR) / "kernels")) {
+    if (entry.path().extension() != ".cu") continue;
+    const std::vector<std::string> here = global_functions_in(text_of(entry.path()));
+    names.insert(names.end(), here.begin(), here.end());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string short_kernel_name(std::string name) {
+  const std::string tree = "braid::kernels::";
+  if (name.rfind(tree, 0) != 0) return "";
+  for (const std::string& part : {std::string("{anonymous}::"), tree}) {
+    for (std::size_t at = name.find(part); at != std::string::npos; at = name.find(part))
+      name.erase(at, part.size());
+  }
+  return name;
+}
+
 std::vector<std::string> never_launched(const std::vector<std::string>& kernels,
                                         const std::vector<Backend>& backends,
                                         const Launches& launches) {
@@ -107,6 +158,13 @@ bool every_kernel_was_launched(std::ostream& report) {
   }
   for (const std::string& launch : missing)
     report << "failed: no test of kernels launches " << launch << "\n";
+  for (const std::string& function : never_executed()) {
+    missing.push_back(function);
+    report << "failed: no test executes the GPU's " << function << "\n";
+  }
+#if !BRAID_WITH_CUDA
+  report << "not tested: that the GPU's compiler spills no registers; it is not here\n";
+#endif
   if (names.empty()) report << "failed: no kernels are declared in " BRAID_SOURCE_DIR "/kernels\n";
   for (const Backend backend : all_backends()) {
     if (!kernels::is_supported(backend)) {

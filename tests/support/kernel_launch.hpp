@@ -42,11 +42,18 @@ void launch_on(Backend backend, const Arguments& arguments) {
 
 // The kernels that a header of kernels/ declares, from its text.
 std::vector<std::string> kernels_declared_in(const std::string& header);
+// The functions of a GPU that a source defines, from its text.
+std::vector<std::string> global_functions_in(const std::string& source);
+// Those of kernels/*_cuda.cu.
+std::vector<std::string> global_functions_of_tree();
+// "embedding_forward_kernel<4>", of the emulated device's name for it; "" for a function of tests.
+std::string short_kernel_name(std::string name);
 // "AdamUpdate on avx2", ... for each that is not among the launches.
 std::vector<std::string> never_launched(const std::vector<std::string>& kernels,
                                         const std::vector<Backend>& backends,
                                         const Launches& launches);
-// Of the kernels of the source tree on the tested backends, up to now; names what is missing.
+// Of the kernels of the source tree on the tested backends, up to now, and of all functions of a
+// GPU on the emulated device; names what is missing.
 bool every_kernel_was_launched(std::ostream& report);
 
 }  // namespace braid::testing
