@@ -140,4 +140,28 @@ TEST_CASE("device faults: a kernel that fails is named, and weights stay whole")
   }
 }
 
+TEST_CASE("device faults: a kernel that fails within a fit ends it, and the next fit goes on") {
+  const OnEmulatedDevice here;
+  const Data data = random_data(50);
+  // Plain launches, recordings being made, and replays, of one step and of three at a time.
+  for (const int steps : {1, 3}) {
+    for (const std::int64_t launch : {0, 3, 20, 100, 300, 500}) {
+      INFO(steps << " steps an execution, after " << launch << " launches");
+      Model model = classifier();
+      model.compile({.optimizer = "adam",
+                     .loss = "sparse_categorical_crossentropy",
+                     .steps_per_execution = steps});
+      const FitOptions options{.batch_size = 8, .epochs = 8, .verbose = 0, .seed = 2};
+      simt::fail_after_launches(launch);
+      CHECK_THROWS_AS(model.fit(data.x, data.y, options), DeviceError);
+      simt::fail_after_launches(-1);
+      // Whole executions are counted.
+      const auto done = model.optimizer_state()["iteration"].to_vector<std::int64_t>()[0];
+      CHECK(done % 7 % steps == 0);
+      const History history = model.fit(data.x, data.y, options);
+      CHECK(history["loss"].back() < history["loss"].front());
+    }
+  }
+}
+
 }  // namespace braid

@@ -7,6 +7,7 @@
 #include "kernels/dropout.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/embedding.hpp"
+#include "kernels/gather.hpp"
 #include "kernels/loss.hpp"
 #include "kernels/lstm.hpp"
 #include "kernels/mask.hpp"
@@ -14,6 +15,7 @@
 #include "kernels/optimizer.hpp"
 #include "kernels/simt/emulated_stream.hpp"
 #include "kernels/softmax.hpp"
+#include "kernels/step.hpp"
 #include "tests/support/catch.hpp"
 
 using namespace braid;
@@ -93,6 +95,10 @@ void check_rows_of(std::int64_t rows, std::int64_t columns) {
                                 .thresholds = nowhere<float>(),
                                 .threshold_count = 200,
                                 .counts = nowhere<float>()});
+  GatherBatch gather{.count = 1, .cursor = nowhere<StepCursor>(), .rows = rows};
+  gather.columns[0] = {.width = columns, .out = nowhere<std::byte>()};
+  check_planned(gather);
+  check_planned(EndStep{.cursor = nowhere<StepCursor>(), .rows = rows});
   check_planned(EmbeddingForward{matrix<const Ids>(rows, 7), matrix<const float>(50, columns),
                                  matrix(rows * 7, columns)});
 }

@@ -382,7 +382,7 @@ TEST_CASE("optimizer: Adam takes the powers of its betas as float32, as Keras do
     for (std::size_t i = 0; i < 3; ++i) step(rule, expected[i], gradient.data<float>()[i], t);
     state.begin_step({});
     state.launch({}, parameters);
-    state.end_step();
+    state.end_steps(1);
     for (std::size_t i = 0; i < 3; ++i) CHECK(value.data<float>()[i] == expected[i].w);
   }
   // Exact powers would have given another first step.

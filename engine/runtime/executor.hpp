@@ -60,7 +60,7 @@ class Executor {
   std::vector<std::unique_ptr<Workspace>> idle_;
 };
 
-// True if BRAID_DUMP=graph,plan,program names this stage.
+// True if BRAID_DUMP=graph,plan,program,data names this stage.
 bool dump_wanted(const char* stage);
 
 }  // namespace braid

@@ -1,6 +1,7 @@
 #include "engine/runtime/workspace.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <new>
 
@@ -12,6 +13,9 @@ namespace braid {
 
 namespace {
 
+// Enough for batches of every length; each holds a graph of the driver's.
+constexpr std::size_t kMostRecordings = 256;
+
 kernels::Stream stream_on(Device device, const DeviceAccess& access) {
   switch (device.kind()) {
     case Device::Kind::cpu: return {};
@@ -22,6 +26,11 @@ kernels::Stream stream_on(Device device, const DeviceAccess& access) {
 }
 
 }  // namespace
+
+std::uint64_t new_launch_key() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
 
 std::byte* Workspace::Buffer::reserve(Workspace& owner, std::int64_t bytes) {
   if (bytes > capacity || storage == nullptr) {
@@ -40,8 +49,8 @@ Workspace::Workspace(Device device)
       access_(access_to(device)),
       on_device_(device != Device::cpu()),
       records_(access_.can_record() && std::getenv("BRAID_NO_GRAPH") == nullptr),
-      stream_(stream_on(device, access_)) {
-  random_state_.reserve(*this, sizeof(kernels::RandomState));
+      random_state_(device, 1, "the state of dropout") {
+  stream_ = stream_on(device, access_);
 }
 
 Workspace::~Workspace() { access_.release_stream(stream_.native); }
@@ -70,7 +79,7 @@ void Workspace::fill(std::byte pattern) {
   for (Buffer& buffer : scratches_) overwrite(buffer);
 }
 
-void Workspace::reserve(const Program& program) {
+void Workspace::take_memory(const Program& program) {
   bound_ = 0;
   const auto workers = static_cast<std::size_t>(on_device_ ? 1 : thread_count());
   std::byte* arena = arena_.reserve(*this, program.arena_bytes());
@@ -88,36 +97,51 @@ void Workspace::reserve(const Program& program) {
       bases[Program::kFirstExternal + i] = const_cast<std::byte*>(program.externals()[i].fixed);
     }
   }
-  inputs_.resize(on_device_ ? program.input_externals().size() : 0);
+  if (on_device_) {
+    inputs_.resize(program.input_externals().size());
+    for (std::size_t i = 0; i < inputs_.size(); ++i) {
+      const int external = program.input_externals()[i];
+      if (external < 0) continue;
+      const std::int64_t bytes = program.externals()[static_cast<std::size_t>(external)].bytes;
+      set_input(program, i, inputs_[i].reserve(*this, bytes));
+    }
+  }
   bound_ = program.id();
 }
 
-void Workspace::bind(const Program& program, const std::vector<const std::byte*>& inputs) {
-  if (bound_ != program.id()) {
-    try {
-      reserve(program);
-    } catch (const std::bad_alloc&) {
-      const std::int64_t asked =
-          program.arena_bytes() + thread_count() * (program.tile_bytes() + program.scratch_bytes());
-      throw OutOfMemory("a batch of " + std::to_string(program.batch()) + " rows asks for " +
-                        std::to_string(asked) + " bytes, which could not be had; " +
-                        std::to_string(access_.free_bytes()) +
-                        " bytes are free. The largest parts: " + largest_values(program));
-    }
+void Workspace::reserve(const Program& program) {
+  if (bound_ == program.id()) return;
+  try {
+    take_memory(program);
+  } catch (const std::bad_alloc&) {
+    const std::int64_t workers = on_device_ ? 1 : thread_count();
+    const std::int64_t asked =
+        program.arena_bytes() + workers * (program.tile_bytes() + program.scratch_bytes());
+    throw OutOfMemory("a batch of " + std::to_string(program.batch()) + " rows asks for " +
+                      std::to_string(asked) + " bytes, which could not be had; " +
+                      std::to_string(access_.free_bytes()) +
+                      " bytes are free. The largest parts: " + largest_values(program));
   }
+}
+
+void Workspace::set_input(const Program& program, std::size_t input, const std::byte* data) {
+  const int external = program.input_externals()[input];
+  for (auto& bases : bases_) {
+    bases[static_cast<std::size_t>(Program::kFirstExternal + external)] =
+        const_cast<std::byte*>(data);
+  }
+}
+
+void Workspace::bind(const Program& program, const std::vector<const std::byte*>& inputs) {
+  reserve(program);
   for (std::size_t i = 0; i < program.input_externals().size(); ++i) {
     const int external = program.input_externals()[i];
     if (external < 0) continue;
-    const std::byte* input = inputs[i];
     if (on_device_) {
       const std::int64_t bytes = program.externals()[static_cast<std::size_t>(external)].bytes;
-      std::byte* const there = inputs_[i].reserve(*this, bytes);
-      access_.upload(there, input, static_cast<std::size_t>(bytes), stream_.native);
-      input = there;
-    }
-    for (auto& bases : bases_) {
-      bases[static_cast<std::size_t>(Program::kFirstExternal + external)] =
-          const_cast<std::byte*>(input);
+      access_.upload(inputs_[i].data(), inputs[i], static_cast<std::size_t>(bytes), stream_.native);
+    } else {
+      set_input(program, i, inputs[i]);
     }
   }
 }
@@ -125,22 +149,46 @@ void Workspace::bind(const Program& program, const std::vector<const std::byte*>
 void Workspace::run(const Program& program, const std::vector<const std::byte*>& inputs,
                     const RunState& state, const Followers& followers) {
   bind(program, inputs);
-  access_.upload(random_state_.data(), reinterpret_cast<const std::byte*>(&state), sizeof(state),
-                 stream_.native);
-  if (!records_) return launch_all(program, followers);
-  const auto found =
+  random_state_.upload({&state, 1}, 0, stream_.native);
+  record_or_replay({program.id(), followers.key, 1, nullptr}, [&] {
+    launch_program(program);
+    if (followers.launch) followers.launch();
+  });
+}
+
+void Workspace::run_steps(const Program& program, const Steps& steps) {
+  reserve(program);
+  std::vector<std::byte*> inputs(inputs_.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (program.input_externals()[i] >= 0) inputs[i] = inputs_[i].data();
+  }
+  record_or_replay({program.id(), steps.key, steps.count, nullptr}, [&] {
+    for (std::int64_t step = 0; step < steps.count; ++step) {
+      steps.before(inputs);
+      launch_program(program);
+      steps.after();
+    }
+  });
+}
+
+template <class Launch>
+void Workspace::record_or_replay(const Recording& wanted, const Launch& launch) {
+  if (!records_) return launch();
+  auto found =
       std::find_if(recordings_.begin(), recordings_.end(), [&](const Recording& recording) {
-        return recording.program == program.id() && recording.followers == followers.key;
+        return recording.program == wanted.program && recording.key == wanted.key &&
+               recording.steps == wanted.steps;
       });
   if (found == recordings_.end()) {
-    launch_all(program, followers);
-    recordings_.push_back({program.id(), followers.key, nullptr});
+    launch();
+    if (recordings_.size() == kMostRecordings) recordings_.erase(recordings_.begin());
+    recordings_.push_back(wanted);
     return;
   }
   if (found->launches == nullptr) {
     access_.begin_recording(stream_.native);
     try {
-      launch_all(program, followers);
+      launch();
     } catch (...) {
       static_cast<void>(access_.end_recording(stream_.native));
       throw;
@@ -150,7 +198,7 @@ void Workspace::run(const Program& program, const std::vector<const std::byte*>&
   access_.replay(found->launches.get(), stream_.native);
 }
 
-void Workspace::launch_all(const Program& program, const Followers& followers) {
+void Workspace::launch_program(const Program& program) {
   for (const Program::Stage& stage : program.stages()) {
     if (stage.rows) {
       run_rows(program, stage);
@@ -159,11 +207,10 @@ void Workspace::launch_all(const Program& program, const Followers& followers) {
       run_whole(program, stage);
     }
   }
-  if (followers.launch) followers.launch();
 }
 
 void Workspace::run_rows(const Program& program, const Program::Stage& stage) {
-  const auto* random_state = reinterpret_cast<const kernels::RandomState*>(random_state_.data());
+  const kernels::RandomState* random_state = random_state_.data();
   parallel_for(program.slices(), [&](std::int64_t slice, int worker) {
     const auto w = static_cast<std::size_t>(worker);
     const std::int64_t begin = program.slice_begin(slice);
@@ -189,7 +236,7 @@ void Workspace::run_rows(const Program& program, const Program::Stage& stage) {
 }
 
 void Workspace::run_whole(const Program& program, const Program::Stage& stage) {
-  const auto* random_state = reinterpret_cast<const kernels::RandomState*>(random_state_.data());
+  const kernels::RandomState* random_state = random_state_.data();
   for (const Program::BoundOp& bound : stage.ops) {
     parallel_for(bound.parts, [&](std::int64_t part, int worker) {
       const auto w = static_cast<std::size_t>(worker);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/core/device_access.hpp"
+#include "engine/runtime/device_array.hpp"
 #include "engine/runtime/program.hpp"
 
 namespace braid {
@@ -12,10 +13,24 @@ namespace braid {
 // What a run depends on beside its inputs: the seed of dropout and the number of the step.
 using RunState = kernels::RandomState;
 
+// Names launches that are always the same ones, so that a recording of them may stand for them: a
+// number that was never given before.
+std::uint64_t new_launch_key();
+
 // Launches that follow a program's own in every run, always the same ones for a key.
 struct Followers {
-  const void* key = nullptr;
+  std::uint64_t key = 0;
   std::function<void()> launch = {};
+};
+
+// Steps one after another without the host between them: each is the launches of `before`, which
+// fill the inputs on the device, the program's, and those of `after`, always the same ones for a
+// key.
+struct Steps {
+  std::uint64_t key = 0;
+  std::int64_t count = 1;
+  std::function<void(const std::vector<std::byte*>& inputs)> before = {};
+  std::function<void()> after = {};
 };
 
 // Memory on a device for runs of one program at a time, and a stream of that device; the memory
@@ -37,6 +52,14 @@ class Workspace {
   // can record the launches of the second run replays them from then on (BRAID_NO_GRAPH=1: never).
   void run(const Program& program, const std::vector<const std::byte*>& inputs,
            const RunState& state = {}, const Followers& followers = {});
+
+  // Takes all memory that runs of the program need. OutOfMemory.
+  void reserve(const Program& program);
+  // Runs a program on a device, several times over. What these runs depend on lies there already;
+  // the host waits for nothing.
+  void run_steps(const Program& program, const Steps& steps);
+  // Where the seed and the number of the step lie on the device.
+  kernels::RandomState* random_state() const { return random_state_.data(); }
 
   // The n-th output of the program run last, in host memory: valid until the next run.
   template <class T>
@@ -76,14 +99,19 @@ class Workspace {
 
   struct Recording {
     std::uint64_t program;
-    const void* followers;
+    std::uint64_t key;
+    std::int64_t steps;
     std::shared_ptr<void> launches;  // null after the first run
   };
 
   // Throws std::bad_alloc.
-  void reserve(const Program& program);
+  void take_memory(const Program& program);
+  void set_input(const Program& program, std::size_t input, const std::byte* data);
   void bind(const Program& program, const std::vector<const std::byte*>& inputs);
-  void launch_all(const Program& program, const Followers& followers);
+  // Carries out what `launch` launches, from the second time on by a recording.
+  template <class Launch>
+  void record_or_replay(const Recording& wanted, const Launch& launch);
+  void launch_program(const Program& program);
   void run_rows(const Program& program, const Program::Stage& stage);
   void run_whole(const Program& program, const Program::Stage& stage);
   void add_slices(const Program& program, const Program::Stage& stage);
@@ -105,8 +133,8 @@ class Workspace {
   std::vector<Buffer> scratches_;
   std::vector<std::vector<std::byte*>> bases_;  // one a worker
   std::uint64_t bound_ = 0;                     // id of the program
-  Buffer random_state_;
-  std::vector<Recording> recordings_;  // valid as long as no memory has moved
+  DeviceArray<kernels::RandomState> random_state_;
+  std::vector<Recording> recordings_;  // valid as long as no memory has moved; the oldest first
 };
 
 }  // namespace braid

@@ -5,7 +5,7 @@
 #include "engine/core/error.hpp"
 #include "engine/core/random.hpp"
 #include "engine/train/data_checks.hpp"
-#include "engine/train/lease.hpp"
+#include "engine/train/epochs.hpp"
 #include "engine/train/model_file.hpp"
 #include "engine/train/progress.hpp"
 #include "engine/train/weights.hpp"
@@ -55,6 +55,7 @@ class Trainer::FitRun final : public TrainingControl {
     TensorDict y;
     SampleWeight weight;
     Bound bound = {};
+    std::unique_ptr<Epochs> epochs = {};
   };
 
   History run(const TensorDict& x, const TensorDict& y);
@@ -75,9 +76,11 @@ class Trainer::FitRun final : public TrainingControl {
   // Parts the data into rows to train on and rows to judge by, all of them checked.
   void take(const TensorDict& x, const TensorDict& y);
   void check(const std::string& call, Rows& rows, const ClassWeight& class_weight, Pass pass) const;
+  void make_epochs(const std::string& call, Rows& rows, Pass pass) const;
   Logs validate();
   void train_epochs(History& history);
-  void train_epoch(int epoch, Lease& lease, RunningLogs& logs, Progress& progress);
+  void shuffle(int epoch);
+  void train_epoch(Lease& lease, Progress& progress);
   template <class Call>
   void tell(const Call& call) {
     for (const auto& item : options_.callbacks) call(*item.pointer);
@@ -126,9 +129,17 @@ void Trainer::FitRun::take(const TensorDict& x, const TensorDict& y) {
   check(kCall, *validation_, {}, Pass::evaluate);
 }
 
+void Trainer::FitRun::make_epochs(const std::string& call, Rows& rows, Pass pass) const {
+  const Lease lease = trainer_.lease(call, pass, rows.bound);
+  rows.epochs = std::make_unique<Epochs>(trainer_, call, pass, rows.bound, options_.batch_size);
+  rows.epochs->keep_on_device(lease);
+}
+
 History Trainer::FitRun::run(const TensorDict& x, const TensorDict& y) {
   check_options(options_);
   take(x, y);
+  make_epochs(kCall, training_, Pass::train);
+  if (validation_) make_epochs(kCall, *validation_, Pass::evaluate);
   History history;
   if (options_.seed) {
     trainer_.seed_ = options_.seed;
@@ -157,19 +168,20 @@ History Trainer::FitRun::run(const TensorDict& x, const TensorDict& y) {
 }
 
 void Trainer::FitRun::train_epochs(History& history) {
-  const std::int64_t batch = options_.batch_size;
   const std::int64_t rows = training_.bound.rows;
+  Epochs& epochs = *training_.epochs;
   Lease lease = trainer_.lease(kCall, Pass::train, training_.bound);
-  RunningLogs running(*trainer_.objective_);
-  Progress progress(options_.verbose, (rows + batch - 1) / batch);
+  Progress progress(options_.verbose, epochs.steps());
   order_.resize(static_cast<std::size_t>(options_.shuffle ? rows : 0));
   for (int epoch = static_cast<int>(options_.initial_epoch); epoch < options_.epochs && !stopped_;
        ++epoch) {
     tell([&](callbacks::Callback& callback) { callback.on_epoch_begin(epoch); });
     progress.begin("Epoch " + std::to_string(epoch + 1) + "/" +
                    std::to_string(static_cast<std::int64_t>(options_.epochs)));
-    train_epoch(epoch, lease, running, progress);
-    Logs logs = running.logs();
+    shuffle(epoch);
+    epochs.begin(lease, order_);
+    train_epoch(lease, progress);
+    Logs logs = epochs.logs(lease);
     if (validation_) {
       for (const auto& [name, value] : validate()) logs.set("val_" + name, value);
     }
@@ -181,44 +193,36 @@ void Trainer::FitRun::train_epochs(History& history) {
 
 Logs Trainer::FitRun::validate() {
   Lease lease = trainer_.lease(kCall, Pass::evaluate, validation_->bound);
-  RunningLogs running(*trainer_.objective_);
   Progress silent(0, 0);
   tell([](callbacks::Callback& callback) { callback.on_test_begin(); });
-  trainer_.evaluate_rows(kCall, lease, validation_->bound, options_.batch_size, running, silent,
-                         options_.callbacks);
-  const Logs logs = running.logs();
+  trainer_.evaluate_rows(lease, *validation_->epochs, silent, options_.callbacks);
+  const Logs logs = validation_->epochs->logs(lease);
   tell([&](callbacks::Callback& callback) { callback.on_test_end(logs); });
   return logs;
 }
 
-void Trainer::FitRun::train_epoch(int epoch, Lease& lease, RunningLogs& logs, Progress& progress) {
-  const std::int64_t batch = options_.batch_size;
-  const std::int64_t rows = training_.bound.rows;
-  if (options_.shuffle) {
-    // Depends on the seed and the epoch alone, so that a fit which goes on elsewhere meets the same
-    // order.
-    std::iota(order_.begin(), order_.end(), std::int64_t{0});
-    Random random(*trainer_.seed_, static_cast<std::uint64_t>(epoch) + 1);
-    for (std::size_t i = order_.size(); i > 1; --i)
-      std::swap(order_[i - 1], order_[random.below(i)]);
-  }
-  logs.reset();
-  std::int64_t number = 0;
+// Depends on the seed and the epoch alone, so that a fit which goes on elsewhere meets the same
+// order.
+void Trainer::FitRun::shuffle(int epoch) {
+  std::iota(order_.begin(), order_.end(), std::int64_t{0});
+  Random random(*trainer_.seed_, static_cast<std::uint64_t>(epoch) + 1);
+  for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.below(i)]);
+}
+
+void Trainer::FitRun::train_epoch(Lease& lease, Progress& progress) {
+  Epochs& epochs = *training_.epochs;
   const bool watched = options_.callbacks.begin() != options_.callbacks.end();
   // Callbacks come once an execution, which may be several steps.
   const std::int64_t steps = trainer_.steps_per_execution_;
-  for (std::int64_t begin = 0; begin < rows && !stopped_; begin += batch, ++number) {
-    if (number % steps == 0)
-      tell([&](callbacks::Callback& callback) { callback.on_train_batch_begin(number); });
-    const std::int64_t end = std::min(rows, begin + batch);
-    prepare(kCall, lease, training_.bound, {begin, end, order_});
-    trainer_.train_step(lease, logs);
-    if (number % steps != steps - 1 && end != rows) continue;
+  for (std::int64_t first = 0; first < epochs.steps() && !stopped_; first += steps) {
+    const std::int64_t last = std::min(epochs.steps(), first + steps);
+    tell([&](callbacks::Callback& callback) { callback.on_train_batch_begin(first); });
+    epochs.run(lease, first, last);
     if (watched) {
-      const Logs seen = logs.logs();
-      tell([&](callbacks::Callback& callback) { callback.on_train_batch_end(number, seen); });
+      const Logs seen = epochs.logs(lease);
+      tell([&](callbacks::Callback& callback) { callback.on_train_batch_end(last - 1, seen); });
     }
-    if (progress.due(number + 1)) progress.show(number + 1, logs.logs());
+    if (progress.due(last)) progress.show(last, epochs.logs(lease));
   }
 }
 

@@ -78,15 +78,22 @@ void OptimizerState::set_learning_rate(double rate) {
   rate_ = static_cast<float>(rate);
 }
 
-void OptimizerState::begin_step(const kernels::Stream& stream) {
-  kernels::UpdateRates rates{.rate = static_cast<float>(learning_rate())};
+kernels::UpdateRates OptimizerState::rates_at(std::int64_t iteration) const {
+  const bool schedule = rule_.learning_rate.is_schedule();
+  kernels::UpdateRates rates{
+      .rate = schedule ? static_cast<float>(rule_.learning_rate.at(iteration)) : rate_};
   if (rule_.kind == Optimizer::Kind::adam) {
     // Keras takes powers of the betas as float32; exact ones differ by 1e-5 in the first steps.
-    const auto step = static_cast<float>(iterations_ + 1);
+    const auto step = static_cast<float>(iteration + 1);
     const float power_1 = std::pow(static_cast<float>(rule_.beta_1), step);
     const float power_2 = std::pow(static_cast<float>(rule_.beta_2), step);
     rates.alpha = rates.rate * std::sqrt(1.0F - power_2) / (1.0F - power_1);
   }
+  return rates;
+}
+
+void OptimizerState::begin_step(const kernels::Stream& stream) {
+  const kernels::UpdateRates rates = rates_at(iterations_);
   access_to(device_).upload(rates_.get(), reinterpret_cast<const std::byte*>(&rates), sizeof(rates),
                             stream.native);
 }

@@ -40,7 +40,12 @@ class OptimizerState {
   // Brings what changes from step to step to the device; then the launches are the same every time.
   void begin_step(const kernels::Stream& stream);
   void launch(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters) const;
-  void end_step() { ++iterations_; }
+  void end_steps(std::int64_t count) { iterations_ += count; }
+  // What an update depends on at an iteration, and where it lies on the device.
+  kernels::UpdateRates rates_at(std::int64_t iteration) const;
+  kernels::UpdateRates* rates() const {
+    return reinterpret_cast<kernels::UpdateRates*>(rates_.get());
+  }
 
   // "iteration" (int64 []), "learning_rate" (float32 [], without a schedule), "<weight>/<slot>" for
   // every slot.

@@ -7,35 +7,42 @@
 namespace braid {
 
 RunningLogs::RunningLogs(const Objective& objective)
-    : objective_(objective),
-      output_losses_(objective.outputs.size()),
-      metrics_(objective.metrics.size()) {}
+    : objective_(objective), sums_(1 + objective.outputs.size() + objective.metrics.size()) {}
+
+RunningLogs::Summand RunningLogs::summand(const StepGraph& step, std::size_t sum) const {
+  if (sum == 0) return {step.total_loss(), true};
+  const std::size_t output = sum - 1;
+  const std::size_t outputs = objective_.outputs.size();
+  return {output < outputs ? step.output_loss(output) : step.metric(output - outputs), false};
+}
 
 void RunningLogs::reset() {
   rows_ = 0;
   batches_ = 0;
-  total_loss_ = 0;
-  std::fill(output_losses_.begin(), output_losses_.end(), 0.0);
-  for (auto& sums : metrics_) std::fill(sums.begin(), sums.end(), 0.0);
+  for (auto& sum : sums_) std::fill(sum.begin(), sum.end(), 0.0);
 }
 
 void RunningLogs::add(const StepGraph& step, const Session& session) {
   const auto rows = static_cast<double>(session.program().batch());
   rows_ += rows;
   ++batches_;
-  if (step.total_loss() >= 0) {
-    total_loss_ += static_cast<double>(*session.output<float>(step.total_loss()).data) * rows;
+  for (std::size_t i = 0; i < sums_.size(); ++i) {
+    const Summand summand = this->summand(step, i);
+    if (summand.output < 0) continue;
+    const Matrix<const float> values = session.output<float>(summand.output);
+    sums_[i].resize(static_cast<std::size_t>(values.rows * values.columns));
+    for (std::size_t k = 0; k < sums_[i].size(); ++k)
+      sums_[i][k] += static_cast<double>(values.data[k]) * (summand.times_rows ? rows : 1);
   }
-  for (std::size_t i = 0; i < output_losses_.size(); ++i) {
-    if (step.output_loss(i) < 0) continue;
-    output_losses_[i] += static_cast<double>(*session.output<float>(step.output_loss(i)).data);
-  }
-  for (std::size_t i = 0; i < metrics_.size(); ++i) {
-    const Matrix<const float> sums = session.output<float>(step.metric(i));
-    metrics_[i].resize(static_cast<std::size_t>(sums.rows * sums.columns));
-    for (std::size_t k = 0; k < metrics_[i].size(); ++k)
-      metrics_[i][k] += static_cast<double>(sums.data[k]);
-  }
+}
+
+void RunningLogs::set_counts(std::int64_t rows, std::int64_t batches) {
+  rows_ = static_cast<double>(rows);
+  batches_ = static_cast<double>(batches);
+}
+
+void RunningLogs::set_sum(std::size_t sum, std::span<const double> values) {
+  sums_[sum].assign(values.begin(), values.end());
 }
 
 Logs RunningLogs::logs() const {
@@ -44,14 +51,18 @@ Logs RunningLogs::logs() const {
   for (const Objective::Entry& entry : objective_.entries) {
     double value = 0;
     switch (entry.source) {
-      case Objective::Entry::Source::total_loss:
-        value = rows_ == 0 ? 0 : total_loss_ / rows_;
+      case Objective::Entry::Source::total_loss: {
+        const auto& sum = sums_.front();
+        value = sum.empty() || rows_ == 0 ? 0 : sum.front() / rows_;
         break;
-      case Objective::Entry::Source::output_loss:
-        value = batches_ == 0 ? 0 : output_losses_[entry.index] / batches_;
+      }
+      case Objective::Entry::Source::output_loss: {
+        const auto& sum = sums_[1 + entry.index];
+        value = sum.empty() || batches_ == 0 ? 0 : sum.front() / batches_;
         break;
+      }
       case Objective::Entry::Source::metric: {
-        const auto& sums = metrics_[entry.index];
+        const auto& sums = sums_[1 + objective_.outputs.size() + entry.index];
         value = sums.empty() ? 0 : metric_result(objective_.metrics[entry.index].metric, sums);
         break;
       }

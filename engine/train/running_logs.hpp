@@ -1,4 +1,5 @@
 #pragma once
+#include <span>
 #include <string>
 #include <vector>
 
@@ -13,18 +14,27 @@ class RunningLogs {
  public:
   explicit RunningLogs(const Objective& objective);
 
+  // What a step adds to one sum: an output of its graph (-1: none), as it is or times its rows.
+  struct Summand {
+    int output;
+    bool times_rows;
+  };
+  std::size_t sums() const { return sums_.size(); }
+  Summand summand(const StepGraph& step, std::size_t sum) const;
+
   void reset();
   // Takes up the batch that the session ran last.
   void add(const StepGraph& step, const Session& session);
+  // Sums that were made elsewhere, over so many rows and batches, replace these.
+  void set_counts(std::int64_t rows, std::int64_t batches);
+  void set_sum(std::size_t sum, std::span<const double> values);
   Logs logs() const;
 
  private:
   const Objective& objective_;
   double rows_ = 0;
   double batches_ = 0;
-  double total_loss_ = 0;
-  std::vector<double> output_losses_;
-  std::vector<std::vector<double>> metrics_;
+  std::vector<std::vector<double>> sums_;  // the total loss, the losses of outputs, the metrics
 };
 
 }  // namespace braid

@@ -4,52 +4,13 @@
 #include <cstring>
 
 #include "engine/core/error.hpp"
+#include "engine/train/gathering.hpp"
 
 namespace braid {
 namespace {
 
 // Steps of padded batches are rounded up, so that batches of similar length share a program.
 constexpr std::int64_t kStepsRounding = 8;
-
-template <class From, class To>
-void convert_elements(const std::byte* from, std::byte* to, std::int64_t count) {
-  const auto* source = reinterpret_cast<const From*>(from);
-  auto* target = reinterpret_cast<To*>(to);
-  for (std::int64_t i = 0; i < count; ++i) target[i] = static_cast<To>(source[i]);
-}
-
-template <class To>
-void convert_to(DType from, const std::byte* source, std::byte* target, std::int64_t count) {
-  switch (from) {
-    case DType::float32: return convert_elements<float, To>(source, target, count);
-    case DType::int32: return convert_elements<std::int32_t, To>(source, target, count);
-    case DType::int64: return convert_elements<std::int64_t, To>(source, target, count);
-    case DType::uint8:
-    case DType::bool_: return convert_elements<std::uint8_t, To>(source, target, count);
-  }
-}
-
-// Between dtypes that bind; values are known to be in range.
-void convert(DType from, DType to, const std::byte* source, std::byte* target, std::int64_t count) {
-  if (from == to) {
-    if (count > 0) std::memcpy(target, source, static_cast<std::size_t>(count) * size_of(from));
-  } else if (to == DType::float32) {
-    convert_to<float>(from, source, target, count);
-  } else if (to == DType::int32) {
-    convert_to<std::int32_t>(from, source, target, count);
-  } else {
-    convert_to<std::uint8_t>(from, source, target, count);
-  }
-}
-
-// Elements of one row, or of one step of a ragged tensor.
-std::int64_t elements_a_row(const Tensor& tensor) {
-  const Shape& shape = tensor.shape();
-  std::int64_t elements = 1;
-  for (std::size_t axis = tensor.is_ragged() ? 2 : 1; axis < shape.rank(); ++axis)
-    elements *= shape[axis];
-  return elements;
-}
 
 }  // namespace
 
@@ -68,36 +29,15 @@ std::byte* Session::buffer(int value, std::int64_t bytes) {
   return storage.data();
 }
 
-void Session::stage(const Feed& feed, const Tensor* tensor, const BatchRows& rows) {
-  if (feed.value < 0 || tensor == nullptr) return;
+void Session::measure(const Feed& feed, const Tensor& tensor, const BatchRows& rows) {
   const auto place = static_cast<std::size_t>(feed.value);
   Shape& shape = infos_[place].shape;
   const std::int64_t count = rows.count();
-  const std::int64_t width = elements_a_row(*tensor);
-  const auto from_bytes = static_cast<std::int64_t>(size_of(tensor->dtype()));
-  const auto to_bytes = static_cast<std::int64_t>(size_of(feed.dtype));
   shape[0] = count;
-  if (!feed.ragged) {
-    for (std::size_t axis = 1; axis < shape.rank(); ++axis) shape[axis] = tensor->shape()[axis];
-    if (rows.order.empty() && tensor->dtype() == feed.dtype) {
-      pointers_[place] = tensor->raw() + rows.begin * width * from_bytes;
-      return;
-    }
-    std::byte* const out = buffer(feed.value, count * width * to_bytes);
-    pointers_[place] = out;
-    if (rows.order.empty()) {
-      convert(tensor->dtype(), feed.dtype, tensor->raw() + rows.begin * width * from_bytes, out,
-              count * width);
-      return;
-    }
-    for (std::int64_t i = 0; i < count; ++i) {
-      convert(tensor->dtype(), feed.dtype, tensor->raw() + rows.row(i) * width * from_bytes,
-              out + i * width * to_bytes, width);
-    }
-    return;
-  }
-
-  const std::span<const std::int64_t> splits = tensor->row_splits();
+  const std::size_t known = feed.ragged ? 2 : 1;
+  for (std::size_t axis = known; axis < shape.rank(); ++axis) shape[axis] = tensor.shape()[axis];
+  if (!feed.ragged) return;
+  const std::span<const std::int64_t> splits = tensor.row_splits();
   auto& lengths = lengths_[place];
   lengths.resize(static_cast<std::size_t>(count));
   std::int64_t longest = 0;
@@ -106,41 +46,68 @@ void Session::stage(const Feed& feed, const Tensor* tensor, const BatchRows& row
     lengths[static_cast<std::size_t>(i)] = splits[row + 1] - splits[row];
     longest = std::max(longest, splits[row + 1] - splits[row]);
   }
-  const std::int64_t steps =
+  shape[1] =
       std::max<std::int64_t>(1, (longest + kStepsRounding - 1) / kStepsRounding) * kStepsRounding;
-  shape[1] = steps;
-  for (std::size_t axis = 2; axis < shape.rank(); ++axis) shape[axis] = tensor->shape()[axis];
-  std::byte* const out = buffer(feed.value, count * steps * width * to_bytes);
-  pointers_[place] = out;
-  std::byte* mask = nullptr;
+  if (feed.ends < 0) return;
+  Shape& ends = infos_[static_cast<std::size_t>(feed.ends)].shape;
+  ends[0] = count;
+  ends[1] = shape[1];
+}
+
+void Session::stage(const Feed& feed, const Tensor& tensor, const BatchRows& rows,
+                    Gathering& gathering) {
+  const auto place = static_cast<std::size_t>(feed.value);
+  kernels::GatheredColumn column = column_of(feed, tensor);
+  if (!feed.ragged && rows.order.empty() && column.from == column.to) {
+    const auto size = static_cast<std::int64_t>(size_of(column.from));
+    pointers_[place] = column.values + rows.begin * column.width * size;
+    return;
+  }
+  if (feed.ragged) column.steps = infos_[place].shape[1];
+  const auto size = static_cast<std::int64_t>(size_of(column.to));
+  column.out = buffer(feed.value, rows.count() * column.steps * column.width * size);
+  pointers_[place] = column.out;
   if (feed.ends >= 0) {
-    const auto ends = static_cast<std::size_t>(feed.ends);
-    infos_[ends].shape[0] = count;
-    infos_[ends].shape[1] = steps;
-    mask = buffer(feed.ends, count * steps);
-    pointers_[ends] = mask;
+    std::byte* const mask = buffer(feed.ends, rows.count() * column.steps);
+    pointers_[static_cast<std::size_t>(feed.ends)] = mask;
+    column.mask = reinterpret_cast<std::uint8_t*>(mask);
   }
-  for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t first = splits[static_cast<std::size_t>(rows.row(i))];
-    const std::int64_t length = lengths[static_cast<std::size_t>(i)];
-    std::byte* const row = out + i * steps * width * to_bytes;
-    convert(tensor->dtype(), feed.dtype, tensor->raw() + first * width * from_bytes, row,
-            length * width);
-    std::memset(row + length * width * to_bytes, 0,
-                static_cast<std::size_t>((steps - length) * width * to_bytes));
-    if (mask == nullptr) continue;
-    std::memset(mask + i * steps, 1, static_cast<std::size_t>(length));
-    std::memset(mask + i * steps + length, 0, static_cast<std::size_t>(steps - length));
-  }
+  gathering.add(column);
 }
 
 void Session::prepare(const Bound& bound, const BatchRows& rows) {
-  for (std::size_t i = 0; i < step_.x().size(); ++i) stage(step_.x()[i], bound.x[i], rows);
-  for (std::size_t i = 0; i < step_.y().size(); ++i) {
-    stage(step_.y()[i], bound.y[i], rows);
-    stage(step_.weights()[i], bound.weight[i], rows);
-  }
+  const kernels::StepCursor cursor{.row = rows.begin};
+  Gathering gathering({}, {.order = rows.order.empty() ? nullptr : rows.order.data(),
+                           .cursor = &cursor,
+                           .rows = rows.count()});
+  step_.for_feeds(bound, [&](const Feed& feed, const Tensor& tensor) {
+    measure(feed, tensor, rows);
+    stage(feed, tensor, rows, gathering);
+  });
+  gathering.launch();
   program_ = step_.executor().program(infos_);
+}
+
+std::shared_ptr<const Program> Session::plan(const Bound& bound, const BatchRows& rows) {
+  step_.for_feeds(bound,
+                  [&](const Feed& feed, const Tensor& tensor) { measure(feed, tensor, rows); });
+  return step_.executor().program(infos_);
+}
+
+std::shared_ptr<const Program> Session::reserve_largest(const Bound& bound, std::int64_t rows) {
+  step_.for_feeds(bound, [&](const Feed& feed, const Tensor& tensor) {
+    measure(feed, tensor, {0, bound.rows});
+    infos_[static_cast<std::size_t>(feed.value)].shape[0] = rows;
+    if (feed.ends >= 0) infos_[static_cast<std::size_t>(feed.ends)].shape[0] = rows;
+  });
+  std::shared_ptr<const Program> program = step_.executor().program(infos_);
+  workspace_.reserve(*program);
+  return program;
+}
+
+void Session::run_steps(std::shared_ptr<const Program> program, const Steps& steps) {
+  program_ = std::move(program);
+  workspace_.run_steps(*program_, steps);
 }
 
 void Session::run(const RunState& state, const Followers& followers) {

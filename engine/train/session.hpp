@@ -9,6 +9,8 @@
 
 namespace braid {
 
+class Gathering;
+
 // Rows of bound data that make one batch: `order[begin .. end - 1]`, or rows begin .. end - 1
 // themselves without an order.
 struct BatchRows {
@@ -33,6 +35,13 @@ class Session {
   void prepare(const Bound& bound, const BatchRows& rows);
   void run(const RunState& state, const Followers& followers = {});
 
+  // The program of a batch whose rows are gathered on the device.
+  std::shared_ptr<const Program> plan(const Bound& bound, const BatchRows& rows);
+  // The program of a batch of so many rows with the longest ragged rows of all: takes the memory
+  // that any batch of these data needs. OutOfMemory.
+  std::shared_ptr<const Program> reserve_largest(const Bound& bound, std::int64_t rows);
+  void run_steps(std::shared_ptr<const Program> program, const Steps& steps);
+
   const Program& program() const { return *program_; }
   // Element 0 onwards of the n-th output: valid until the next run.
   template <class T>
@@ -45,6 +54,7 @@ class Session {
     return workspace_.output_there<T>(*program_, static_cast<std::size_t>(number));
   }
   const kernels::Stream& stream() const { return workspace_.stream(); }
+  kernels::RandomState* random_state() const { return workspace_.random_state(); }
   // Copies rows of a predicted output behind each other to `out`; returns where they end. Ragged:
   // steps of each row only.
   std::byte* copy_prediction(std::size_t output, std::byte* out) const;
@@ -52,7 +62,10 @@ class Session {
   std::int64_t prediction_row_bytes(std::size_t output) const;
 
  private:
-  void stage(const Feed& feed, const Tensor* tensor, const BatchRows& rows);
+  // Finds the shape of a batch of the tensor, and how long its ragged rows are.
+  void measure(const Feed& feed, const Tensor& tensor, const BatchRows& rows);
+  // Has the tensor's rows gathered, or takes them where they are.
+  void stage(const Feed& feed, const Tensor& tensor, const BatchRows& rows, Gathering& gathering);
   std::byte* buffer(int value, std::int64_t bytes);
 
   StepGraph& step_;

@@ -51,6 +51,18 @@ class StepGraph {
   const std::vector<Feed>& x() const { return x_; }
   const std::vector<Feed>& y() const { return y_; }
   const std::vector<Feed>& weights() const { return weights_; }
+  // Calls take(feed, tensor) for each tensor that the graph reads.
+  template <class Take>
+  void for_feeds(const Bound& bound, const Take& take) const {
+    const auto pass_on = [&](const Feed& feed, const Tensor* tensor) {
+      if (feed.value >= 0 && tensor != nullptr) take(feed, *tensor);
+    };
+    for (std::size_t i = 0; i < x_.size(); ++i) pass_on(x_[i], bound.x[i]);
+    for (std::size_t i = 0; i < y_.size(); ++i) {
+      pass_on(y_[i], bound.y[i]);
+      pass_on(weights_[i], bound.weight[i]);
+    }
+  }
   const std::vector<IdLimit>& id_limits() const { return id_limits_; }
   // Pairs of ragged inputs whose rows must have the same lengths.
   const std::vector<std::pair<std::size_t, std::size_t>>& same_rows() const { return same_rows_; }

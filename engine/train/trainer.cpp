@@ -8,6 +8,7 @@
 #include "engine/core/random.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "engine/train/data_checks.hpp"
+#include "engine/train/epochs.hpp"
 #include "engine/train/lease.hpp"
 #include "engine/train/progress.hpp"
 
@@ -41,26 +42,19 @@ void Trainer::compile(CompileOptions options) {
   optimizer_ = std::move(optimizer);
   parameters_ = std::move(parameters);
   batch_logs_ = std::move(logs);
+  update_key_ = new_launch_key();
   steps_per_execution_ = options.steps_per_execution;
   precision_ = options.precision;
   seed_.reset();
 }
 
 Trainer::Lease Trainer::lease(const std::string& call, Pass pass, const Bound& bound) {
-  try {
-    return find_session(pass, bound);
-  } catch (const ShapeError& error) {
-    throw ShapeError(call + ": " + error.what());
-  }
+  return told_with(call, [&] { return find_session(pass, bound); });
 }
 
 void Trainer::prepare(const std::string& call, const Lease& lease, const Bound& bound,
                       const BatchRows& rows) {
-  try {
-    lease.session().prepare(bound, rows);
-  } catch (const ShapeError& error) {
-    throw ShapeError(call + ": " + error.what());
-  }
+  told_with(call, [&] { lease.session().prepare(bound, rows); });
 }
 
 Trainer::Lease Trainer::find_session(Pass pass, const Bound& bound) {
@@ -112,9 +106,9 @@ void Trainer::train_step(Lease& lease, RunningLogs& logs) {
   if (!seed_) seed_ = next_seed();
   const RunState state{*seed_, static_cast<std::uint64_t>(optimizer_->iterations())};
   optimizer_->begin_step(session.stream());
-  session.run(state, {optimizer_.get(), [&] { launch_update(step, session); }});
+  session.run(state, {update_key_, [&] { launch_update(step, session); }});
   logs.add(step, session);
-  optimizer_->end_step();
+  optimizer_->end_steps(1);
   last_session_ = &session;
   last_graph_ = &lease.step();
 }
@@ -141,32 +135,26 @@ Logs Trainer::test_on_batch(const TensorDict& x, const TensorDict& y, const Batc
   Lease run = lease(call, Pass::evaluate, bound);
   check_values(call, run.step(), objective_.get(), model_, bound);
   check_finite(call, run.step(), bound);
-  RunningLogs logs(*objective_);
+  Epochs epochs(*this, call, Pass::evaluate, bound, bound.rows);
   Progress silent(0, 0);
-  evaluate_rows(call, run, bound, bound.rows, logs, silent);
-  return logs.logs();
+  evaluate_rows(run, epochs, silent);
+  return epochs.logs(run);
 }
 
-void Trainer::evaluate_rows(const std::string& call, Lease& run, const Bound& bound,
-                            std::int64_t batch_size, RunningLogs& logs, Progress& progress,
+void Trainer::evaluate_rows(Lease& run, Epochs& epochs, Progress& progress,
                             const Callbacks& watchers) {
   progress.begin("");
+  epochs.begin(run, {});
   const bool watched = watchers.begin() != watchers.end();
-  const std::int64_t steps = steps_per_execution_;
-  std::int64_t number = 0;
-  for (std::int64_t begin = 0; begin < bound.rows; begin += batch_size, ++number) {
-    const std::int64_t end = std::min(bound.rows, begin + batch_size);
-    if (watched && number % steps == 0) {
-      for (const auto& item : watchers) item.pointer->on_test_batch_begin(number);
+  for (std::int64_t first = 0; first < epochs.steps(); first += steps_per_execution_) {
+    const std::int64_t last = std::min(epochs.steps(), first + steps_per_execution_);
+    for (const auto& item : watchers) item.pointer->on_test_batch_begin(first);
+    epochs.run(run, first, last);
+    if (watched) {
+      const Logs seen = epochs.logs(run);
+      for (const auto& item : watchers) item.pointer->on_test_batch_end(last - 1, seen);
     }
-    prepare(call, run, bound, {begin, end});
-    run.session().run({});
-    logs.add(run.step(), run.session());
-    if (watched && (number % steps == steps - 1 || end == bound.rows)) {
-      const Logs seen = logs.logs();
-      for (const auto& item : watchers) item.pointer->on_test_batch_end(number, seen);
-    }
-    if (progress.due(number + 1)) progress.show(number + 1, logs.logs());
+    if (progress.due(last)) progress.show(last, epochs.logs(run));
   }
 }
 
@@ -182,10 +170,11 @@ Logs Trainer::evaluate(const TensorDict& x, const TensorDict& y, const EvaluateO
   Lease run = lease(call, Pass::evaluate, bound);
   check_values(call, run.step(), objective_.get(), model_, bound);
   check_finite(call, run.step(), bound);
-  RunningLogs logs(*objective_);
-  Progress progress(options.verbose, (bound.rows + options.batch_size - 1) / options.batch_size);
-  evaluate_rows(call, run, bound, options.batch_size, logs, progress);
-  const Logs result = logs.logs();
+  Epochs epochs(*this, call, Pass::evaluate, bound, options.batch_size);
+  if (epochs.steps() > 1) epochs.keep_on_device(run);
+  Progress progress(options.verbose, epochs.steps());
+  evaluate_rows(run, epochs, progress);
+  const Logs result = epochs.logs(run);
   progress.end(result);
   return result;
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/error.hpp"
 #include "engine/train/binding.hpp"
 #include "engine/train/functional.hpp"
 #include "engine/train/model.hpp"
@@ -55,8 +56,18 @@ class Trainer {
     std::vector<std::unique_ptr<Session>> idle;
   };
   class Lease;
+  class Epochs;
   class FitRun;
 
+  // A ShapeError from within is told with the call.
+  template <class Act>
+  static auto told_with(const std::string& call, const Act& act) {
+    try {
+      return act();
+    } catch (const ShapeError& error) {
+      throw ShapeError(call + ": " + error.what());
+    }
+  }
   // ShapeError, told with the call, where a layer cannot take data of this kind.
   Lease lease(const std::string& call, Pass pass, const Bound& bound);
   Lease find_session(Pass pass, const Bound& bound);
@@ -70,9 +81,8 @@ class Trainer {
   // One optimizer step on a staged batch.
   void train_step(Lease& lease, RunningLogs& logs);
   void launch_update(const StepGraph& step, const Session& session);
-  // `watchers` see the beginning and the end of every batch.
-  void evaluate_rows(const std::string& call, Lease& lease, const Bound& bound,
-                     std::int64_t batch_size, RunningLogs& logs, Progress& progress,
+  // `watchers` see the beginning and the end of every execution.
+  void evaluate_rows(Lease& lease, Epochs& epochs, Progress& progress,
                      const Callbacks& watchers = {});
 
   Functional& model_;
@@ -81,6 +91,7 @@ class Trainer {
   std::unique_ptr<OptimizerState> optimizer_;
   std::unique_ptr<RunningLogs> batch_logs_;
   std::vector<ParameterUpdate> parameters_;
+  std::uint64_t update_key_ = 0;  // of the launches of the optimizer
   std::int64_t steps_per_execution_ = 1;
   Precision precision_ = Precision::float32;
   bool fitting_ = false;

@@ -9,6 +9,7 @@
 #include "engine/core/memory.hpp"
 #include "kernels/simt/emulated_faults.hpp"
 #include "kernels/simt/emulated_stream.hpp"
+#include "kernels/simt/emulated_traffic.hpp"
 #include "kernels/simt/launch_records.hpp"
 
 namespace braid::simt {
@@ -42,6 +43,7 @@ class EmulatedAccess final : public DeviceAccess {
   }
   std::size_t free_bytes() const override {
     const std::lock_guard lock(mutex_);
+    if (pretended_ != 0) return pretended_;
     if (limit_ == 0) return static_cast<std::size_t>(free_memory());
     return limit_ > used_ ? limit_ - used_ : 0;
   }
@@ -49,6 +51,15 @@ class EmulatedAccess final : public DeviceAccess {
     const std::lock_guard lock(mutex_);
     limit_ = bytes;
   }
+  void pretend(std::size_t bytes) const {
+    const std::lock_guard lock(mutex_);
+    pretended_ = bytes;
+  }
+  std::size_t used() const {
+    const std::lock_guard lock(mutex_);
+    return used_;
+  }
+  EmulatedTraffic traffic() const { return {uploads_, downloads_, replays_}; }
 
   void* new_stream() const override { return new EmulatedStream; }
   void release_stream(void* stream) const noexcept override {
@@ -57,9 +68,11 @@ class EmulatedAccess final : public DeviceAccess {
   void synchronize(void*) const override {}
 
   void upload(std::byte* to, const std::byte* from, std::size_t bytes, void*) const override {
+    ++uploads_;
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void download(std::byte* to, const std::byte* from, std::size_t bytes, void*) const override {
+    ++downloads_;
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void copy(std::byte* to, const std::byte* from, std::size_t bytes, void* stream) const override {
@@ -83,6 +96,7 @@ class EmulatedAccess final : public DeviceAccess {
     return std::make_shared<Launches>(std::exchange(emulated->recorded, {}));
   }
   void replay(void* recording, void*) const override {
+    ++replays_;
     const auto& launches = *static_cast<Launches*>(recording);
     for (const auto& launch : launches) launch();
     replayed = launches.size();
@@ -95,6 +109,10 @@ class EmulatedAccess final : public DeviceAccess {
   mutable std::map<std::byte*, std::size_t> sizes_;
   mutable std::size_t used_ = 0;
   mutable std::size_t limit_ = 0;
+  mutable std::size_t pretended_ = 0;
+  mutable std::atomic<std::int64_t> uploads_{0};
+  mutable std::atomic<std::int64_t> downloads_{0};
+  mutable std::atomic<std::int64_t> replays_{0};
 };
 
 // Never destroyed: memory on a device may outlive everything else.
@@ -115,5 +133,8 @@ const bool entered = [] {
 std::size_t launches_of_last_replay() { return replayed; }
 
 void limit_device_memory(std::size_t bytes) { emulated_access().limit(bytes); }
+std::size_t used_device_memory() { return emulated_access().used(); }
+void pretend_free_memory(std::size_t bytes) { emulated_access().pretend(bytes); }
+EmulatedTraffic emulated_traffic() { return emulated_access().traffic(); }
 
 }  // namespace braid::simt

@@ -95,7 +95,7 @@ void run_optimizer(const Case& golden, Check& check) {
     rates.push_back(state.learning_rate());
     state.begin_step(workspace.stream());
     state.launch(workspace.stream(), parameters);
-    state.end_step();
+    state.end_steps(1);
     for (std::size_t i = 0; i < names.size(); ++i) {
       const Numbers now = to_numbers(values[i].to(Device::cpu()));
       trace[names[i]].insert(trace[names[i]].end(), now.values.begin(), now.values.end());

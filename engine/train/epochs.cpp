@@ -1,0 +1,60 @@
+#include "engine/train/epochs.hpp"
+
+#include <algorithm>
+
+namespace braid {
+
+Trainer::Epochs::Epochs(Trainer& trainer, const std::string& call, Pass pass, const Bound& bound,
+                        std::int64_t batch_size)
+    : trainer_(trainer),
+      call_(call),
+      pass_(pass),
+      bound_(bound),
+      batch_size_(batch_size),
+      logs_(*trainer.objective_) {}
+
+void Trainer::Epochs::keep_on_device(const Lease& lease) {
+  OptimizerState* const optimizer = pass_ == Pass::train ? trainer_.optimizer_.get() : nullptr;
+  resident_ = told_with(call_, [&] {
+    return ResidentSteps::make(lease.session(), lease.step(), bound_, batch_size_, optimizer,
+                               logs_);
+  });
+}
+
+void Trainer::Epochs::begin(const Lease& lease, std::span<const std::int64_t> order) {
+  order_ = order;
+  logs_.reset();
+  if (resident_) resident_->begin_epoch(lease.session(), order, trainer_.seed_.value_or(0));
+}
+
+void Trainer::Epochs::run(Lease& lease, std::int64_t first, std::int64_t last) {
+  Session& session = lease.session();
+  const StepGraph& step = lease.step();
+  if (resident_) {
+    std::function<void()> update;
+    if (pass_ == Pass::train) update = [&] { trainer_.launch_update(step, session); };
+    told_with(call_, [&] { resident_->run(session, first, last, update); });
+    if (pass_ != Pass::train) return;
+    trainer_.last_session_ = &session;
+    trainer_.last_graph_ = &step;
+    return;
+  }
+  for (std::int64_t number = first; number < last; ++number) {
+    const std::int64_t begin = number * batch_size_;
+    Trainer::prepare(call_, lease, bound_,
+                     {begin, std::min(bound_.rows, begin + batch_size_), order_});
+    if (pass_ == Pass::train) {
+      trainer_.train_step(lease, logs_);
+    } else {
+      session.run({});
+      logs_.add(step, session);
+    }
+  }
+}
+
+Logs Trainer::Epochs::logs(const Lease& lease) {
+  if (resident_) resident_->read(lease.session(), logs_);
+  return logs_.logs();
+}
+
+}  // namespace braid

@@ -1,0 +1,37 @@
+#pragma once
+#include "engine/train/lease.hpp"
+#include "engine/train/resident_steps.hpp"
+
+namespace braid {
+
+// Epochs over the same bound rows, step by step: of training or of evaluation. Their data are fed
+// batch by batch, unless they are kept on the device.
+class Trainer::Epochs {
+ public:
+  Epochs(Trainer& trainer, const std::string& call, Pass pass, const Bound& bound,
+         std::int64_t batch_size);
+
+  // Where the device has room for them; worth it if they are used more than once, or in many
+  // batches. OutOfMemory where there is no room for a batch.
+  void keep_on_device(const Lease& lease);
+
+  std::int64_t steps() const { return (bound_.rows + batch_size_ - 1) / batch_size_; }
+  // The rows come in this order, without one as they lie.
+  void begin(const Lease& lease, std::span<const std::int64_t> order);
+  // Steps first .. last - 1; begins where the last call ended.
+  void run(Lease& lease, std::int64_t first, std::int64_t last);
+  // Of the epoch so far: waits for its steps.
+  Logs logs(const Lease& lease);
+
+ private:
+  Trainer& trainer_;
+  const std::string& call_;
+  Pass pass_;
+  const Bound& bound_;
+  std::int64_t batch_size_;
+  std::span<const std::int64_t> order_;
+  RunningLogs logs_;
+  std::unique_ptr<ResidentSteps> resident_;
+};
+
+}  // namespace braid

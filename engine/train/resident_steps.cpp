@@ -1,0 +1,193 @@
+#include "engine/train/resident_steps.hpp"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "engine/core/error.hpp"
+#include "kernels/step.hpp"
+
+namespace braid {
+namespace {
+
+// Steps whose rates are worked out at once when somebody changes the rate within an epoch.
+constexpr std::int64_t kStepsAhead = 256;
+
+void dump(Device device, std::int64_t bytes, bool resident) {
+  if (!dump_wanted("data")) return;
+  std::fprintf(stderr, "data\n  %lld bytes of columns, order and rates, %s\n",
+               static_cast<long long>(bytes),
+               resident ? ("resident on " + to_string(device)).c_str() : "fed by the host");
+}
+
+bool same(const kernels::UpdateRates& a, const kernels::UpdateRates& b) {
+  return a.rate == b.rate && a.alpha == b.alpha;
+}
+
+}  // namespace
+
+std::unique_ptr<ResidentSteps> ResidentSteps::make(Session& session, const StepGraph& step,
+                                                   const Bound& bound, std::int64_t batch_size,
+                                                   OptimizerState* optimizer,
+                                                   const RunningLogs& logs) {
+  const Device device = step.executor().device();
+  if (device == Device::cpu()) return nullptr;
+  const auto largest = session.reserve_largest(bound, std::min(bound.rows, batch_size));
+  const std::int64_t bytes =
+      ResidentColumns::bytes(step, *largest, bound) +
+      bound.rows * static_cast<std::int64_t>(sizeof(std::int64_t) + sizeof(kernels::UpdateRates));
+  const auto free = static_cast<std::int64_t>(access_to(device).free_bytes());
+  std::unique_ptr<ResidentSteps> steps;
+  if (free == 0 || bytes <= free / 2) {
+    try {
+      steps.reset(new ResidentSteps(device, step, *largest, bound, batch_size, optimizer, logs));
+    } catch (const OutOfMemory&) {
+      // Somebody else was faster.
+    }
+  }
+  dump(device, bytes, steps != nullptr);
+  return steps;
+}
+
+ResidentSteps::ResidentSteps(Device device, const StepGraph& step, const Program& program,
+                             const Bound& bound, std::int64_t batch_size, OptimizerState* optimizer,
+                             const RunningLogs& logs)
+    : step_(step),
+      bound_(bound),
+      batch_size_(batch_size),
+      optimizer_(optimizer),
+      device_(device),
+      columns_(device, step, program, bound),
+      order_there_(device, bound.rows, "the order of the rows"),
+      cursor_(device, 1, "the cursor of an epoch") {
+  if (optimizer_ != nullptr) rates_ = {device, steps(), "the rates of an epoch's steps"};
+  lay_out_sums(program, logs);
+}
+
+void ResidentSteps::lay_out_sums(const Program& program, const RunningLogs& logs) {
+  for (std::size_t i = 0; i < logs.sums(); ++i) {
+    const RunningLogs::Summand summand = logs.summand(step_, i);
+    if (summand.output < 0) continue;
+    const Operand& values = program.outputs()[static_cast<std::size_t>(summand.output)];
+    sums_.push_back({i, summand, sum_count_, values.rows * values.columns});
+    sum_count_ += values.rows * values.columns;
+  }
+  sums_there_ = {device_, sum_count_, "the sums of losses and metrics"};
+}
+
+BatchRows ResidentSteps::batch(std::int64_t step) const {
+  return {step * batch_size_, std::min(bound_.rows, (step + 1) * batch_size_), order_};
+}
+
+void ResidentSteps::begin_epoch(const Session& session, std::span<const std::int64_t> order,
+                                std::uint64_t seed) {
+  order_ = order;
+  seed_ = seed;
+  done_ = 0;
+  order_there_.upload(order, 0, session.stream().native);
+  access_to(device_).fill(reinterpret_cast<std::byte*>(sums_there_.data()), std::byte{0},
+                          static_cast<std::size_t>(sum_count_) * sizeof(double),
+                          session.stream().native);
+  bring_up_to_date(session, steps());
+}
+
+bool ResidentSteps::is_up_to_date(std::int64_t last) const {
+  if (optimizer_ == nullptr) return true;
+  const auto next = static_cast<std::size_t>(done_ - first_known_);
+  return iteration_ == optimizer_->iterations() &&
+         last <= first_known_ + static_cast<std::int64_t>(known_rates_.size()) &&
+         same(known_rates_[next], optimizer_->rates_at(iteration_));
+}
+
+void ResidentSteps::bring_up_to_date(const Session& session, std::int64_t last) {
+  void* const stream = session.stream().native;
+  const kernels::StepCursor cursor{.row = done_ * batch_size_, .step = done_};
+  cursor_.upload({&cursor, 1}, 0, stream);
+  if (optimizer_ == nullptr) return;
+  iteration_ = optimizer_->iterations();
+  first_known_ = done_;
+  known_rates_.clear();
+  for (std::int64_t step = done_; step < last; ++step)
+    known_rates_.push_back(optimizer_->rates_at(iteration_ + step - done_));
+  rates_.upload(known_rates_, done_, stream);
+  const auto upload = [&](auto* there, const auto& value) {
+    access_to(device_).upload(reinterpret_cast<std::byte*>(there),
+                              reinterpret_cast<const std::byte*>(&value), sizeof(value), stream);
+  };
+  upload(optimizer_->rates(), known_rates_.front());
+  upload(session.random_state(),
+         kernels::RandomState{.seed = seed_, .step = static_cast<std::uint64_t>(iteration_)});
+}
+
+void ResidentSteps::run(Session& session, std::int64_t first, std::int64_t last,
+                        const std::function<void()>& update) {
+  if (!is_up_to_date(last))
+    bring_up_to_date(session, std::min(steps(), std::max(last, first + kStepsAhead)));
+  auto program = session.plan(bound_, batch(first));
+  while (first < last) {
+    // As many steps of one program as there are.
+    std::shared_ptr<const Program> next;
+    std::int64_t count = 1;
+    for (; first + count < last; ++count) {
+      next = session.plan(bound_, batch(first + count));
+      if (next != program) break;
+    }
+    const kernels::GatherBatch rows{.order = order_.empty() ? nullptr : order_there_.data(),
+                                    .cursor = cursor_.data(),
+                                    .rows = program->batch()};
+    session.run_steps(program, {.key = key_,
+                                .count = count,
+                                .before =
+                                    [&](const std::vector<std::byte*>& inputs) {
+                                      columns_.gather(session.stream(), *program, inputs, rows);
+                                    },
+                                .after =
+                                    [&] {
+                                      if (update) update();
+                                      end_step(session);
+                                    }});
+    if (optimizer_ != nullptr) {
+      optimizer_->end_steps(count);
+      iteration_ += count;
+    }
+    done_ += count;
+    first += count;
+    program = next;
+  }
+}
+
+void ResidentSteps::end_step(const Session& session) const {
+  kernels::EndStep end{};
+  for (const Sum& sum : sums_) {
+    if (end.count == kernels::kMaxAddedValues) {
+      kernels::launch(session.stream(), end);
+      end.count = 0;
+    }
+    const auto rows = static_cast<double>(session.program().batch());
+    end.added[end.count++] = {.values = session.output_there<float>(sum.summand.output).data,
+                              .sums = sums_there_.data() + sum.first,
+                              .count = sum.count,
+                              .factor = sum.summand.times_rows ? rows : 1};
+  }
+  end.cursor = cursor_.data();
+  end.rows = session.program().batch();
+  if (optimizer_ != nullptr) {
+    end.random_state = session.random_state();
+    end.rates_of_steps = rates_.data();
+    end.steps = steps();
+    end.rates = optimizer_->rates();
+  }
+  kernels::launch(session.stream(), end);
+}
+
+void ResidentSteps::read(const Session& session, RunningLogs& logs) const {
+  std::vector<double> values(static_cast<std::size_t>(sum_count_));
+  sums_there_.download(values, session.stream().native);
+  logs.set_counts(std::min(bound_.rows, done_ * batch_size_), done_);
+  for (const Sum& sum : sums_) {
+    logs.set_sum(sum.number,
+                 std::span<const double>(values).subspan(static_cast<std::size_t>(sum.first),
+                                                         static_cast<std::size_t>(sum.count)));
+  }
+}
+
+}  // namespace braid

@@ -1,0 +1,78 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "engine/train/optimizer_state.hpp"
+#include "engine/train/resident_columns.hpp"
+#include "engine/train/running_logs.hpp"
+
+namespace braid {
+
+// The steps of epochs whose data lie on a device, with all that changes from step to step: the
+// order of the rows, how far the epoch has come, the rates of the optimizer, the seed of dropout,
+// the sums of losses and metrics. The host launches, and waits where it reads the sums.
+class ResidentSteps {
+ public:
+  // Null where the steps are to be fed by the host: on the CPU, and where data, order and rates
+  // would take more than half of the memory that the device has left once the largest batch is
+  // planned. BRAID_DUMP=data says which it is. OutOfMemory where that batch finds no memory.
+  // Without an optimizer nothing is learnt.
+  static std::unique_ptr<ResidentSteps> make(Session& session, const StepGraph& step,
+                                             const Bound& bound, std::int64_t batch_size,
+                                             OptimizerState* optimizer, const RunningLogs& logs);
+
+  // The rows come in this order, without one as they lie.
+  void begin_epoch(const Session& session, std::span<const std::int64_t> order, std::uint64_t seed);
+  // Launches steps first .. last - 1; `update` is launched behind each.
+  void run(Session& session, std::int64_t first, std::int64_t last,
+           const std::function<void()>& update);
+  // Brings the sums of the epoch so far to the host.
+  void read(const Session& session, RunningLogs& logs) const;
+
+ private:
+  // Where a sum of the logs lies among all.
+  struct Sum {
+    std::size_t number;
+    RunningLogs::Summand summand;
+    std::int64_t first;
+    std::int64_t count;
+  };
+
+  ResidentSteps(Device device, const StepGraph& step, const Program& program, const Bound& bound,
+                std::int64_t batch_size, OptimizerState* optimizer, const RunningLogs& logs);
+
+  std::int64_t steps() const { return (bound_.rows + batch_size_ - 1) / batch_size_; }
+  BatchRows batch(std::int64_t step) const;
+  // True unless somebody else has trained or set the rate since.
+  bool is_up_to_date(std::int64_t last) const;
+  // Brings all that changes from step to step to the device, and the rates up to step `last`.
+  void bring_up_to_date(const Session& session, std::int64_t last);
+  void lay_out_sums(const Program& program, const RunningLogs& logs);
+  void end_step(const Session& session) const;
+
+  const StepGraph& step_;
+  const Bound& bound_;
+  std::int64_t batch_size_;
+  OptimizerState* optimizer_;
+  Device device_;
+  std::uint64_t key_ = new_launch_key();
+  ResidentColumns columns_;
+  DeviceArray<std::int64_t> order_there_;
+  DeviceArray<kernels::StepCursor> cursor_;
+  DeviceArray<kernels::UpdateRates> rates_;  // of each step of the epoch
+  std::vector<Sum> sums_;
+  std::int64_t sum_count_ = 0;
+  DeviceArray<double> sums_there_;
+  std::span<const std::int64_t> order_;
+  std::uint64_t seed_ = 0;
+  std::int64_t done_ = 0;       // steps of the epoch
+  std::int64_t iteration_ = 0;  // of the optimizer, when these are done
+  // Steps that the device knows the rates of, and these rates.
+  std::int64_t first_known_ = 0;
+  std::vector<kernels::UpdateRates> known_rates_;
+};
+
+}  // namespace braid

@@ -1,0 +1,33 @@
+#pragma once
+#include "kernels/dropout.hpp"
+#include "kernels/gather.hpp"
+#include "kernels/optimizer.hpp"
+
+namespace braid::kernels {
+
+// sums[i] += values[i] * factor, in double: the same bits as sums on the host.
+struct AddedValues {
+  const float* values = nullptr;  // [count]  read
+  double* sums = nullptr;         // [count]  updated
+  std::int64_t count = 0;
+  double factor = 1;
+};
+
+// What ends a step whose successor is launched without the host: its losses and metrics join their
+// sums, and what changes from step to step moves on.
+//   cursor->row += rows; cursor->step += 1; random_state->step += 1;
+//   *rates = rates_of_steps[cursor->step], where the epoch has that many steps
+constexpr int kMaxAddedValues = 16;
+struct EndStep {
+  AddedValues added[kMaxAddedValues];
+  int count = 0;                                // of `added`
+  StepCursor* cursor = nullptr;                 // updated; absent: only the sums are wanted
+  std::int64_t rows = 0;                        // of the step's batch
+  RandomState* random_state = nullptr;          // updated; may be absent
+  const UpdateRates* rates_of_steps = nullptr;  // [steps]  read; may be absent
+  std::int64_t steps = 0;
+  UpdateRates* rates = nullptr;  // overwritten; absent with rates_of_steps
+};
+BRAID_KERNEL(EndStep)
+
+}  // namespace braid::kernels

@@ -1,0 +1,240 @@
+// Data sets that lie on the device: their steps have the bits of steps that the host feeds.
+#include <functional>
+#include <optional>
+
+#include "kernels/simt/emulated_traffic.hpp"
+#include "tests/support/captured.hpp"
+#include "tests/support/data_forms.hpp"
+#include "tests/support/refusals.hpp"
+
+using namespace braid;
+using namespace braid::testing;
+
+namespace {
+
+simt::EmulatedTraffic traffic_of(const std::function<void()>& work) {
+  const simt::EmulatedTraffic before = simt::emulated_traffic();
+  work();
+  const simt::EmulatedTraffic after = simt::emulated_traffic();
+  return {after.uploads - before.uploads, after.downloads - before.downloads,
+          after.replays - before.replays};
+}
+
+}  // namespace
+
+TEST_CASE("resident data: a fit leaves the bits of one that the host feeds, however many steps") {
+  for (const MakeSample& make : {MakeSample(ragged), MakeSample(many_types)}) {
+    FitOptions options = quiet(4, 3);
+    options.validation_split = 0.2;
+    const Outcome fed = fed_by_the_host(make, options);
+    for (const int steps : {1, 3, 100}) {
+      CAPTURE(steps);
+      CHECK(emulated(make, steps, options) == fed);
+      const WithoutRecordings plain;
+      CHECK(emulated(make, steps, options) == fed);
+    }
+  }
+}
+
+TEST_CASE("resident data: rows as they lie, weights of samples and of classes") {
+  FitOptions options = quiet(8, 2);
+  options.shuffle = false;
+  CHECK(emulated(ragged, 2, options) == fed_by_the_host(ragged, options));
+  options.class_weight = {{0, 0.5}, {1, 2.0}};
+  CHECK(emulated(ragged, 2, options) == fed_by_the_host(ragged, options));
+  options.class_weight = {};
+  options.sample_weight = uniform({kRows}, 3);
+  CHECK(emulated(many_types, 4, options) == fed_by_the_host(many_types, options));
+}
+
+TEST_CASE("resident data: an epoch is launches alone, beside its start and its end") {
+  const OnDevice here(Device::emulated());
+  const auto traffic_of_epochs = [](int epochs, std::int64_t batch_size, int steps) {
+    Sample s = many_types(steps);
+    return traffic_of([&] { s.model.fit(s.x, s.y, quiet(batch_size, epochs)); });
+  };
+  for (const int steps : {1, 4}) {
+    CAPTURE(steps);
+    const auto three = traffic_of_epochs(3, 4, steps);
+    const auto four = traffic_of_epochs(4, 4, steps);
+    // The order of the rows, the cursor, the rates and the seed.
+    CHECK(four.uploads - three.uploads == 5);
+    CHECK(four.downloads - three.downloads == 1);
+    // 43 rows: ten whole batches, and one of three rows.
+    CHECK(four.replays - three.replays == (steps == 1 ? 11 : 4));
+    const auto smaller = traffic_of_epochs(4, 2, steps);
+    CHECK(smaller.uploads == four.uploads);
+    CHECK(smaller.downloads == four.downloads);
+  }
+}
+
+TEST_CASE("resident data: a rate that changes within an epoch, by a schedule or by a callback") {
+  const MakeSample scheduled = [](int steps) {
+    Sample s = many_types();
+    s.model.compile(
+        {.optimizer = optimizers::Adam(
+             {.learning_rate = schedules::ExponentialDecay(
+                  {.initial_learning_rate = 0.01, .decay_steps = 3, .decay_rate = 0.5})}),
+         .loss = {"sparse_categorical_crossentropy", "mse", "mae"},
+         .steps_per_execution = steps});
+    return s;
+  };
+  CHECK(emulated(scheduled, 3, quiet(4, 2)) == fed_by_the_host(scheduled, quiet(4, 2)));
+
+  class Halver : public callbacks::Callback {
+   public:
+    void on_train_batch_end(std::int64_t batch, const Logs&) override {
+      if (batch % 3 == 2) control->set_learning_rate(control->learning_rate() / 2);
+    }
+  };
+  FitOptions options = quiet(4, 2);
+  options.callbacks = {Halver()};
+  CHECK(emulated(many_types, 1, options) == fed_by_the_host(many_types, options));
+  CHECK(emulated(many_types, 3, options) == fed_by_the_host(many_types, options));
+}
+
+TEST_CASE("resident data: a callback may train on a batch of its own, or end the epoch") {
+  const auto trained_beside = [](bool feed) {
+    const OnDevice here(Device::emulated());
+    std::optional<FedByTheHost> feeding;
+    if (feed) feeding.emplace();
+    Sample s = many_types();
+    FitOptions options = quiet(4, 2);
+    options.callbacks = {
+        callbacks::LambdaCallback({.on_train_batch_end = [&](std::int64_t batch, const Logs&) {
+          if (batch == 4) s.model.train_on_batch(s.x, s.y);
+          if (batch == 5) s.model.evaluate(s.x, s.y);
+        }})};
+    return outcome_of(s.model, s.model.fit(s.x, s.y, options));
+  };
+  CHECK(trained_beside(false) == trained_beside(true));
+
+  class Stopper : public callbacks::Callback {
+   public:
+    void on_train_batch_end(std::int64_t batch, const Logs&) override {
+      if (batch == 5) control->stop_training();
+    }
+  };
+  FitOptions options = quiet(4, 2);
+  options.callbacks = {Stopper()};
+  const Outcome stopped = emulated(many_types, 3, options);
+  CHECK(stopped == fed_by_the_host(many_types, options));
+  CHECK(stopped.history.front().size() == 1);
+}
+
+TEST_CASE("resident data: one fit after another, on other data, and training goes on from them") {
+  const auto twice = [](bool feed) {
+    const OnDevice here(Device::emulated());
+    std::optional<FedByTheHost> feeding;
+    if (feed) feeding.emplace();
+    Sample s = many_types(2);
+    s.model.fit(s.x, s.y, quiet(4, 3));
+    TensorDict other;
+    for (const auto& [name, tensor] : s.x) other.set(name, tensor.slice(3, 40).clone());
+    TensorDict targets;
+    for (const auto& [name, tensor] : s.y) targets.set(name, tensor.slice(0, 37).clone());
+    FitOptions options = quiet(4, 5);
+    options.initial_epoch = 3;
+    const History history = s.model.fit(other, targets, options);
+    s.model.train_on_batch(s.x, s.y);
+    return outcome_of(s.model, history);
+  };
+  CHECK(twice(false) == twice(true));
+}
+
+TEST_CASE(
+    "resident data: evaluate gives the numbers of one that the host feeds, and learns nothing") {
+  for (const MakeSample& make : {MakeSample(ragged), MakeSample(many_types)}) {
+    const auto evaluated = [&](bool feed, int steps) {
+      const OnDevice here(Device::emulated());
+      std::optional<FedByTheHost> feeding;
+      if (feed) feeding.emplace();
+      Sample s = make(steps);
+      const State before = state_of(s.model);
+      const Logs logs = s.model.evaluate(s.x, s.y, {.batch_size = 4});
+      CHECK(state_of(s.model) == before);
+      return std::vector<Logs::Item>(logs.begin(), logs.end());
+    };
+    CHECK(evaluated(false, 1) == evaluated(true, 1));
+    CHECK(evaluated(false, 4) == evaluated(true, 1));
+  }
+}
+
+TEST_CASE("resident data: BRAID_DUMP=data says whether they are") {
+  ::setenv("BRAID_DUMP", "data", 1);
+  Captured captured(STDERR_FILENO);
+  emulated(many_types, 1, quiet(8, 1));
+  fed_by_the_host(many_types, quiet(8, 1));
+  const std::string text = captured.text();
+  ::unsetenv("BRAID_DUMP");
+  CHECK_THAT(text, ContainsSubstring("resident on emulated"));
+  CHECK_THAT(text, ContainsSubstring("fed by the host"));
+}
+
+TEST_CASE(
+    "resident data: with less and less memory a fit is fed by the host, then refused, and "
+    "nothing is lost") {
+  const OnDevice here(Device::emulated());
+  const FitOptions options = quiet(8, 2);
+  const Outcome expected = emulated(many_types, 2, options);
+  // Where the data fit by what the device says, and where it says too much.
+  for (const bool boasts : {false, true}) {
+    int fitted = 0;
+    int refused = 0;
+    for (std::size_t bytes = 1; bytes < 40000; bytes += 1500) {
+      Sample s = many_types(2);
+      const State before = state_of(s.model);
+      std::optional<MemoryLeft> left(bytes);
+      if (boasts) simt::pretend_free_memory(1U << 30U);
+      try {
+        const Outcome outcome = outcome_of(s.model, s.model.fit(s.x, s.y, options));
+        CHECK(outcome == expected);
+        ++fitted;
+      } catch (const OutOfMemory&) {
+        ++refused;
+        left.reset();
+        CHECK(state_of(s.model) == before);
+        CHECK(outcome_of(s.model, s.model.fit(s.x, s.y, options)) == expected);
+      }
+      simt::pretend_free_memory(0);
+    }
+    CAPTURE(boasts, fitted, refused);
+    CHECK(fitted > 2);
+    CHECK(refused > 2);
+  }
+}
+
+TEST_CASE("resident data: bad values in tensors on the device are refused by name and place") {
+  const OnDevice here(Device::emulated());
+  Sample s = many_types(2);
+  const State before = state_of(s.model);
+  TensorDict there;
+  for (const auto& [name, tensor] : s.x) there.set(name, tensor.to(Device::emulated()));
+  TensorDict targets;
+  for (const auto& [name, tensor] : s.y) targets.set(name, tensor.to(Device::emulated()));
+
+  TensorDict bad = there;
+  Tensor ids = s.x["ids"].clone();
+  ids.data<std::int64_t>()[3 * 20 + 1] = 7;
+  bad.set("ids", ids.to(Device::emulated()));
+  check_refused<RangeError>([&] { s.model.fit(bad, targets, quiet(4, 1)); },
+                            {"model.fit", "\"ids\"", "row 20, column 1", "7", "0 .. 6"});
+
+  TensorDict bad_targets = targets;
+  Tensor kinds = s.y["kind"].clone();
+  kinds.data<std::int64_t>()[42] = -1;
+  bad_targets.set("kind", kinds.to(Device::emulated()));
+  check_refused<RangeError>([&] { s.model.fit(there, bad_targets, quiet(4, 1)); },
+                            {"model.fit", "\"kind\"", "row 42", "-1", "0 .. 2"});
+
+  Tensor sizes = s.y["size"].clone();
+  sizes.data<float>()[7] = std::nanf("");
+  bad_targets.set("kind", targets["kind"]);
+  bad_targets.set("size", sizes.to(Device::emulated()));
+  check_refused<NumericError>([&] { s.model.fit(there, bad_targets, quiet(4, 1)); },
+                              {"model.fit", "\"size\"", "row 7", "NaN"});
+  CHECK(state_of(s.model) == before);
+
+  const Outcome from_the_device = outcome_of(s.model, s.model.fit(there, targets, quiet(4, 2)));
+  CHECK(from_the_device == emulated(many_types, 2, quiet(4, 2)));
+}
