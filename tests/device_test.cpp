@@ -5,16 +5,24 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "engine/core/device_access.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/on_device.hpp"
 
-// The emulated device stands for a GPU: the same launches, on memory of its own.
+// The emulated device stands for a GPU: the same launches, on memory of its own. Where a GPU
+// answers, it goes through the same tests.
 namespace braid {
 namespace {
 
 using Catch::Contains;
 using testing::OnDevice;
 using testing::WithoutRecordings;
+
+std::vector<Device> devices() {
+  std::vector<Device> all{Device::emulated()};
+  if (device_count(Device::Kind::cuda) > 0) all.push_back(Device::cuda());
+  return all;
+}
 
 struct Data {
   TensorDict x;
@@ -97,9 +105,11 @@ void check_same_bits(const TensorDict& a, const TensorDict& b) {
 }  // namespace
 
 TEST_CASE("a tensor goes to a device and comes back as it was") {
+  const Device device = GENERATE(from_range(devices()));
+  INFO(to_string(device));
   const Tensor here = Tensor::from({1.0F, 2.0F, 3.0F, 4.0F}, {2, 2});
-  const Tensor there = here.to(Device::emulated());
-  CHECK(there.device() == Device::emulated());
+  const Tensor there = here.to(device);
+  CHECK(there.device() == device);
   CHECK(there.raw() != here.raw());
   CHECK(there.to_vector<float>() == here.to_vector<float>());
   CHECK(there.clone().to(Device::cpu()).to_vector<float>() == here.to_vector<float>());
@@ -107,7 +117,8 @@ TEST_CASE("a tensor goes to a device and comes back as it was") {
   CHECK(there.gather(std::vector<std::int64_t>{1, 0}).to_vector<float>() ==
         std::vector<float>{3, 4, 1, 2});
   CHECK_THROWS_AS(there.data<float>(), DeviceError);
-  CHECK_THROWS_WITH(there.data<float>(), Contains("float32 [2, 2]") && Contains("\"emulated\""));
+  CHECK_THROWS_WITH(there.data<float>(),
+                    Contains("float32 [2, 2]") && Contains("\"" + to_string(device) + "\""));
 }
 
 TEST_CASE("a batch of many rows teaches the emulated device what it teaches the CPU") {
@@ -130,20 +141,24 @@ TEST_CASE("a batch of many rows teaches the emulated device what it teaches the 
   check_near(train(Device::cpu()), train(Device::emulated()));
 }
 
-TEST_CASE("a model learns the same on the emulated device as on the CPU") {
+TEST_CASE("a model learns the same on a device as on the CPU") {
+  const Device device = GENERATE(from_range(devices()));
+  INFO(to_string(device));
   const Trained on_cpu = train_on(Device::cpu());
-  const Trained emulated = train_on(Device::emulated());
-  check_near(on_cpu.weights, emulated.weights);
-  check_near(on_cpu.state, emulated.state);
-  CHECK(std::abs(on_cpu.loss - emulated.loss) < 1e-5);
+  const Trained there = train_on(device);
+  check_near(on_cpu.weights, there.weights);
+  check_near(on_cpu.state, there.state);
+  CHECK(std::abs(on_cpu.loss - there.loss) < 1e-5);
   for (std::size_t row = 0; row < on_cpu.predictions.size(); ++row)
-    CHECK(std::abs(on_cpu.predictions[row] - emulated.predictions[row]) < 2e-5F);
+    CHECK(std::abs(on_cpu.predictions[row] - there.predictions[row]) < 2e-5F);
 }
 
 TEST_CASE("a replayed step gives the bits of plain launches") {
-  const Trained replayed = train_on(Device::emulated());
+  const Device device = GENERATE(from_range(devices()));
+  INFO(to_string(device));
+  const Trained replayed = train_on(device);
   const WithoutRecordings here;
-  const Trained plain = train_on(Device::emulated());
+  const Trained plain = train_on(device);
   check_same_bits(replayed.weights, plain.weights);
   check_same_bits(replayed.state, plain.state);
   CHECK(replayed.predictions == plain.predictions);
@@ -165,7 +180,7 @@ TEST_CASE("recordings of small batches outlive a larger one, for which memory ha
 }
 
 TEST_CASE("weights of a model on a device are read, set and saved as on the CPU") {
-  const OnDevice here(Device::emulated());
+  const OnDevice here(GENERATE(from_range(devices())));
   Model model = sequence_model();
   TensorDict weights = model.get_weights();
   CHECK(weights["dense/bias"].device() == Device::cpu());

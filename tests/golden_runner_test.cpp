@@ -3,6 +3,7 @@
 
 #include "tests/golden_runner/runner.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/source_folder.hpp"
 
 namespace {
 
@@ -19,7 +20,7 @@ struct Altered {
 template <class Change>
 Outcome outcome_of(const std::string& file_name, const std::string& case_name,
                    const Change& change) {
-  const SafetensorsFile original(std::string(BRAID_SOURCE_DIR) + "/tests/golden/" + file_name);
+  const SafetensorsFile original(testing::source_folder() + "/tests/golden/" + file_name);
   Altered altered;
   for (const auto& description : json::parse(original.metadata().at("cases"))) {
     if (description.at("name") == case_name) altered.description = description;

@@ -20,8 +20,6 @@ using kernels::LstmShape;
 
 namespace {
 
-constexpr Backend kBackend = Backend::emulated;
-
 // The kernels are cut for this device until the end of the scope.
 class CutScope {
  public:
@@ -43,7 +41,7 @@ void check_against_reference(const LstmProblem& problem, const LstmOutputGrads& 
             << problem.units << ", cut for " << kernels::lstm_cut.multiprocessors);
   const LstmResults results = lstm_forward(problem);
   const LstmGrads expected = lstm_backward(problem, grads);
-  LstmKernel kernel(kBackend, problem);
+  LstmKernel kernel(gpu_backend(), problem);
   const LstmResults got = kernel.forward();
   check_close(got.sequence, results.sequence, 3e-6);
   check_close(got.last_h, results.last_h, 3e-6);
@@ -132,7 +130,7 @@ TEST_CASE("lstm on a gpu: results do not depend on how many rows a block takes")
     LstmGrads gradients;
     for (const std::int64_t multiprocessors : {1, 2, 4}) {  // four rows, two, one
       const CutScope scope({.multiprocessors = multiprocessors});
-      LstmKernel kernel(kBackend, problem);
+      LstmKernel kernel(gpu_backend(), problem);
       const LstmResults got = kernel.forward();
       const LstmGrads got_grads = kernel.backward(grads);
       if (multiprocessors == 1) {
@@ -195,7 +193,7 @@ TEST_CASE("lstm on a gpu: inputs named by ids, of slices of the batch too") {
   GuardedMatrix<float> table(table_values, 3, 2);
   GuardedMatrix<std::int32_t> ids(id_values, 4, 3);
   const CutScope scope({.slice_bytes = 2 * 16 * 4 * 8});
-  LstmKernel kernel(kBackend, problem);
+  LstmKernel kernel(gpu_backend(), problem);
   const LstmResults expected = kernel.forward();
   GuardedMatrix<float> h(5, 8);
   kernels::LstmForward forward = kernel.forward_arguments();
@@ -218,7 +216,7 @@ TEST_CASE(
   for (const simt::Schedule& schedule : every_schedule()) {
     INFO(described(schedule));
     const ScheduleScope scope(schedule);
-    LstmKernel kernel(kBackend, problem);
+    LstmKernel kernel(gpu_backend(), problem);
     kernel.forward();
     const LstmGrads got = kernel.backward(grads);
     if (first.kernel.empty()) first = got;
@@ -236,7 +234,7 @@ TEST_CASE("lstm on a gpu: gradients that nobody wants are not written") {
     const LstmOutputGrads grads = random_grads(problem, random);
     const LstmGrads expected =
         lstm_backward(problem, {.sequence = {}, .last_h = grads.last_h, .last_c = {}});
-    LstmKernel kernel(kBackend, problem);
+    LstmKernel kernel(gpu_backend(), problem);
     kernel.forward();
     GuardedMatrix<float> last(grads.last_h, units);
     for (const std::string wanted : {"nothing", "in", "kernel", "recurrent", "bias"}) {

@@ -10,6 +10,7 @@
 
 #include "tests/support/catch.hpp"
 #include "tests/support/op_check.hpp"
+#include "tests/support/source_folder.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -58,7 +59,7 @@ std::vector<std::string> without(const std::set<std::string>& all,
 }  // namespace
 
 TEST_CASE("every op has a check of its values and gradients") {
-  const std::set<std::string> defined = ops_under(fs::path(BRAID_SOURCE_DIR) / "engine/graph/ops");
+  const std::set<std::string> defined = ops_under(fs::path(source_folder()) / "engine/graph/ops");
   CHECK(defined.contains("DenseWeightGradient"));
   CHECK(defined.contains("log_softmax_gradient"));
   std::set<std::string> checked;

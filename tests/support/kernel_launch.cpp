@@ -10,9 +10,11 @@
 #include <ostream>
 #include <regex>
 #include <sstream>
+#include <stdexcept>
 
 #include "kernels/gpu_table.hpp"
 #include "kernels/simt/launch_records.hpp"
+#include "tests/support/source_folder.hpp"
 
 namespace braid::testing {
 namespace {
@@ -55,7 +57,7 @@ std::vector<std::string> never_executed() {
 
 const std::vector<Backend>& all_backends() {
   static const std::vector<Backend> all{Backend::portable, Backend::avx2, Backend::avx512,
-                                        Backend::emulated};
+                                        Backend::emulated, Backend::cuda};
   return all;
 }
 
@@ -66,14 +68,28 @@ const std::vector<Backend>& tested_backends() {
     std::set<std::string> wished;
     std::istringstream names(wish == nullptr ? "" : wish);
     for (std::string name; std::getline(names, name, ',');) wished.insert(name);
+    const bool restricted = !wished.empty();
     std::vector<Backend> supported;
     for (const Backend backend : all_backends()) {
-      if (!wished.empty() && !wished.contains(kernels::name_of(backend))) continue;
-      if (kernels::is_supported(backend)) supported.push_back(backend);
+      if (restricted && wished.erase(kernels::name_of(backend)) == 0) continue;
+      if (kernels::is_supported(backend)) {
+        supported.push_back(backend);
+      } else if (restricted) {
+        throw std::runtime_error(std::string("BRAID_TEST_BACKENDS names ") +
+                                 kernels::name_of(backend) + ", which this machine lacks");
+      }
     }
+    if (!wished.empty())
+      throw std::runtime_error("BRAID_TEST_BACKENDS names the unknown backend " + *wished.begin());
     return supported;
   }();
   return found;
+}
+
+Backend gpu_backend() {
+  const std::vector<Backend>& tested = tested_backends();
+  return std::count(tested.begin(), tested.end(), Backend::cuda) > 0 ? Backend::cuda
+                                                                     : Backend::emulated;
 }
 
 const Launches& launches() { return noted(); }
@@ -112,7 +128,7 @@ std::vector<std::string> global_functions_in(const std::string& source) {
 std::vector<std::string> global_functions_of_tree() {
   std::vector<std::string> names;
   for (const auto& entry :
-       std::filesystem::directory_iterator(std::filesystem::path(BRAID_SOURCE_DIR) / "kernels")) {
+       std::filesystem::directory_iterator(std::filesystem::path(source_folder()) / "kernels")) {
     if (entry.path().extension() != ".cu") continue;
     const std::vector<std::string> here = global_functions_in(text_of(entry.path()));
     names.insert(names.end(), here.begin(), here.end());
@@ -147,7 +163,7 @@ std::vector<std::string> never_launched(const std::vector<std::string>& kernels,
 bool every_kernel_was_launched(std::ostream& report) {
   std::vector<std::string> names;
   for (const auto& entry :
-       std::filesystem::directory_iterator(std::filesystem::path(BRAID_SOURCE_DIR) / "kernels")) {
+       std::filesystem::directory_iterator(std::filesystem::path(source_folder()) / "kernels")) {
     if (entry.path().extension() != ".hpp") continue;
     const std::vector<std::string> here = kernels_declared_in(text_of(entry.path()));
     names.insert(names.end(), here.begin(), here.end());
@@ -165,11 +181,13 @@ bool every_kernel_was_launched(std::ostream& report) {
 #if !BRAID_WITH_CUDA
   report << "not tested: that the GPU's compiler spills no registers; it is not here\n";
 #endif
-  if (names.empty()) report << "failed: no kernels are declared in " BRAID_SOURCE_DIR "/kernels\n";
+  if (names.empty())
+    report << "failed: no kernels are declared in " << source_folder() << "/kernels\n";
   for (const Backend backend : all_backends()) {
     if (!kernels::is_supported(backend)) {
       report << "not tested: kernels on " << kernels::name_of(backend)
-             << ", whose instructions this processor lacks\n";
+             << (backend == Backend::cuda ? ": no GPU answers\n"
+                                          : ", whose instructions this processor lacks\n");
     }
   }
   return missing.empty() && !names.empty();

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/launch.hpp"
+#include "tests/support/device_operands.hpp"
 #include "tests/support/schedules.hpp"
 
 // How tests run a kernel. They know of the backends nothing but that each gives what the reference
@@ -16,12 +17,15 @@ namespace braid::testing {
 using kernels::Backend;
 
 const std::vector<Backend>& all_backends();
-// Those that this machine can run.
+// Those that this machine can run, or that BRAID_TEST_BACKENDS names. Throws if it names others.
 const std::vector<Backend>& tested_backends();
+// Whether kernels of the backend work on memory of a device: of a GPU, or of the emulated one.
+constexpr bool runs_on_device(Backend backend) {
+  return backend == Backend::emulated || backend == Backend::cuda;
+}
 
-// Operands, which every backend must be able to reach.
-template <class T>
-using KernelMemory = std::vector<T>;
+// Where tests run of what GPUs alone do: on one, if it is among the tested backends, else emulated.
+Backend gpu_backend();
 
 // Kernels by the name of their arguments ("DenseForward"), and where they ran.
 using Launches = std::set<std::pair<std::string, Backend>>;
@@ -31,13 +35,16 @@ void note_launch(const std::type_info& arguments, Backend backend);
 // For each launch on the emulated device another order of its threads.
 const simt::Schedule& next_schedule();
 
-// Returns when the results are there.
+// Returns when the results are there. A device gets copies of the operands in its own memory.
 template <class Arguments>
 void launch_on(Backend backend, const Arguments& arguments) {
   const ScheduleScope order(backend == Backend::emulated ? next_schedule()
                                                          : simt::current_schedule());
   note_launch(typeid(Arguments), backend);
-  kernels::launch(kernels::Stream{backend}, arguments);
+  if (!runs_on_device(backend)) return kernels::launch(kernels::Stream{backend}, arguments);
+  DeviceOperands operands(backend);
+  kernels::launch(operands.stream(), operands.moved(arguments));
+  operands.bring_back();
 }
 
 // The kernels that a header of kernels/ declares, from its text.

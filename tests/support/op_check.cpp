@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <memory>
 #include <typeinfo>
+#include <utility>
 
 #include "engine/runtime/program.hpp"
 #include "tests/support/guarded_graph.hpp"
@@ -100,27 +102,88 @@ Arrays run_once(Workspace& workspace, const Program& program, const Plan& plan,
   return results;
 }
 
-// `bare` is what the ops by themselves give, with each instruction set.
+// Where a program runs: on the host, with kernels of one kind, or on a device.
+struct Place {
+  Backend backend;
+  Device device = Device::cpu();
+  std::string name() const {
+    return device == Device::cpu() ? kernels::name_of(backend) : "device " + to_string(device);
+  }
+};
+
+// Hosts come first.
+const std::vector<Place>& places() {
+  static const std::vector<Place> all = [] {
+    std::vector<Place> places;
+    for (const Backend backend : tested_backends()) {
+      if (backend != Backend::cuda) places.push_back({backend});
+    }
+    for (const Backend backend : tested_backends()) {
+      if (backend == Backend::emulated) places.push_back({backend, Device::emulated()});
+      if (backend == Backend::cuda) places.push_back({backend, Device::cuda()});
+    }
+    return places;
+  }();
+  return all;
+}
+
+// On the emulated device tiles and slices change nothing that the host does not show.
+bool is_worth_it(const Place& place, const Surroundings& around) {
+  return place.device != Device::emulated() ||
+         (!around.between && !around.columns && !around.ballast);
+}
+
+// The weights of a graph lie on the device as long as this lives.
+class WeightsOn {
+ public:
+  WeightsOn(Device device, const Graph& graph) {
+    if (device == Device::cpu()) return;
+    for (const GraphValue& value : graph.values()) {
+      if (value.kind != ValueKind::weight) continue;
+      before_.emplace_back(value.variable, value.variable->value);
+      value.variable->value = value.variable->value.to(device);
+    }
+  }
+  ~WeightsOn() {
+    for (auto& [variable, value] : before_) variable->value = value;
+  }
+  WeightsOn(const WeightsOn&) = delete;
+  WeightsOn& operator=(const WeightsOn&) = delete;
+
+ private:
+  std::vector<std::pair<VariablePointer, Tensor>> before_;
+};
+
+// `bare` is what the ops by themselves give, in each place.
 void check_planned(const OpCheck& problem, const Surroundings& around, const Plan& plan,
                    std::vector<Arrays>& bare) {
   std::vector<ValueInfo> infos;
   for (const OpInput& feed : plan.feeds)
     infos.push_back({.shape = feed.array.shape, .dtype = feed.dtype, .batched = feed.batched});
-  const Program program(plan.graph, plan.outputs, infos);
+  const Program on_host(plan.graph, plan.outputs, infos);
   const auto bytes = bytes_of(plan.feeds);
   std::vector<const std::byte*> inputs;
   for (const auto& feed : bytes) inputs.push_back(feed.data());
-  if (around.ballast && program.batch() >= 8) REQUIRE(program.slices() > 1);
+  if (around.ballast && on_host.batch() >= 8) REQUIRE(on_host.slices() > 1);
 
-  std::size_t number = 0;
-  for (const Backend backend : tested_backends()) {
-    const Judge judge(problem.name + ", " + around.name + ", " + kernels::name_of(backend));
-    Workspace workspace(kernels::Stream{backend});
+  for (std::size_t number = 0; number < places().size(); ++number) {
+    const Place& place = places()[number];
+    if (!is_worth_it(place, around)) continue;
+    const bool here = place.device == Device::cpu();
+    const WeightsOn weights(place.device, *plan.graph);
+    const auto on_device =
+        here ? nullptr
+             : std::make_unique<const Program>(plan.graph, plan.outputs, infos, place.device);
+    const Program& program = here ? on_host : *on_device;
+    const Judge judge(problem.name + ", " + around.name + ", " + place.name());
+    const auto memory = here ? std::make_unique<Workspace>(kernels::Stream{place.backend})
+                             : std::make_unique<Workspace>(place.device);
+    Workspace& workspace = *memory;
     const Arrays first = run_once(workspace, program, plan, inputs, problem.state);
     workspace.fill(std::byte{0xFF});
     const Arrays second = run_once(workspace, program, plan, inputs, problem.state);
     if (bare.size() == number) bare.push_back(second);
-    const Arrays& others = bare[number++];
+    const Arrays& others = bare[number];
     for (std::size_t w = 0; w < plan.wanted.size(); ++w) {
       const Wanted& wanted = plan.wanted[w];
       judge.compare(wanted, second[w]);
@@ -143,8 +206,9 @@ void check_guarded(const OpCheck& problem, const Surroundings& around, const Pla
   std::vector<GuardedRun> runs{{.cut = {1, std::max<std::int64_t>(batch, 1)}, .gap = 0},
                                {.cut = {3, 5}, .gap = 3}};
   if (batch <= 20) runs.push_back({.cut = {1, 1}, .gap = 1});
-  std::size_t number = 0;
-  for (const Backend backend : tested_backends()) {
+  for (std::size_t number = 0; number < places().size(); ++number) {
+    if (places()[number].device != Device::cpu()) continue;  // memory of its own has no guards
+    const Backend backend = places()[number].backend;
     for (GuardedRun run : runs) {
       const std::string place = problem.name + ", " + around.name + ", node by node in " +
                                 std::to_string(run.cut.slices) + " slices, tiles of " +
@@ -164,7 +228,6 @@ void check_guarded(const OpCheck& problem, const Surroundings& around, const Pla
           judge.compare_bits(wanted.name, got, bare[number][w], "the planned program gives");
       }
     }
-    ++number;
   }
 }
 
