@@ -19,6 +19,7 @@ class Program:
 
     def __init__(self, command, log, environment=None):
         self.log = open(log, "wb")
+        self.patience = LONGEST_ANSWER
         self.unread = b""
         try:
             self.process = subprocess.Popen(
@@ -50,10 +51,10 @@ class Program:
 
     def read(self):
         while b"\n" not in self.unread:
-            ready, _, _ = select.select([self.process.stdout], [], [], LONGEST_ANSWER)
+            ready, _, _ = select.select([self.process.stdout], [], [], self.patience)
             if not ready:
                 self.process.kill()  # a late answer would be taken for the next one
-                raise Failure(f"no answer in {LONGEST_ANSWER} seconds")
+                raise Failure(f"no answer in {self.patience:.0f} seconds")
             received = os.read(self.process.stdout.fileno(), 1 << 20)
             if not received:
                 raise Failure(f"it ended; {self.log.name} may tell why")
@@ -79,20 +80,24 @@ class Program:
 
 
 class Rival:
-    """One framework, tried at one thread and at two, each in a process of its own."""
+    """One framework: a process for each of its settings, as one thread and two; the best counts for each row."""
 
-    def __init__(self, name, script, python, data, logs):
+    def __init__(self, name, script, python, data, logs, settings):
         self.name = name
         self.missing = None
         self.programs = []
+        if python is None:
+            self.missing = "not installed: no Python here finds it"
+            return
         if not Path(python).exists():
             self.missing = f"not installed (there is no {python}; --install makes it)"
             return
         try:
-            for threads in (1, 2):
-                environment = {"BENCH_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+            for number, setting in enumerate(settings, 1):
+                environment = {**setting, "PYTHONUNBUFFERED": "1"}
                 command = [str(python), str(FOLDER / "peers" / script), str(data)]
-                self.programs.append(Program(command, logs / f"{name.lower()}-{threads}.log", environment))
+                log = logs / f"{name.lower().replace(' ', '-')}-{number}.log"
+                self.programs.append(Program(command, log, environment))
         except Failure as failure:
             self.missing = str(failure)
 

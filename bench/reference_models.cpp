@@ -9,8 +9,12 @@ using namespace braid;
 namespace bench {
 namespace {
 
-constexpr std::int64_t kRows = 4096;
-constexpr std::int64_t kSequences = 256;
+struct Counts {
+  std::int64_t numbers;    // rows of model 1
+  std::int64_t sequences;  // of model 2
+  std::int64_t images;     // of model 3
+};
+Counts rows_of{4096, 256, 4096};
 constexpr std::int64_t kSingleRows = 8;
 constexpr std::int64_t kLongest = 200;
 constexpr std::int64_t kVocabulary = 10000;
@@ -105,8 +109,8 @@ class TwoInputs final : public ReferenceModel {
  public:
   TwoInputs() {
     Random random(kSeed, 1);
-    const Tensor text = random_floats(random, {kRows, 100});
-    training_.x = {{"text", text}, {"numeric", random_floats(random, {kRows, 5})}};
+    const Tensor text = random_floats(random, {rows_of.numbers, 100});
+    training_.x = {{"text", text}, {"numeric", random_floats(random, {rows_of.numbers, 5})}};
     training_.y = {{"label", labels_of(random, text)}};
     single_ = training_.slice(0, kSingleRows);
   }
@@ -143,16 +147,16 @@ class TwoInputs final : public ReferenceModel {
 
 class SequenceAndFeatures final : public ReferenceModel {
  public:
-  SequenceAndFeatures() {
+  explicit SequenceAndFeatures(bool ragged) {
     Random random(kSeed, 2);
     std::vector<std::int32_t> ids;
     std::vector<std::int64_t> splits{0};
-    for (std::int64_t row = 0; row < kSequences; ++row) {
-      const auto length = static_cast<std::int64_t>(random.below(kLongest)) + 1;
+    for (std::int64_t row = 0; row < rows_of.sequences; ++row) {
+      const auto length = ragged ? static_cast<std::int64_t>(random.below(kLongest)) + 1 : kLongest;
       for (std::int64_t step = 0; step < length; ++step) ids.push_back(any_id(random));
       splits.push_back(static_cast<std::int64_t>(ids.size()));
     }
-    const Tensor features = random_floats(random, {kSequences, 10});
+    const Tensor features = random_floats(random, {rows_of.sequences, 10});
     training_.x = {{"sequence", Tensor::ragged(ids, splits)}, {"features", features}};
     training_.y = {{"label", labels_of(random, features)}};
 
@@ -222,8 +226,8 @@ class TwoOutputs final : public ReferenceModel {
  public:
   TwoOutputs() {
     Random random(kSeed, 3);
-    const Tensor image = random_floats(random, {kRows, 28, 28, 1});
-    const Tensor text = random_floats(random, {kRows, 100});
+    const Tensor image = random_floats(random, {rows_of.images, 28, 28, 1});
+    const Tensor text = random_floats(random, {rows_of.images, 100});
     training_.x = {{"image", image}, {"text", text}};
     training_.y = {{"image_class", classes_of(random, image)},
                    {"text_class", classes_of(random, text)}};
@@ -270,20 +274,26 @@ Rows Rows::slice(std::int64_t begin, std::int64_t end) const {
   return {sliced(x, begin, end), sliced(y, begin, end)};
 }
 
+void ReferenceModel::make_large_data() { rows_of = {65536, 8192, 16384}; }
+
 const ReferenceModel& ReferenceModel::named(const std::string& name) {
   if (name == "m1") {
     static const TwoInputs model;
     return model;
   }
   if (name == "m2") {
-    static const SequenceAndFeatures model;
+    static const SequenceAndFeatures model(true);
+    return model;
+  }
+  if (name == "m2f") {
+    static const SequenceAndFeatures model(false);
     return model;
   }
   if (name == "m3") {
     static const TwoOutputs model;
     return model;
   }
-  throw NameError("there is no reference model \"" + name + "\"; there are m1, m2 and m3");
+  throw NameError("there is no reference model \"" + name + "\"; there are m1, m2, m2f and m3");
 }
 
 Model ReferenceModel::make() const {

@@ -20,9 +20,12 @@ struct Rows {
 };
 
 // One of the three models that Braid's own examples start from, with made-up data for it:
-// "m1" two inputs, "m2" ids of different length and features, "m3" two outputs.
+// "m1" two inputs, "m2" ids of different length and features, "m2f" the same with rows of full
+// length, "m3" two outputs.
 class ReferenceModel {
  public:
+  // Rows for the batches that a GPU is given, from before the first model is asked for.
+  static void make_large_data();
   // NameError for another name.
   static const ReferenceModel& named(const std::string& name);
 

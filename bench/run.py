@@ -3,6 +3,7 @@
 
 bench/README.md says what is measured and how to read the table. A single row, quickly:
   python3 bench/run.py --only m1 --batch 32 --rivals jax --repeats 3
+On a GPU: python3 bench/run.py --device cuda
 """
 
 import argparse
@@ -12,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import report
@@ -22,6 +23,17 @@ ROOT = Path(__file__).resolve().parent.parent
 CURVE_STEPS = 200
 CURVE_TOLERANCE = 1e-4  # of the mean: roundings make 1e-8 to 2e-5, an epsilon ten times too large 2e-4, a lost mask more
 OUTPUT_TOLERANCE = 1e-4
+NO_DEVICE = 3  # status
+# Name, script and how it runs a step; each is a column of its own.
+CUDA_RIVALS = {
+    "torch": ("PyTorch eager", "torch_gpu_peer.py", "eager"),
+    "torch-padded": ("PyTorch padded", "torch_gpu_peer.py", "padded"),
+    "torch-compile": ("PyTorch compile", "torch_gpu_peer.py", "compile"),
+    "torch-reduce-overhead": ("PyTorch reduce-overhead", "torch_gpu_peer.py", "reduce-overhead"),
+    "torch-graph": ("PyTorch graph", "torch_gpu_peer.py", "graph"),
+    "jax": ("JAX", "jax_peer.py", "one"),
+    "jax-many": ("JAX many", "jax_peer.py", "many"),
+}
 REST = 0.02  # seconds until the threads of the program before have gone to sleep
 
 
@@ -33,6 +45,7 @@ class Case:
     batch: int
     count: int  # batches or rows that are taken in turn
     goals: dict  # how many times faster than the fastest rival (""), or than a rival by name
+    device: str = "cpu"
 
     @property
     def title(self):
@@ -40,7 +53,10 @@ class Case:
 
     @property
     def work(self):
-        return ("train", self.model, self.batch, self.count) if self.batch else ("predict", self.model, self.count)
+        if not self.batch:
+            return ("predict", self.model, self.count)
+        # On a GPU nobody waits for each loss; what waiting costs Braid is a column of its own.
+        return ("train" if self.device == "cpu" else "stream", self.model, self.batch, self.count)
 
 
 CASES = [
@@ -54,6 +70,27 @@ CASES = [
     Case("m1", 0, 8, {"": 8, "PyTorch": 8}),
     Case("m3", 0, 8, {"": 6, "PyTorch": 6}),
     Case("m2", 0, 8, {"": 3, "PyTorch": 15}),
+]
+
+EAGER, OVERHEAD, GRAPH, MANY = "PyTorch eager", "PyTorch reduce-overhead", "PyTorch graph", "JAX many"
+# Those that say most come first: time may run out.
+CUDA_CASES = [
+    Case("m1", 32, 16, {EAGER: 50, OVERHEAD: 8, GRAPH: 6, MANY: 4}),
+    Case("m2", 256, 8, {EAGER: 30, "JAX": 25}),
+    Case("m3", 1024, 8, {OVERHEAD: 8}),
+    Case("m1", 1024, 16, {EAGER: 50, OVERHEAD: 8, GRAPH: 6, MANY: 4}),
+    Case("m2f", 256, 8, {"PyTorch padded": 8, GRAPH: 5}),
+    Case("m1", 8192, 8, {OVERHEAD: 6}),
+    Case("m3", 8192, 2, {OVERHEAD: 6}),
+    Case("m2", 32, 16, {EAGER: 30, "JAX": 25}),
+    Case("m2", 1024, 8, {EAGER: 30, "JAX": 25}),
+    Case("m2", 8192, 1, {EAGER: 4}),
+    Case("m1", 256, 16, {EAGER: 50, OVERHEAD: 8, GRAPH: 6, MANY: 4}),
+    Case("m1", 65536, 1, {OVERHEAD: 6}),
+    Case("m3", 32, 16, {OVERHEAD: 8}),
+    Case("m1", 0, 8, {EAGER: 5}),
+    Case("m3", 0, 8, {EAGER: 5}),
+    Case("m2", 0, 8, {}),
 ]
 
 
@@ -149,16 +186,21 @@ def those_who_agree(row, braid, rivals):
     return agreeing
 
 
+def turns_of(case, braid, takers):
+    """(name, program, request): Braid's step, its step within fit, then the rivals with each of their settings."""
+    train = ("train", case.model, case.batch, case.count) if case.batch else case.work
+    turns = [("Braid", braid, train)]
+    if case.batch:
+        turns.append(("fit", braid, ("fit", case.model, case.batch, case.count)))
+    return turns + [(rival.name, program, case.work) for rival in takers for program in rival.programs]
+
+
 def measure(case, braid, rivals, options, progress):
     row = Row(case)
     row.facts = braid.ask("facts", case.model, case.batch, case.count)
     progress.show(case.title, "do all compute the same?")
     takers = those_who_agree(row, braid, rivals)
-    # Braid's train_on_batch or predict_on_batch, the steps within its fit, then the rivals at each thread count.
-    turns = [("Braid", braid, case.work)]
-    if case.batch:
-        turns.append(("fit", braid, ("fit", case.model, case.batch, case.count)))
-    turns += [(rival.name, program, case.work) for rival in takers for program in rival.programs]
+    turns = turns_of(case, braid, takers)
     answers = [[] for _ in turns]
     dropped = {}  # turn: why
     for repeat in range(options.repeats):
@@ -204,16 +246,48 @@ def options_of(words):
     parser.add_argument("--braid", type=Path, default=ROOT / "build/release/bench/braid_step_bench", help="Braid's program")
     parser.add_argument("--venv", type=Path, default=ROOT / "build/bench-venv", help="environment with jax, keras and tensorflow")
     parser.add_argument("--install", action="store_true", help="first install the rivals that are missing")
-    parser.add_argument("--only", nargs="+", choices=["m1", "m2", "m3"], help="these models alone")
+    parser.add_argument("--only", nargs="+", choices=["m1", "m2", "m2f", "m3"], help="these models alone")
     parser.add_argument("--batch", nargs="+", type=int, help="these batch sizes alone; 0: single rows")
-    parser.add_argument("--rivals", nargs="*", choices=["jax", "torch", "keras"], default=["jax", "torch", "keras"])
-    parser.add_argument("--repeats", type=int, default=5, help="blocks of each program a row")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: data on the GPU for everybody")
+    parser.add_argument("--precision", choices=["float32", "tf32", "bfloat16"], default="float32", help="of products on a GPU")
+    parser.add_argument("--rivals", nargs="*", help="of cpu: jax, torch, keras; of cuda: " + ", ".join(CUDA_RIVALS))
+    parser.add_argument("--budget", type=float, default=math.inf, help="seconds after which no further row is begun")
+    parser.add_argument("--repeats", type=int, help="blocks of each program a row (5; on a GPU 7)")
     parser.add_argument("--seconds", type=float, default=0.2, help="length of a block")
     parser.add_argument("--out", type=Path, help="folder for the table as markdown and a chart")
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    known = list(CUDA_RIVALS) if options.device == "cuda" else ["jax", "torch", "keras"]
+    options.rivals = known if options.rivals is None else options.rivals
+    options.repeats = options.repeats or (7 if options.device == "cuda" else 5)
+    if set(options.rivals) - set(known):
+        parser.error(f"rivals are {', '.join(known)}")
+    return options
+
+
+def cases_of(options):
+    cases = CASES if options.device == "cpu" else [replace(case, device="cuda") for case in CUDA_CASES]
+    return [
+        case
+        for case in cases
+        if (not options.only or case.model in options.only) and (options.batch is None or case.batch in options.batch)
+    ]
+
+
+def start_cuda_rivals(options, data, logs):
+    pythons = [Path(sys.executable), Path("/usr/bin/python3"), options.venv / "bin" / "python"]
+    rivals = []
+    for key in options.rivals:
+        name, script, variant = CUDA_RIVALS[key]
+        module = script.split("_")[0]
+        python = next((python for python in pythons if finds(python, module)), None)
+        setting = {"BENCH_DEVICE": "cuda", "BENCH_PRECISION": options.precision, "BENCH_VARIANT": variant}
+        rivals.append(Rival(name, script, python, data, logs, [setting]))
+    return rivals
 
 
 def start_rivals(options, data, logs):
+    if options.device == "cuda":
+        return start_cuda_rivals(options, data, logs)
     venv = options.venv / "bin" / "python"
     # Debian's PyTorch belongs to Debian's Python, which need not be the first one on the path.
     pythons = [Path("/usr/bin/python3"), Path(sys.executable), venv]
@@ -223,37 +297,61 @@ def start_rivals(options, data, logs):
         "torch": ("PyTorch", "torch_peer.py", torch),
         "keras": ("Keras", "keras_peer.py", venv),
     }
-    return [Rival(*known[name], data, logs) for name in known if name in options.rivals]
+    threads = [{"BENCH_THREADS": "1"}, {"BENCH_THREADS": "2"}]
+    return [Rival(*known[name], data, logs, threads) for name in known if name in options.rivals]
+
+
+def braid_command(options):
+    command = [str(options.braid)]
+    if options.device != "cpu":
+        command += ["--device", options.device, "--large", "--precision", options.precision]
+    return command
+
+
+def measure_all(cases, braid, rivals, options):
+    """As many rows as there is time for; those that there is none for are named."""
+    start = time.monotonic()
+    progress = Progress()
+    rows, left = [], []
+    for case in cases:
+        if time.monotonic() - start > options.budget:
+            left.append(case.title)
+            continue
+        # Whoever compiles for a third of the time would leave none to the others.
+        for program in [program for rival in rivals for program in rival.programs]:
+            program.patience = min(program.patience, max(20, options.budget / 3))
+        rows.append(measure(case, braid, rivals, options, progress))
+        progress.end()
+        if options.device != "cpu":
+            print(report.sentence(rows[-1], rivals), flush=True)  # the run may be stopped
+    return rows, left
 
 
 def main(words):
     options = options_of(words)
-    cases = [
-        case
-        for case in CASES
-        if (not options.only or case.model in options.only) and (options.batch is None or case.batch in options.batch)
-    ]
+    cases = cases_of(options)
     if options.install:
         install(options.venv)
     folder = ROOT / "build/bench-data"
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        braid = Program([str(options.braid)], folder / "braid.log")
+        braid = Program(braid_command(options), folder / "braid.log")
         braid.greet()
     except Failure as failure:
         print(f"cannot start Braid: {failure}; build the target braid_step_bench", file=sys.stderr)
-        return 1
+        return NO_DEVICE if "no device" in str(failure) else 1
     rivals = []
     try:
-        braid.ask("write", folder)
+        braid.ask("write", folder, *sorted({case.model for case in cases}))
         rivals = start_rivals(options, folder, folder)
         for rival in rivals:
             rival.greet()
         print(report.heading(braid, rivals, os.cpu_count(), os.getloadavg()[0]), flush=True)
-        progress = Progress()
-        rows = [measure(case, braid, rivals, options, progress) for case in cases]
-        progress.end()
-        print(report.table(rows, rivals))
+        rows, left = measure_all(cases, braid, rivals, options)
+        if rows:
+            print(report.table(rows, rivals))
+        if left:
+            print(f"left out, as {options.budget:.0f} seconds were over: {', '.join(left)}")
         for line in report.remarks(rows, rivals):
             print(line)
         if options.out:

@@ -2,7 +2,7 @@
 // standard input, one JSON answer a line on standard output: bench/run.py alternates between this
 // program and its rivals, which speak the same lines.
 //
-//   write FOLDER                     data and initial weights, as .npz
+//   write FOLDER MODEL...            data and initial weights, as .npz
 //   losses MODEL BATCH COUNT STEPS   the loss of each step, from the initial weights
 //   train MODEL BATCH COUNT SECONDS  microseconds of train_on_batch, by batch: least and median
 //   predict MODEL COUNT SECONDS      the same of predict_on_batch of single rows
@@ -10,8 +10,15 @@
 //   fit MODEL BATCH COUNT SECONDS    microseconds of a step within fit
 //   facts MODEL BATCH COUNT          op calls, arena bytes, calls of operator new of a warm step
 //   floor MODEL BATCH COUNT          the least that a step takes; BATCH 0: of one predicted row
+//   digest MODEL BATCH COUNT STEPS   of all bits of weights, optimizer and losses after so many
+//   steps
 //
 // COUNT batches (or rows) are taken in turn.
+//
+//   braid_step_bench [--device cuda] [--large] [--precision float32] [--ask REQUEST]
+//
+// --device puts models on another device than the CPU (status 3: it is not there), --large makes
+// data for the batches of a GPU, --ask answers one request and ends.
 #include <algorithm>
 #include <braid/braid.hpp>
 #include <chrono>
@@ -25,6 +32,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/device_facts.hpp"
 #include "bench/processor_peak.hpp"
 #include "bench/reference_models.hpp"
 #include "engine/runtime/parallel.hpp"
@@ -42,6 +50,7 @@ using Clock = std::chrono::steady_clock;
 // Before the weights have learnt all there is and gradients vanish.
 constexpr std::int64_t kMaxSteps = 1000;
 constexpr double kWarmSeconds = 0.05;
+constexpr int kNoDevice = 3;
 
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
@@ -84,8 +93,8 @@ std::vector<Rows> batches_of(const Rows& rows, std::int64_t batch, std::int64_t 
   return batches;
 }
 
-json write(const std::string& folder) {
-  for (const std::string name : {"m1", "m2", "m3"}) {
+json write(const std::string& folder, std::istream& names) {
+  for (std::string name; names >> name;) {
     const ReferenceModel& reference = ReferenceModel::named(name);
     const std::filesystem::path path = folder;
     write_npz(path / (name + ".npz"), reference.arrays());
@@ -102,6 +111,44 @@ json losses(const ReferenceModel& reference, const std::vector<Rows>& batches, s
     values.push_back(model.train_on_batch(batch.x, batch.y)["loss"]);
   }
   return {{"losses", values}};
+}
+
+// FNV-1a over bytes.
+class Digest {
+ public:
+  void add(const void* bytes, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i)
+      hash_ = (hash_ ^ static_cast<const unsigned char*>(bytes)[i]) * 0x100000001b3U;
+  }
+  void add(const TensorDict& tensors) {
+    for (const auto& [name, tensor] : tensors) {
+      add(name.data(), name.size());
+      const Tensor here = tensor.to(Device::cpu());
+      add(here.raw(), here.bytes());
+    }
+  }
+  std::string text() const {
+    char text[20];
+    std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(hash_));
+    return text;
+  }
+
+ private:
+  std::uint64_t hash_ = 0xcbf29ce484222325U;
+};
+
+json digest(const ReferenceModel& reference, const std::vector<Rows>& batches, std::int64_t steps) {
+  Model model = reference.make();
+  Digest digest;
+  for (std::int64_t i = 0; i < steps; ++i) {
+    const Rows& batch = batches[static_cast<std::size_t>(i) % batches.size()];
+    const double loss = model.train_on_batch(batch.x, batch.y)["loss"];
+    digest.add(&loss, sizeof(loss));
+  }
+  digest.add(model.get_weights());
+  digest.add(model.optimizer_state());
+  digest.add(model.predict_on_batch(batches.front().x));
+  return {{"digest", digest.text()}};
 }
 
 json train(const ReferenceModel& reference, const std::vector<Rows>& batches, double seconds) {
@@ -129,7 +176,8 @@ json outputs(const ReferenceModel& reference, std::int64_t count) {
 // A fit's time beyond that of one without epochs, which checks the data only. Fits are short: the
 // machine may be busy with other things.
 json fit(const ReferenceModel& reference, std::int64_t batch, std::int64_t count, double seconds) {
-  constexpr double kShort = 2e-3;
+  // A device's fit begins and ends with copies, which must not hide the steps.
+  const double short_fit = default_device() == Device::cpu() ? 2e-3 : 3e-2;
   Model model = reference.make();
   const Rows rows = reference.training().slice(0, batch * count);
   const auto seconds_of = [&](std::int64_t epochs) {
@@ -138,8 +186,8 @@ json fit(const ReferenceModel& reference, std::int64_t batch, std::int64_t count
     return seconds_since(start);
   };
   seconds_of(1);
-  const auto epochs = std::clamp<std::int64_t>(static_cast<std::int64_t>(kShort / seconds_of(1)), 1,
-                                               std::max<std::int64_t>(1, kMaxSteps / count));
+  const auto epochs = std::clamp<std::int64_t>(static_cast<std::int64_t>(short_fit / seconds_of(1)),
+                                               1, std::max<std::int64_t>(1, kMaxSteps / count));
   std::vector<double> without;
   std::vector<double> with;
   std::int64_t steps = 0;
@@ -201,17 +249,17 @@ json prediction_facts(const ReferenceModel& reference, std::int64_t count) {
 class Floors {
  public:
   json of(const std::vector<bench::Work>& works) {
-    const int threads = thread_count();
-    const kernels::Backend backend = kernels::best_backend();
-    operations_ = std::max(operations_, bench::peak_operations_per_second(backend, threads));
     bench::Work mean;
     for (const bench::Work& work : works) {
       mean.operations += work.operations / static_cast<double>(works.size());
       mean.bytes += work.bytes / static_cast<double>(works.size());
     }
-    const auto size = static_cast<std::int64_t>(mean.bytes);
-    double& rate = bytes_[size];
-    rate = std::max(rate, bench::peak_bytes_per_second(backend, threads, size));
+    double& rate = bytes_[static_cast<std::int64_t>(mean.bytes)];
+    if (default_device() == Device::cpu()) {
+      measure_processor(static_cast<std::int64_t>(mean.bytes), rate);
+    } else {
+      measure_device(rate);
+    }
     const double operations_us = mean.operations / operations_ * 1e6;
     const double bytes_us = mean.bytes / rate * 1e6;
     return {{"operations", mean.operations},
@@ -224,6 +272,17 @@ class Floors {
   }
 
  private:
+  void measure_processor(std::int64_t bytes, double& rate) {
+    const int threads = thread_count();
+    const kernels::Backend backend = kernels::best_backend();
+    operations_ = std::max(operations_, bench::peak_operations_per_second(backend, threads));
+    rate = std::max(rate, bench::peak_bytes_per_second(backend, threads, bytes));
+  }
+  void measure_device(double& rate) {
+    operations_ = std::max(1.0, bench::facts_of(default_device()).float32_per_second);
+    rate = std::max(rate, bench::copied_bytes_per_second(default_device()));
+  }
+
   double operations_ = 0;
   std::map<std::int64_t, double> bytes_;
 };
@@ -245,7 +304,7 @@ json answer(const std::string& line, Floors& floors) {
   std::istringstream words(line);
   std::string request, name;
   words >> request >> name;
-  if (request == "write") return write(name);
+  if (request == "write") return write(name, words);
   const ReferenceModel& reference = ReferenceModel::named(name);
   std::int64_t batch = 0;
   std::int64_t count = 1;
@@ -260,24 +319,80 @@ json answer(const std::string& line, Floors& floors) {
   const std::vector<Rows> batches = batches_of(reference.training(), batch, count);
   if (request == "facts") return facts(reference, batches);
   if (request == "train") return train(reference, batches, last);
+  if (request == "digest") return digest(reference, batches, static_cast<std::int64_t>(last));
   if (request == "losses") return losses(reference, batches, static_cast<std::int64_t>(last));
   throw NameError("unknown request \"" + request + "\"");
 }
 
 void reply(const json& value) { std::cout << value.dump() << std::endl; }
 
-}  // namespace
+struct Options {
+  std::string device = "cpu";
+  std::string precision = "float32";
+  std::string ask;
+  bool large = false;
+};
 
-int main() {
-  reply({{"name", "Braid"},
-         {"detail", std::string(kernels::name_of(kernels::best_backend())) + ", threads at most " +
-                        std::to_string(thread_count())}});
-  Floors floors;
-  for (std::string line; std::getline(std::cin, line);) {
-    try {
-      reply(answer(line, floors));
-    } catch (const std::exception& error) {
-      reply({{"error", error.what()}});
+Options read_options(int count, char** words) {
+  Options options;
+  for (int i = 1; i < count; ++i) {
+    const std::string word = words[i];
+    const auto value = [&]() -> std::string {
+      if (i + 1 == count) throw NameError(word + " wants a value");
+      return words[++i];
+    };
+    if (word == "--large") {
+      options.large = true;
+    } else if (word == "--device") {
+      options.device = value();
+    } else if (word == "--precision") {
+      options.precision = value();
+    } else if (word == "--ask") {
+      options.ask = value();
+    } else {
+      throw NameError("unknown option \"" + word + "\"");
     }
   }
+  if (options.precision != "float32")
+    throw NameError("models are not compiled with the precision \"" + options.precision + "\" yet");
+  return options;
+}
+
+std::string described_device() {
+  if (default_device() != Device::cpu()) return bench::facts_of(default_device()).name;
+  return std::string(kernels::name_of(kernels::best_backend())) + ", threads at most " +
+         std::to_string(thread_count());
+}
+
+json answered(const std::string& line, Floors& floors) {
+  try {
+    return answer(line, floors);
+  } catch (const std::exception& error) {
+    return {{"error", error.what()}};
+  }
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  Options options;
+  try {
+    options = read_options(count, words);
+    set_default_device(Device::named(options.device));
+  } catch (const DeviceError& error) {
+    reply({{"error", std::string("no device: ") + error.what()}});
+    return kNoDevice;
+  } catch (const std::exception& error) {
+    reply({{"error", error.what()}});
+    return 2;
+  }
+  if (options.large) ReferenceModel::make_large_data();
+  Floors floors;
+  if (!options.ask.empty()) {
+    const json value = answered(options.ask, floors);
+    reply(value);
+    return value.contains("error") ? 1 : 0;
+  }
+  reply({{"name", "Braid"}, {"detail", described_device()}});
+  for (std::string line; std::getline(std::cin, line);) reply(answered(line, floors));
 }

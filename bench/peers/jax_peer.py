@@ -1,15 +1,27 @@
-"""One jitted step of plain JAX: gradients, Keras's Adam, buffers given back. BENCH_THREADS sets the threads."""
+"""One jitted step of plain JAX: gradients, Keras's Adam, buffers given back. BENCH_THREADS sets the threads.
+
+BENCH_DEVICE=cuda: on a GPU, at BENCH_PRECISION (float32, tf32 or bfloat16). BENCH_VARIANT=many: so many steps in one jitted
+call that handing them over costs nothing.
+"""
 
 import math
 import os
 
-threads = os.environ.get("BENCH_THREADS", "2")
-os.environ["NPROC"] = threads  # the size of XLA's thread pool
-os.environ["JAX_PLATFORMS"] = "cpu"
-if threads == "1":
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false " + os.environ.get("XLA_FLAGS", "")
+place = os.environ.get("BENCH_DEVICE", "cpu")
+many = os.environ.get("BENCH_VARIANT") == "many"
+precision = os.environ.get("BENCH_PRECISION", "float32")
+os.environ["JAX_PLATFORMS"] = place
+if place == "cpu":
+    threads = os.environ.get("BENCH_THREADS", "2")
+    os.environ["NPROC"] = threads  # the size of XLA's thread pool
+    if threads == "1":
+        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false " + os.environ.get("XLA_FLAGS", "")
+else:
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"  # the GPU is shared with the other rivals
 
-from worker import serve
+from worker import Absent, serve
+
+STEPS_AT_ONCE = 32
 
 
 def load():
@@ -17,8 +29,16 @@ def load():
     import jax.numpy as jnp
     import numpy as np
 
-    # A step is waited for anyway: handing it to another thread only costs time.
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
+    if place == "cpu":
+        # A step is waited for anyway: handing it to another thread only costs time.
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
+    else:
+        names = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat16"}
+        jax.config.update("jax_default_matmul_precision", names[precision])
+    try:
+        gpu = "" if place == "cpu" else f", {precision}, {jax.devices()[0].device_kind}"
+    except (RuntimeError, AssertionError) as error:
+        raise Absent(f"jax {jax.__version__} finds no GPU") from error
 
     def dense(weights, layer, x):
         return x @ weights[layer + "/kernel"] + weights[layer + "/bias"]
@@ -67,7 +87,24 @@ def load():
     def class_loss(logits, y):
         return -(y * jax.nn.log_softmax(logits)).sum(axis=-1).mean()
 
-    forwards = {"m1": two_inputs, "m2": sequence_and_features, "m3": two_outputs}
+    forwards = {"m1": two_inputs, "m2": sequence_and_features, "m2f": sequence_and_features, "m3": two_outputs}
+
+    def make_steps(name, shapes, batches):
+        """Steps on batch after batch in one call: returns the last loss."""
+        step = make_step(name, shapes)
+        count = len(batches)
+        stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *batches)
+
+        def steps(state, data, first):
+            def one(state, number):
+                x, y = jax.tree.map(lambda array: array[(first + number) % count], data)
+                return step(state, x, y)
+
+            state, losses = jax.lax.scan(one, state, jnp.arange(STEPS_AT_ONCE))
+            return state, losses[-1]
+
+        jitted = jax.jit(steps, donate_argnums=0)
+        return lambda state, first: jitted(state, stacked, first)
 
     def make_step(name, shapes):
         """All weights lie in one vector: handing over many small arrays costs more than the step."""
@@ -111,20 +148,45 @@ def load():
         return {key: jnp.asarray(array) for key, array in tree.items() if not key.endswith("/lengths")}
 
     class Model:
+        longest_rows = many  # batches of one shape
+        steps_at_once = STEPS_AT_ONCE if many else 1
+
         def __init__(self, name, weights, batches, singles):
             self.initial = np.concatenate([array.ravel() for array in weights.values()])
             self.weights = on_device(weights)
             self.batches = [(on_device(x), on_device(y)) for x, y in batches]
             self.singles = [on_device(x) for x in singles]
-            self.train_step = make_step(name, {key: array.shape for key, array in weights.items()})
+            shapes = {key: array.shape for key, array in weights.items()}
+            self.train_step = make_step(name, shapes)
+            self.train_steps = make_steps(name, shapes, self.batches) if many and batches else None
+            if self.train_steps:
+                self.check_many()
             self.probabilities = make_predict(name)
 
         def reset(self):
             zeros = lambda: jnp.zeros(self.initial.shape, jnp.float32)
             self.state = (jnp.array(self.initial, copy=True), zeros(), zeros(), jnp.float32(0))
 
+        def check_many(self):
+            self.reset()
+            one_by_one = [self.step(i % len(self.batches)) for i in range(STEPS_AT_ONCE)][-1]
+            self.reset()
+            at_once = self.fetch(self.launch(0))
+            if not abs(at_once - one_by_one) < 1e-4 * max(1, abs(one_by_one)):
+                raise RuntimeError(f"many steps at once compute something else: {at_once}, not {one_by_one}")
+
         def step(self, i):
             self.state, loss = self.train_step(self.state, *self.batches[i])
+            return float(loss)
+
+        def launch(self, i):
+            if many:
+                self.state, loss = self.train_steps(self.state, i)
+            else:
+                self.state, loss = self.train_step(self.state, *self.batches[i])
+            return loss
+
+        def fetch(self, loss):
             return float(loss)
 
         def predict(self, i):
@@ -133,7 +195,7 @@ def load():
 
     class Jax:
         name = "JAX"
-        detail = f"jax {jax.__version__}, one jitted step"
+        detail = f"jax {jax.__version__}, {STEPS_AT_ONCE if many else 'one'} jitted step{'s at once' if many else ''}{gpu}"
 
     Jax.Model = Model
     return Jax

@@ -7,6 +7,9 @@ A rival is a class with
       step(i) -> float   one training step on batch i, with its loss
       loss(i) -> float   the same for rivals whose step returns something else than the loss
       predict(i)         numpy results of single row i
+      launch(i), fetch   for devices: a step whose loss may wait, and the loss of one
+      steps_at_once      that launch takes from i on, in turn (1)
+      longest_rows       ragged rows are padded to the longest of all, not of their batch (no)
 """
 
 import gc
@@ -20,14 +23,20 @@ import numpy as np
 
 MAX_STEPS = 1000
 WARM_SECONDS = 0.05
+BLOCK_STEPS = 200  # between two looks at the clock, where losses may wait
+FETCH_STEPS = 100  # a loss is fetched so often
 LONGEST_ROUND = 10  # seconds: threads that wait for each other by spinning can take minutes on a busy machine
 LENGTH_STEP = 8  # sequences are padded to a multiple of this: few shapes to compile
 
 
-def padded(values, splits, begin, end):
+class Absent(Exception):
+    """Why a rival cannot take part."""
+
+
+def padded(values, splits, begin, end, to_all):
     """Rows of ids as one array with zeros behind them."""
     lengths = np.diff(splits[begin : end + 1])
-    longest = -(-int(lengths.max()) // LENGTH_STEP) * LENGTH_STEP
+    longest = int(np.diff(splits).max()) if to_all else -(-int(lengths.max()) // LENGTH_STEP) * LENGTH_STEP
     rows = np.zeros((end - begin, longest), np.int32)
     for row in range(end - begin):
         first = splits[begin + row]
@@ -44,7 +53,7 @@ class Data:
         with np.load(folder / f"{name}-weights.npz") as weights:
             self.weights = {key: weights[key] for key in weights.files}  # in Keras's order
 
-    def batch(self, begin, end):
+    def batch(self, begin, end, longest_rows=False):
         """Inputs and targets by name; a ragged input is padded, and has its lengths beside it."""
         x, y = {}, {}
         for key, array in self.arrays.items():
@@ -54,7 +63,7 @@ class Data:
             if name.endswith("/values"):
                 name = name.removesuffix("/values")
                 splits = self.arrays[f"x/{name}/splits"]
-                x[name], x[name + "/lengths"] = padded(array, splits, begin, end)
+                x[name], x[name + "/lengths"] = padded(array, splits, begin, end, longest_rows)
             elif not name.endswith("/splits"):
                 (x if kind == "x" else y)[name] = array[begin:end]
         return x, y
@@ -95,6 +104,35 @@ def timed(count, seconds, step):
     }
 
 
+def streamed(count, seconds, model):
+    """Microseconds of a step where losses may wait: least and median of blocks of many steps."""
+    at_once = getattr(model, "steps_at_once", 1)
+    done = 0
+
+    def block(steps, longest):
+        nonlocal done
+        start = time.perf_counter()
+        fetched = begun = done
+        while done - begun < steps and time.perf_counter() - start < longest:
+            loss = model.launch(done % count)
+            done += at_once
+            if done - fetched >= FETCH_STEPS:
+                model.fetch(loss)
+                fetched = done
+        model.fetch(loss)
+        return (time.perf_counter() - start) / (done - begun) * 1e6
+
+    block(max(count, 50), 1)
+    gc.collect()
+    gc.disable()
+    times = []
+    start = time.perf_counter()
+    while not times or time.perf_counter() - start < seconds:
+        times.append(block(BLOCK_STEPS, max(seconds, 0.2)))
+    gc.enable()
+    return {"least": [min(times)], "median": [statistics.median(times)], "steps": done}
+
+
 class Worker:
     def __init__(self, rival, folder):
         self.rival = rival
@@ -109,7 +147,8 @@ class Worker:
             if name not in self.data:
                 self.data[name] = Data(self.folder, name)
             data = self.data[name]
-            batches = [data.batch(i * batch, (i + 1) * batch) for i in range(count)] if batch else []
+            longest_rows = getattr(self.rival.Model, "longest_rows", False)
+            batches = [data.batch(i * batch, (i + 1) * batch, longest_rows) for i in range(count)] if batch else []
             singles = [] if batch else [data.single(i) for i in range(count)]
             self.models[key] = self.rival.Model(name, data.weights, batches, singles)
         return self.models[key]
@@ -131,6 +170,8 @@ class Worker:
         if request == "losses":
             loss = getattr(model, "loss", model.step)
             return {"losses": [loss(i % count) for i in range(int(numbers[2]))]}
+        if request == "stream":
+            return streamed(count, float(numbers[2]), model)
         if request == "train":
             for i in range(count):  # compiles what a batch of new shape needs
                 if self.first_time(model, i):
@@ -159,7 +200,7 @@ def serve(load):
     except ImportError as error:
         reply({"error": f"not installed ({error})"})
         return
-    except RuntimeError as error:
+    except (Absent, RuntimeError) as error:
         reply({"error": str(error)})
         return
     reply({"name": rival.name, "detail": rival.detail})

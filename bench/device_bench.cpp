@@ -1,0 +1,304 @@
+// Times the kernels of a GPU one by one.
+//
+//   braid_device_bench [--device cuda] [--only TEXT] [--budget SECONDS] [--json FILE]
+//   braid_device_bench --device cuda --facts    what the device says of itself, as JSON
+//   braid_device_bench --device cuda --serve    answers the requests of bench/lstm_layers.py
+//
+// --device emulated runs everything at small sizes on the emulated device of the tests: that shows
+// that the launches are right; its times say nothing and are not printed. Ends with status 3 where
+// no device answers.
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+#include <limits>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "bench/device_facts.hpp"
+#include "bench/device_problems.hpp"
+
+using namespace braid;
+using nlohmann::json;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr int kNoDevice = 3;
+constexpr int kBlocks = 9;
+constexpr double kBlockSeconds = 5e-3;
+constexpr double kSpinSeconds = 1;  // a GPU that has been idle starts at a low clock
+constexpr int kMostLaunches = 200;  // of one recording
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+struct Options {
+  Device device = Device::cpu();
+  std::string only;
+  std::string json_file;
+  double budget = std::numeric_limits<double>::infinity();
+  bool facts = false;
+  bool serve = false;
+};
+
+struct Time {
+  double least = 0;  // microseconds a launch
+  double median = 0;
+};
+
+// A stream of the device, with launches recorded once and replayed: so launches cost what they cost
+// in a recorded step.
+class Clocked {
+ public:
+  explicit Clocked(Device device)
+      : access_(access_to(device)),
+        stream_{device.kind() == Device::Kind::cuda ? kernels::Backend::cuda
+                                                    : kernels::Backend::emulated,
+                access_.new_stream()},
+        real_(device.kind() == Device::Kind::cuda) {}
+  ~Clocked() { access_.release_stream(stream_.native); }
+  Clocked(const Clocked&) = delete;
+  Clocked& operator=(const Clocked&) = delete;
+
+  Time time(const bench::Launch& launch) const {
+    launch(stream_);  // loads the kernel
+    access_.synchronize(stream_.native);
+    auto start = Clock::now();
+    launch(stream_);
+    access_.synchronize(stream_.native);
+    const double once = seconds_since(start);
+    const int launches =
+        real_ ? std::clamp(static_cast<int>(kBlockSeconds / once), 1, kMostLaunches) : 2;
+    access_.begin_recording(stream_.native);
+    for (int i = 0; i < launches; ++i) launch(stream_);
+    const std::shared_ptr<void> recording = access_.end_recording(stream_.native);
+    std::vector<double> times;
+    for (int block = 0; block < (real_ ? kBlocks + 1 : 1); ++block) {
+      start = Clock::now();
+      access_.replay(recording.get(), stream_.native);
+      access_.synchronize(stream_.native);
+      if (block > 0 || !real_) times.push_back(seconds_since(start) / launches * 1e6);
+    }
+    std::sort(times.begin(), times.end());
+    return {times.front(), times[times.size() / 2]};
+  }
+
+ private:
+  const DeviceAccess& access_;
+  kernels::Stream stream_;
+  bool real_;
+};
+
+// What a device can do at most, as measured and as it says of itself.
+struct Ceilings {
+  bench::DeviceFacts facts;
+  double copied = 0;
+
+  double rate(const std::string& unit) const {
+    return unit == "tf32"       ? facts.tf32_per_second
+           : unit == "bfloat16" ? facts.bfloat16_per_second
+                                : facts.float32_per_second;
+  }
+  double floor_us(const bench::Effort& effort) const {
+    const double operations = rate(effort.unit);
+    return 1e6 * std::max(copied > 0 ? effort.bytes / copied : 0,
+                          operations > 0 ? effort.operations / operations : 0);
+  }
+};
+
+json to_json(const bench::DeviceFacts& facts) {
+  return {{"name", facts.name},
+          {"capability", facts.capability},
+          {"multiprocessors", facts.multiprocessors},
+          {"driver", facts.driver},
+          {"runtime", facts.runtime},
+          {"cache_bytes", facts.cache_bytes},
+          {"memory_bytes", facts.memory_bytes},
+          {"bytes_per_second", facts.bytes_per_second},
+          {"float32_per_second", facts.float32_per_second},
+          {"tf32_per_second", facts.tf32_per_second},
+          {"bfloat16_per_second", facts.bfloat16_per_second}};
+}
+
+std::string rounded(double value, int figures = 3) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.*g", figures, value);
+  return text;
+}
+
+void print_row(const bench::Problem& problem, const bench::Effort& effort, const Time& time,
+               const Ceilings& ceilings) {
+  const double floor = ceilings.floor_us(effort);
+  std::printf("%-26s %-28s %9s %9s %8.0f %8.2f %9s %6.0f %%", problem.kernel.c_str(),
+              problem.size.c_str(), rounded(time.least, 4).c_str(), rounded(time.median, 4).c_str(),
+              effort.bytes / time.least * 1e-3, effort.operations / time.least * 1e-6,
+              rounded(floor).c_str(), 100 * floor / time.least);
+  if (effort.steps > 0)
+    std::printf("  %s us a time step",
+                rounded(time.least / static_cast<double>(effort.steps)).c_str());
+  std::printf("\n");
+  std::fflush(stdout);
+}
+
+json row_of(const bench::Problem& problem, const bench::Effort& effort, const Time& time,
+            const Ceilings& ceilings) {
+  return {{"kernel", problem.kernel}, {"size", problem.size},
+          {"least_us", time.least},   {"median_us", time.median},
+          {"bytes", effort.bytes},    {"operations", effort.operations},
+          {"steps", effort.steps},    {"floor_us", ceilings.floor_us(effort)},
+          {"unit", effort.unit}};
+}
+
+int run_all(const Options& options) {
+  const auto start = Clock::now();
+  const bool real = options.device.kind() == Device::Kind::cuda;
+  Ceilings ceilings{bench::facts_of(options.device), 0};
+  const Clocked clocked(options.device);
+  if (real) {
+    while (seconds_since(start) < kSpinSeconds) bench::copied_bytes_per_second(options.device);
+  }
+  ceilings.copied = bench::copied_bytes_per_second(options.device);
+  if (real) {
+    std::printf(
+        "%s: a copy moves %.0f GB/s (%.0f by clock and width); float32 %.1f TFLOP/s by "
+        "clock and units\n",
+        ceilings.facts.name.c_str(), ceilings.copied * 1e-9, ceilings.facts.bytes_per_second * 1e-9,
+        ceilings.facts.float32_per_second * 1e-12);
+    std::printf("%-26s %-28s %9s %9s %8s %8s %9s %8s\n", "kernel", "size", "least us", "median us",
+                "GB/s", "TFLOP/s", "floor us", "of floor");
+  } else {
+    std::printf("on the emulated device: every kernel is launched, nothing is measured\n");
+  }
+  json rows = json::array();
+  int left_out = 0;
+  for (const bench::Problem& problem :
+       bench::all_problems(real ? kernels::Backend::cuda : kernels::Backend::emulated)) {
+    if ((problem.kernel + " " + problem.size).find(options.only) == std::string::npos) continue;
+    if (seconds_since(start) > options.budget) {
+      ++left_out;
+      continue;
+    }
+    if (!problem.present) {
+      std::printf("%-26s %-28s skipped: the GPU lacks this kernel\n", problem.kernel.c_str(),
+                  problem.size.c_str());
+      continue;
+    }
+    bench::Operands operands(options.device, !real);
+    bench::Effort effort;
+    const Time time = clocked.time(problem.make(operands, effort));
+    if (real) {
+      print_row(problem, effort, time, ceilings);
+      rows.push_back(row_of(problem, effort, time, ceilings));
+    } else {
+      std::printf("%-26s %-28s launched\n", problem.kernel.c_str(), problem.size.c_str());
+    }
+  }
+  if (left_out > 0)
+    std::printf("left out: %d kernels, as %.0f seconds were over\n", left_out, options.budget);
+  if (!options.json_file.empty() && real) {
+    std::ofstream(options.json_file)
+        << json{{"device", to_json(ceilings.facts)}, {"copied", ceilings.copied}, {"rows", rows}}
+               .dump(1)
+        << '\n';
+  }
+  return 0;
+}
+
+void reply(const json& value) { std::cout << value.dump() << std::endl; }
+
+// lstm ROWS STEPS FEATURES UNITS RAGGED
+json answer(const Options& options, const Clocked& clocked, const std::string& line) {
+  std::istringstream words(line);
+  std::string request;
+  bench::LstmSize size{};
+  words >> request >> size.rows >> size.steps >> size.features >> size.units >> size.ragged;
+  if (request != "lstm" || !words) throw NameError("unknown request \"" + line + "\"");
+  json times;
+  for (const bool both : {false, true}) {
+    bench::Operands operands(options.device, false);
+    bench::Effort effort;
+    const bench::Launch launch = both ? bench::lstm_both(operands, size, effort)
+                                      : bench::lstm_forward(operands, size, effort);
+    const Time time = clocked.time(launch);
+    times[both ? "both_us" : "forward_us"] = time.least;
+    times[both ? "both_median_us" : "forward_median_us"] = time.median;
+  }
+  return times;
+}
+
+int serve(const Options& options) {
+  const bench::DeviceFacts facts = bench::facts_of(options.device);
+  const Clocked clocked(options.device);
+  reply({{"name", "Braid"}, {"detail", facts.name}});
+  for (std::string line; std::getline(std::cin, line);) {
+    try {
+      reply(answer(options, clocked, line));
+    } catch (const std::exception& error) {
+      reply({{"error", error.what()}});
+    }
+  }
+  return 0;
+}
+
+Options read_options(int count, char** words) {
+  Options options;
+  std::string device = "cuda";
+  for (int i = 1; i < count; ++i) {
+    const std::string word = words[i];
+    const auto value = [&]() -> std::string {
+      if (i + 1 == count) throw NameError(word + " wants a value");
+      return words[++i];
+    };
+    if (word == "--device") {
+      device = value();
+    } else if (word == "--only") {
+      options.only = value();
+    } else if (word == "--budget") {
+      options.budget = std::atof(value().c_str());
+    } else if (word == "--json") {
+      options.json_file = value();
+    } else if (word == "--facts") {
+      options.facts = true;
+    } else if (word == "--serve") {
+      options.serve = true;
+    } else {
+      throw NameError("unknown option \"" + word + "\"");
+    }
+  }
+  options.device = Device::named(device);
+  if (options.device == Device::cpu())
+    throw NameError("the kernels of the CPU are timed by braid_lstm_bench and braid_step_bench");
+  return options;
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+  Options options;
+  try {
+    options = read_options(count, words);
+  } catch (const DeviceError& error) {
+    std::cout << "no device: " << error.what() << std::endl;
+    return kNoDevice;
+  } catch (const std::exception& error) {
+    std::cout << "braid_device_bench: " << error.what() << std::endl;
+    return 2;
+  }
+  try {
+    if (options.facts) {
+      reply(to_json(bench::facts_of(options.device)));
+      return 0;
+    }
+    return options.serve ? serve(options) : run_all(options);
+  } catch (const std::exception& error) {
+    std::cout << "braid_device_bench: " << error.what() << std::endl;
+    return 1;
+  }
+}

@@ -1,0 +1,103 @@
+"""The reference models as PyTorch modules, with Braid's initial weights."""
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.nn.utils.rnn import pack_padded_sequence
+
+from worker import Absent
+
+
+def set_dense(layer, weights, name):
+    layer.weight.copy_(torch.from_numpy(weights[name + "/kernel"].T.copy()))
+    layer.bias.copy_(torch.from_numpy(weights[name + "/bias"]))
+
+
+class TwoInputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.text, self.numeric, self.label = nn.Linear(100, 64), nn.Linear(5, 32), nn.Linear(96, 1)
+
+    def set(self, weights):
+        set_dense(self.text, weights, "dense")
+        set_dense(self.numeric, weights, "dense_1")
+        set_dense(self.label, weights, "label")
+
+    def forward(self, x):
+        merged = (torch.relu(self.text(x["text"])), torch.relu(self.numeric(x["numeric"])))
+        return {"label": self.label(torch.cat(merged, dim=1))}
+
+
+class SequenceAndFeatures(nn.Module):
+    """Rows of different length are packed; or padded behind, where the output of the last valid step is the same."""
+
+    def __init__(self, packs=True):
+        super().__init__()
+        self.packs = packs
+        self.embedding = nn.Embedding(10000, 128)
+        self.lstm = nn.LSTM(128, 64, batch_first=True)
+        self.lstm.bias_hh_l0.requires_grad_(False)  # Keras has one bias, not two
+        self.features, self.label = nn.Linear(10, 32), nn.Linear(96, 1)
+
+    def set(self, weights):
+        self.embedding.weight.copy_(torch.from_numpy(weights["embedding/embeddings"]))
+        self.lstm.weight_ih_l0.copy_(torch.from_numpy(weights["lstm/kernel"].T.copy()))
+        self.lstm.weight_hh_l0.copy_(torch.from_numpy(weights["lstm/recurrent_kernel"].T.copy()))
+        self.lstm.bias_ih_l0.copy_(torch.from_numpy(weights["lstm/bias"]))
+        self.lstm.bias_hh_l0.zero_()
+        set_dense(self.features, weights, "dense")
+        set_dense(self.label, weights, "label")
+
+    def last_output(self, x):
+        lengths = x.get("sequence/lengths")
+        if lengths is not None and self.packs:
+            ids = pack_padded_sequence(x["sequence"], lengths, batch_first=True, enforce_sorted=False)
+            vectors = ids._replace(data=self.embedding(ids.data))  # of valid ids alone
+            return self.lstm(vectors)[1][0][0]
+        outputs, (h, _) = self.lstm(self.embedding(x["sequence"]))
+        if lengths is None:
+            return h[0]
+        last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, outputs.shape[2])
+        return outputs.gather(1, last).squeeze(1)
+
+    def forward(self, x):
+        merged = (self.last_output(x), torch.relu(self.features(x["features"])))
+        return {"label": self.label(torch.cat(merged, dim=1))}
+
+
+class TwoOutputs(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.image, self.image_class = nn.Linear(784, 64), nn.Linear(64, 10)
+        self.text, self.text_class = nn.Linear(100, 32), nn.Linear(32, 10)
+
+    def set(self, weights):
+        set_dense(self.image, weights, "image_class/dense")
+        set_dense(self.image_class, weights, "image_class/dense_1")
+        set_dense(self.text, weights, "text_class/dense")
+        set_dense(self.text_class, weights, "text_class/dense_1")
+
+    def forward(self, x):
+        return {
+            "image_class": self.image_class(torch.relu(self.image(x["image"].flatten(1)))),
+            "text_class": self.text_class(torch.relu(self.text(x["text"]))),
+        }
+
+
+def make(name, packs=True):
+    if name in ("m2", "m2f"):
+        return SequenceAndFeatures(packs)
+    if name not in ("m1", "m3"):
+        raise Absent(f"there is no model {name}")
+    return TwoInputs() if name == "m1" else TwoOutputs()
+
+
+def loss_of(logits, y):
+    if "label" in logits:
+        return functional.binary_cross_entropy_with_logits(logits["label"], y["label"])
+    return sum(0.5 * functional.cross_entropy(logits[key], y[key]) for key in logits)
+
+
+def probabilities(name, logits):
+    activation = functional.softmax if name == "m3" else lambda numbers, dim: torch.sigmoid(numbers)
+    return {key: activation(numbers, dim=1) for key, numbers in logits.items()}
