@@ -15,7 +15,7 @@ SANITIZERS = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
 export CCACHE_SLOPPINESS := pch_defines,time_macros
 SOURCES = find engine kernels layers python_free_examples tests bench -name '*.hpp' -o -name '*.cpp' -o -name '*.cu' | sort
 
-.PHONY: help demo test test-golden bench sanitize coverage mutate cuda-all format lint install clean packages
+.PHONY: help demo test test-golden bench sanitize coverage mutate cuda-all gpu-check gpu-bundle format lint install clean packages
 help:
 	@echo "make demo         train on clothing reviews made up for it: two texts and two numbers in, three answers out"
 	@echo "make test         build and run every test and every golden case"
@@ -25,6 +25,8 @@ help:
 	@echo "make coverage     fail on a line of a GPU kernel that no test executes"
 	@echo "make mutate       break GPU kernels on purpose, and see what the tests notice (MUTATE='--sample 100')"
 	@echo "make cuda-all     compile the GPU kernels for every architecture"
+	@echo "make gpu-check    on a machine with a GPU: tests, sanitizers, goldens, benchmarks and a report (GPU_CHECK='kernels goldens')"
+	@echo "make gpu-bundle   pack what gpu-check runs into one archive, for a machine without these packages"
 	@echo "make format       format the sources; make lint checks format and runs clang-tidy"
 	@echo "make install      install the package under PREFIX=<folder> (default ./dist)"
 	@echo "make clean        remove build/ and dist/"
@@ -66,6 +68,17 @@ mutate: packages
 
 cuda-all: packages
 	@$(call CONFIGURE,package) && cmake --build build/package --target braid -j $(JOBS)
+
+# What both need; a bundle of `make gpu-bundle` is unpacked and run without make.
+GPU_PROGRAMS = $(call CONFIGURE,release,-DBRAID_BENCHMARKS=ON) && cmake --build $(BUILD) -j $(JOBS)
+
+gpu-check: packages
+	@$(GPU_PROGRAMS)
+	@python3 bench/gpu_check.py $(GPU_CHECK) --build $(BUILD)
+
+gpu-bundle: packages
+	@$(GPU_PROGRAMS)
+	@python3 bench/gpu_bundle.py --build $(BUILD)
 
 format:
 	@cmake/install_packages.sh clang-format

@@ -154,14 +154,6 @@ TEST_CASE("weights that are missing, unknown or misshapen change nothing") {
   CHECK(state_of(s.model) == before);
 }
 
-TEST_CASE("a name is suggested only where it has something of what was given") {
-  CHECK(nearest_name("txt", {"text", "numeric"}) == "text");
-  CHECK(nearest_name("bb", {"a", "b"}) == "b");
-  CHECK(nearest_name("z", {"y"}).empty());
-  CHECK(nearest_name("numeric", {"text"}).empty());
-  CHECK(suggestion("", {"y"}).empty());
-}
-
 TEST_CASE("columns and datasets are told with the names that there are") {
   Sample s = two_inputs();
   const Dataset data = Dataset::from(s.x, s.y);

@@ -106,27 +106,6 @@ TEST_CASE("weights of rows are not taken for weights of steps") {
       {"class_weight of output \"y\"", "float32 [3, 3, 1]"});
 }
 
-TEST_CASE("targets and weights of other steps than the data have are refused by output") {
-  auto x = Input({.shape = {None, 2}, .name = "x"});
-  Model model({x}, {layers::Dense({.units = 1, .name = "y"})(x)});
-  model.compile({.optimizer = "sgd", .loss = "mse", .weighted_metrics = {"mae"}});
-  const State before = state_of(model);
-  const TensorDict data{{"x", uniform({2, 3, 2}, 1)}};
-  const TensorDict right{{"y", uniform({2, 3, 1}, 2)}};
-  const TensorDict longer{{"y", uniform({2, 4, 1}, 2)}};
-  const Words of_target{"output \"y\"", "the target [2, 4, 1]", "the prediction [2, 3, 1]"};
-  check_refused<ShapeError>([&] { model.fit(data, longer); }, of_target);
-  check_refused<ShapeError>([&] { model.evaluate(data, longer); }, of_target);
-  check_refused<ShapeError>([&] { model.train_on_batch(data, longer); }, of_target);
-  const Tensor weights = Tensor::zeros({2, 4});
-  const Words of_weights{"output \"y\"", "weights [2, 4]", "values [2, 3]"};
-  check_refused<ShapeError>([&] { model.fit(data, right, {.sample_weight = weights}); },
-                            of_weights);
-  check_refused<ShapeError>([&] { model.test_on_batch(data, right, {.sample_weight = weights}); },
-                            of_weights);
-  CHECK(state_of(model) == before);
-}
-
 TEST_CASE("a target under a mask needs the axes of its prediction") {
   auto x = Input({.shape = {3, 2}, .name = "x"});
   Model model({x}, {layers::Dense({.units = 1, .name = "y"})(layers::Masking()(x))});

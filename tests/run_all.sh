@@ -1,6 +1,6 @@
 #!/bin/bash
-# run_all.sh <build> <golden> [install]: runs the unit tests, the golden cases and the examples of a build, and with "install"
-# its installed package; closes with their sum: "N passed, N failed, N skipped".
+# run_all.sh <build> <golden> [install]: runs the unit tests, the golden cases and the examples of a build, the test of gpu-check, and
+# with "install" its installed package; closes with their sum: "N passed, N failed, N skipped".
 build=$1
 golden=$2
 with_install=${3:-}
@@ -53,6 +53,7 @@ fi
 if [ -d "$build/python_free_examples" ]; then
   run totals_of_closing_line "$(dirname "$0")/examples_test.sh" "$build"
 fi
+run totals_of_closing_line "$(dirname "$0")/gpu_check_test.sh"
 if [ "$with_install" = install ]; then
   run totals_of_closing_line "$(dirname "$0")/install_test/run.sh" "$build"
 fi

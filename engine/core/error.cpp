@@ -29,7 +29,6 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   std::size_t fewest = std::max<std::size_t>(2, name.size() / 2);
   for (const std::string& candidate : known) {
     const std::size_t edits = edits_between(name, candidate);
-    if (edits >= std::max(name.size(), candidate.size())) continue;  // nothing in common
     if (edits < fewest || (edits == fewest && best.empty())) {
       fewest = edits;
       best = candidate;

@@ -188,10 +188,10 @@ void Binder::check_weight(const std::string& call, const End& output, const Tens
   const Shape& predicted = output.info.shape;
   const Shape& shape = tensor.shape();
   const std::size_t rank = shape.rank();
-  bool fits = rank >= 1 && rank <= predicted.rank();
-  // Weights are repeated along any axis of 1.
-  for (std::size_t axis = 1; fits && axis < rank; ++axis)
-    fits = shape[axis] == 1 || axes_agree(predicted, shape, axis, axis + 1);
+  const bool fits = rank >= 1 && rank <= predicted.rank() &&
+                    axes_agree(predicted, shape, 1, rank - 1) &&
+                    (rank == 1 || shape.back() == 1 || predicted[rank - 1] == None ||
+                     shape.back() == None || shape.back() == predicted[rank - 1]);
   if (!fits) {
     throw ShapeError(call + ": the sample weights of output \"" + output.name + "\" are " +
                      describe(tensor) + "; the output is " + to_string(predicted));

@@ -38,15 +38,6 @@ Shape shape_beside(const Shape& predicted, const Shape& came) {
   return shape;
 }
 
-// Weights are repeated along any axis of 1.
-Shape weight_shape(const Shape& predicted, const Shape& came) {
-  Shape shape = shape_beside(predicted, came);
-  for (std::size_t axis = 1; axis < shape.rank(); ++axis) {
-    if (came[axis] == 1) shape[axis] = 1;
-  }
-  return shape;
-}
-
 void append_tensor_key(const Tensor* tensor, std::string& key) {
   if (tensor == nullptr) {
     key += '-';
@@ -92,11 +83,7 @@ void StepGraph::append_key(Pass pass, const Bound& bound, std::string& key) {
   key += static_cast<char>('a' + static_cast<int>(pass));
   for (const Tensor* tensor : bound.x) append_tensor_key(tensor, key);
   for (const Tensor* tensor : bound.y) append_tensor_key(tensor, key);
-  for (const Tensor* tensor : bound.weight) {
-    append_tensor_key(tensor, key);
-    for (std::size_t axis = 1; tensor != nullptr && axis < tensor->shape().rank(); ++axis)
-      key += tensor->shape()[axis] == 1 ? '1' : '-';
-  }
+  for (const Tensor* tensor : bound.weight) append_tensor_key(tensor, key);
 }
 
 Value StepGraph::add_input(Graph& graph, Feed& feed, ValueInfo info) {
@@ -205,7 +192,7 @@ std::vector<Value> StepGraph::judge(Graph& graph, const Objective& objective, co
       check_ragged(*sample.weight[i]);
       weight.ragged = sample.weight[i]->is_ragged();
       entry.weight =
-          add_input(graph, weight, {.shape = weight_shape(predicted, sample.weight[i]->shape())});
+          add_input(graph, weight, {.shape = shape_beside(predicted, sample.weight[i]->shape())});
     }
     y_.push_back(std::move(truth));
     weights_.push_back(std::move(weight));
@@ -218,7 +205,6 @@ std::vector<Value> StepGraph::judge(Graph& graph, const Objective& objective, co
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const Objective::Output& output = objective.outputs[i];
     if (!output.loss) continue;
-    graph.set_layer("output \"" + output.name + "\"");
     const Value loss = add_loss(graph, *output.loss, judged[i]);
     output_losses_[i] = static_cast<int>(results.size());
     results.push_back(loss);
@@ -228,11 +214,9 @@ std::vector<Value> StepGraph::judge(Graph& graph, const Objective& objective, co
   }
   first_metric_ = static_cast<int>(results.size());
   for (const Objective::Measured& measured : objective.metrics) {
-    graph.set_layer("output \"" + objective.outputs[measured.output].name + "\"");
     results.push_back(
         add_metric(graph, measured.metric, judged[measured.output], measured.weighted));
   }
-  graph.set_layer("");
   if (summands.empty()) return results;
   summands.insert(summands.end(), added.begin(), added.end());
   for (const auto& [path, variable] : objective.trainable) {

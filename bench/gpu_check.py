@@ -1,0 +1,323 @@
+#!/usr/bin/env python3
+"""Checks and measures everything that needs a GPU, on a machine that has one: no network, no compiler.
+
+  bench/gpu_check.py [STEP...] [--build FOLDER] [--source FOLDER] [--minutes 9] [--out FOLDER]
+
+Runs in a build tree (made with BRAID_BENCHMARKS=ON) and in an unpacked bundle of `make gpu-bundle`; golden data and the
+sources that tests read come from a checkout, --source. bench/README.md says what the steps are. Leaves report.md and log.txt
+in --out, and prints one table last. Ends with 0: all steps passed; 1: one failed; 3: no GPU answers; 4: nothing failed, but
+something was skipped or cut.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import gpu_report
+from gpu_report import Result
+
+ROOT = Path(__file__).resolve().parent.parent
+NO_DEVICE = 3
+INCOMPLETE = 4
+SHORTEST = 5  # seconds: with less left, a step is not begun
+EPILOGUE = 5  # seconds for the report
+PATIENT = 240  # seconds: comparisons that have more repeat as often as they like
+SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
+# Of no concern to a GPU: the source tree, and planted bugs that the emulated device must find.
+NOT_ON_GPUS = ("structure_test", "simt_bugs_test", "simt_reports_test", "simt_samples_test")
+
+
+@dataclass
+class Step:
+    name: str
+    what: str
+    weight: float  # its share of the time that is left
+    work: object  # work(check, seconds) -> Result
+
+
+@dataclass
+class Ran:
+    status: int
+    text: str
+    cut: bool  # it ran out of time
+
+
+class Check:
+    """What the steps share: where things are, and how programs are run and logged."""
+
+    def __init__(self, build, source, out):
+        self.build, self.source, self.out = build, source, out
+        self.facts = {}
+        out.mkdir(parents=True, exist_ok=True)
+        self.log = open(out / "log.txt", "w", encoding="utf-8")
+
+    def program(self, path):
+        return self.build / path
+
+    def run(self, command, seconds, environment=None):
+        """Runs a command with all that it starts, at most so long."""
+        words = [str(word) for word in command]
+        settings = {"BRAID_SOURCE": str(self.source or ""), **(environment or {})}
+        self.log.write(f"\n$ {' '.join(f'{key}={value}' for key, value in (environment or {}).items())} {' '.join(words)}\n")
+        self.log.flush()
+        begin = self.log.tell()
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
+                                   env={**os.environ, **settings}, start_new_session=True)
+        cut = False
+        try:
+            process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            cut = True
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        with open(self.log.name, encoding="utf-8", errors="replace") as log:
+            log.seek(begin)
+            text = log.read()
+        self.log.seek(0, os.SEEK_END)
+        self.log.write(f"\n[status {process.returncode}{', cut' if cut else ''}]\n")
+        return Ran(process.returncode, text, cut)
+
+    def tags(self):
+        """The test files, as tags that Catch2 makes of their names."""
+        listed = self.run([self.program("tests/braid_tests"), "-#", "--list-tags"], 60)
+        return sorted({word.strip("[]#") for word in listed.text.split() if word.startswith("[#")})
+
+
+def tests(check, seconds, files, environment, prefix=(), options=()):
+    """Runs test cases; how many passed is known where the program could end."""
+    picked = ",".join(f"[#{file}]" for file in files)
+    command = [*prefix, check.program("tests/braid_tests"), "-#", picked, "-d", "yes", *options]
+    return check.run(command, seconds, environment)
+
+
+ON_GPU = {"BRAID_TEST_BACKENDS": "cuda", "BRAID_DEVICE": "cuda"}
+
+
+def judged(ran, totals=gpu_report.catch2_totals):
+    """The result of a program that counts what passed."""
+    if ran.cut:
+        failures = gpu_report.failures_in(ran.text)
+        done = gpu_report.finished_cases(ran.text)
+        return Result("failed" if failures else "cut", f"{done} finished, {failures} failed when its time was over", ran.text)
+    counted = totals(ran.text)
+    if counted is None:
+        return Result("failed", f"ended with status {ran.status} and without totals", ran.text)
+    passed, failed, skipped = counted
+    detail = f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else "")
+    good = failed == 0 and ran.status == 0
+    return Result("passed" if good else "failed", detail + ("" if good or failed else f", status {ran.status}"), ran.text)
+
+
+def contracts(check, seconds):
+    return judged(tests(check, seconds, ["simt_contracts_test"], ON_GPU))
+
+
+def kernels(check, seconds):
+    files = [tag for tag in check.tags() if tag.startswith("kernels_") or tag == "gpu_kernels_test"]
+    return judged(tests(check, seconds, files, {**ON_GPU, "BRAID_EVERY_KERNEL": "1"}))
+
+
+def suite(check, seconds):
+    """Everything else."""
+    known = check.tags()
+    files = [tag for tag in known if not tag.startswith("kernels_") and tag not in (*NOT_ON_GPUS, "simt_contracts_test")]
+    return judged(tests(check, seconds, files, ON_GPU))
+
+
+def goldens(check, seconds):
+    folder = check.source and check.source / "tests/golden"
+    if not folder or not folder.is_dir():
+        return Result("skipped", "no golden data: name a checkout with --source")
+    command = [check.program("tests/braid_golden"), folder, "--device", "cuda"]
+    return judged(check.run(command, seconds), gpu_report.closing_totals)
+
+
+def examples(check, seconds):
+    script = (check.source or check.build) / "tests/examples_test.sh"
+    script = script if script.exists() else check.build / "tests/examples_test.sh"
+    if not script.exists():
+        return Result("skipped", "no tests/examples_test.sh")
+    return judged(check.run(["bash", script, check.build], seconds, {"BRAID_DEVICE": "cuda"}), gpu_report.closing_totals)
+
+
+def graph(check, seconds):
+    """A training run has the same bits twice, and without recorded graphs."""
+    begin = time.monotonic()
+    same, wrong = [], []
+    for model in ("m1", "m2", "m3"):
+        digests = []
+        for environment in ({}, {}, {"BRAID_NO_GRAPH": "1"}):
+            command = [check.program("bench/braid_step_bench"), "--device", "cuda", "--ask", f"digest {model} 32 4 60"]
+            ran = check.run(command, max(SHORTEST, seconds - (time.monotonic() - begin)), environment)
+            if ran.cut:
+                return Result("cut", f"out of time at {model}; the same: {', '.join(same) or 'none yet'}", ran.text)
+            if ran.status != 0:
+                return Result("failed", f"{model}: {gpu_report.last_line(ran.text)}", ran.text)
+            digests.append(gpu_report.last_json(ran.text).get("digest"))
+        if digests[0] is None or len(set(digests)) > 1:
+            wrong.append(f"{model}: {digests[0]}, again {digests[1]}, without graphs {digests[2]}")
+        else:
+            same.append(f"{model} {digests[0]}")
+    return Result("failed" if wrong else "passed", "; ".join(wrong or same))
+
+
+def find_sanitizer():
+    places = [os.environ.get("CUDA_HOME"), "/usr/local/cuda", "/usr/local/cuda/compute-sanitizer"]
+    found = shutil.which("compute-sanitizer")
+    for place in places:
+        for path in (f"{place}/bin/compute-sanitizer", f"{place}/compute-sanitizer"):
+            found = found or (path if place and os.access(path, os.X_OK) and os.path.isfile(path) else None)
+    return found
+
+
+def sanitizer(tool):
+    def work(check, seconds):
+        program = find_sanitizer()
+        if program is None:
+            return Result("skipped", "compute-sanitizer is not installed")
+        # Refused launches are tested for: what the driver says to those is no error of ours.
+        prefix = [program, "--tool", tool, "--error-exitcode", "99"]
+        if tool == "memcheck":
+            prefix += ["--report-api-errors", "no"]
+        files = [tag for tag in check.tags() if tag.startswith("kernels_")] + ["device_test", "simt_contracts_test"]
+        # In random order: where time runs out, some of everything has been seen, and not the same every time.
+        order = ["--order", "rand", "--rng-seed", str(int(time.time()) % 100000)]
+        ran = tests(check, seconds, files, ON_GPU, prefix, order)
+        errors = gpu_report.sanitizer_errors(ran.text)
+        if errors or ran.status == 99:
+            return Result("failed", f"{errors or 'some'} errors; {gpu_report.first_sanitizer_error(ran.text)}", ran.text)
+        if not ran.cut and "SUMMARY" not in ran.text:
+            return Result("failed", f"the tool gave no summary: {gpu_report.last_line(ran.text)}", ran.text)
+        result = judged(ran)
+        result.detail = f"no errors of {tool}; {result.detail}"
+        return result
+
+    return work
+
+
+def kernel_times(check, seconds):
+    command = [check.program("bench/braid_device_bench"), "--device", "cuda", "--budget", int(seconds * 0.8)]
+    ran = check.run([*command, "--json", check.out / "kernels.json"], seconds)
+    if ran.cut or ran.status != 0:
+        return Result("cut" if ran.cut else "failed", gpu_report.last_line(ran.text), ran.text)
+    return Result("passed", "see the table of kernels", ran.text, gpu_report.section("Kernels", ran.text))
+
+
+def comparison(title, script, *options):
+    def work(check, seconds):
+        folder = Path(__file__).resolve().parent
+        program = check.program("bench/braid_step_bench" if script == "run.py" else "bench/braid_device_bench")
+        command = [sys.executable, folder / script, "--braid", program, "--budget", int(seconds * 0.85), *options]
+        if seconds < PATIENT:
+            command += ["--repeats", "3"]
+        ran = check.run(command, seconds, {"PYTHONUNBUFFERED": "1"})
+        if ran.status == 0 and not ran.cut:
+            left = any(line.startswith("left out") for line in ran.text.splitlines())
+            detail = "; ".join(gpu_report.remarks_of(ran.text)) or f"see {title.lower()}"
+            return Result("cut" if left else "passed", detail, ran.text, gpu_report.section(title, ran.text))
+        return Result("cut" if ran.cut else "failed", gpu_report.last_line(ran.text), ran.text, gpu_report.section(title, ran.text))
+
+    return work
+
+
+STEPS = [
+    Step("contracts", "wrappers of the facade against their emulated twins", 20, contracts),
+    Step("kernels", "tests of kernels on cuda", 70, kernels),
+    Step("goldens", "Keras's results on cuda", 50, goldens),
+    Step("graph", "bits of a training run, recorded and not, twice", 30, graph),
+    Step("suite", "all other tests with the default device cuda", 80, suite),
+    *(Step(tool, f"compute-sanitizer {tool} over the tests of kernels", 45, sanitizer(tool)) for tool in SANITIZERS),
+    Step("examples", "the examples on cuda", 30, examples),
+    Step("kernel-times", "each kernel at the shapes of the reference models", 40, kernel_times),
+    Step("steps", "steps of the models against PyTorch and JAX", 120, comparison("Steps of the models", "run.py", "--device", "cuda")),
+    Step("lstm-layers", "the LSTM against cuDNN called directly", 50, comparison("LSTM layers", "lstm_layers.py")),
+]
+
+
+def device_facts(check):
+    """Of the GPU that answers; or why none does."""
+    program = check.program("bench/braid_device_bench")
+    if not program.exists():
+        return None, f"there is no {program}: build with BRAID_BENCHMARKS=ON, or unpack a bundle"
+    ran = check.run([program, "--device", "cuda", "--facts"], 60)
+    if ran.status == 0:
+        return gpu_report.last_json(ran.text), ""
+    return None, gpu_report.last_line(ran.text).removeprefix("no device: ")
+
+
+def build_at(options):
+    """A build tree, or the bundle that this script was unpacked from."""
+    if options.build:
+        return options.build.resolve()
+    return ROOT if (ROOT / "tests/braid_tests").exists() else ROOT / "build/release"
+
+
+def source_at(options):
+    """The checkout: named, or around this script, or where the caller is."""
+    places = [options.source] if options.source else [ROOT, Path.cwd(), *Path.cwd().parents]
+    return next((place.resolve() for place in places if (place / "tests/golden").is_dir()), None)
+
+
+def options_of(words):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("steps", nargs="*", metavar="STEP", help="these steps alone: " + ", ".join(step.name for step in STEPS))
+    parser.add_argument("--build", type=Path, help="build tree or unpacked bundle")
+    parser.add_argument("--source", type=Path, help="checkout with the golden data")
+    parser.add_argument("--minutes", type=float, default=9, help="for everything together")
+    parser.add_argument("--out", type=Path, help="folder of report.md and log.txt (default: gpu-check in the build)")
+    options = parser.parse_args(words)
+    unknown = set(options.steps) - {step.name for step in STEPS}
+    if unknown:
+        parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(step.name for step in STEPS)}")
+    return options
+
+
+def main(words):
+    begin = time.monotonic()
+    options = options_of(words)
+    build = build_at(options)
+    if not (build / "tests/braid_tests").exists():
+        print(f"there is no {build / 'tests/braid_tests'}: build the tests first, or name a build with --build", file=sys.stderr)
+        return 1
+    check = Check(build, source_at(options), (options.out or build / "gpu-check").resolve())
+    chosen = [step for step in STEPS if not options.steps or step.name in options.steps]
+    results = [(step, Result("skipped", "not chosen")) for step in STEPS if step not in chosen]
+    facts, why = device_facts(check)
+    check.facts = facts or {}
+    end = begin + 60 * options.minutes - EPILOGUE
+    for number, step in enumerate(chosen):
+        left = end - time.monotonic()
+        started = time.monotonic()
+        if facts is None:
+            result = Result("skipped", "no GPU answers")
+        elif left < SHORTEST:
+            result = Result("cut", "no time was left for it")
+        else:
+            share = left * step.weight / sum(other.weight for other in chosen[number:])
+            print(f"{step.name}: {step.what}, at most {share:.0f} s", flush=True)
+            result = step.work(check, max(share, SHORTEST))
+        result.seconds = time.monotonic() - started
+        results.append((step, result))
+    order = {step.name: number for number, step in enumerate(STEPS)}
+    results.sort(key=lambda pair: order[pair[0].name])
+    report = gpu_report.write(check, results, why, time.monotonic() - begin)
+    print(gpu_report.table(results))
+    print(f"report: {report}; everything that was printed: {check.log.name}")
+    states = [result.state for step, result in results if step in chosen]
+    if facts is None:
+        print(f"no GPU answers: {why}; every step was skipped")
+        return NO_DEVICE
+    return 1 if "failed" in states else INCOMPLETE if set(states) - {"passed"} else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,152 @@
+"""What programs printed, read for bench/gpu_check.py, and its table and report."""
+
+import json
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+
+
+@dataclass
+class Result:
+    state: str  # passed, failed, cut or skipped
+    detail: str
+    text: str = ""  # what was printed
+    section: str = ""  # for the report
+    seconds: float = 0
+
+
+def catch2_totals(text):
+    """(passed, failed, skipped) test cases; None where the program did not come to its end."""
+    found = re.search(r"^All tests passed .*in (\d+) test case", text, re.MULTILINE)
+    if found:
+        return int(found[1]), 0, 0
+    found = re.search(r"^test cases: .*$", text, re.MULTILINE)
+    if not found:
+        return None
+    count = lambda word: int((re.search(rf"(\d+) {word}", found[0]) or [0, 0])[1])
+    return count("passed"), count("failed"), 0
+
+
+def closing_totals(text):
+    found = re.findall(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", text, re.MULTILINE)
+    return tuple(map(int, found[-1])) if found else None
+
+
+def finished_cases(text):
+    """Of a program that was stopped: lines of durations, or of cases."""
+    return len(re.findall(r"^\d+\.\d+ s: ", text, re.MULTILINE)) + len(re.findall(r"^passed", text, re.MULTILINE))
+
+
+def failures_in(text):
+    return len(re.findall(r"FAILED:?$|^FAILED ", text, re.MULTILINE)) + len(re.findall(r"^failed: ", text, re.MULTILINE))
+
+
+def sanitizer_errors(text):
+    """As the tool sums them up; of a run that was stopped, those it had told of."""
+    sums = re.findall(r"SUMMARY: (\d+) (?:errors?|hazards?)", text)
+    if sums:
+        return sum(map(int, sums))
+    return len(re.findall(r"^========= (?:Invalid|Uninitialized|Misaligned|Error:|Race|Barrier|Divergent|Program hit)", text, re.MULTILINE))
+
+
+def first_sanitizer_error(text):
+    lines = [line.removeprefix("========= ") for line in text.splitlines() if line.startswith("========= ")]
+    lines = [line for line in lines if line.strip() and not line.startswith(("COMPUTE-SANITIZER", "RACECHECK"))]
+    return " / ".join(line.strip() for line in lines[:3])
+
+
+def remarks_of(text):
+    """Of a comparison: goals, who was missing, what was left out."""
+    lines = [line.strip() for line in text.splitlines()]
+    missing = [line.split(":")[0] for line in lines if re.match(r"[\w -]+: .*(not installed|finds no GPU|has no torch.compile)", line)]
+    missing = [name for name in missing if " one row" not in name and "=" not in name]
+    remarks = [line for line in lines if line.startswith(("goals ", "left out"))]
+    return ([f"skipped, not there: {', '.join(missing)}"] if missing else []) + remarks
+
+
+def last_line(text):
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else "it printed nothing"
+
+
+def last_json(text):
+    for line in reversed(text.splitlines()):
+        if line.startswith("{"):
+            try:
+                return json.loads(line)
+            except ValueError:
+                continue
+    return {}
+
+
+def section(title, text):
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("measuring "))
+    return f"## {title}\n\n```\n{text.strip()}\n```\n"
+
+
+def table(results):
+    lines = [("step", "result", "seconds", "")]
+    for step, result in results:
+        detail = result.detail if len(result.detail) <= 140 else result.detail[:137] + "..."
+        lines.append((step.name, result.state, f"{result.seconds:.0f}", detail))
+    widths = [max(len(line[i]) for line in lines) for i in range(3)]
+    return "\n" + "\n".join(
+        f"{line[0]:<{widths[0]}}  {line[1]:<{widths[1]}}  {line[2]:>{widths[2]}}  {line[3]}".rstrip() for line in lines
+    )
+
+
+def commit_of(check):
+    """Of the bundle, else of the checkout."""
+    note = check.build / "COMMIT"
+    if note.exists():
+        return note.read_text().strip()
+    try:
+        command = ["git", "-C", str(check.source or check.build), "describe", "--always", "--dirty", "--abbrev=12"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def driver():
+    """What nvidia-smi says of the card as it is found: driver, clocks, power limit."""
+    wanted = "driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.limit,temperature.gpu"
+    try:
+        command = ["nvidia-smi", f"--query-gpu={wanted}", "--format=csv,noheader"]
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.splitlines()
+        return dict(zip(wanted.split(","), (word.strip() for word in lines[0].split(",")))) if lines else {}
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+
+
+def heading(check, why, seconds):
+    facts, smi = check.facts, driver()
+    lines = [f"# GPU check: {facts.get('name', 'no GPU answers')}", ""]
+    lines += [f"- date: {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}", f"- commit: {commit_of(check)}"]
+    if facts:
+        lines.append(f"- GPU: {facts['name']}, compute capability {facts['capability']}, {facts['multiprocessors']} multiprocessors")
+        lines.append(f"- CUDA: driver takes {facts['driver']}, runtime {facts['runtime']}; driver {smi.get('driver_version', 'not known')}")
+        if smi:
+            lines.append(f"- as found: SM clock {smi['clocks.sm']} of {smi['clocks.max.sm']}, memory {smi['clocks.mem']}, {smi['power.limit']}")
+    else:
+        lines.append(f"- no GPU answers: {why}")
+    lines.append(f"- took {seconds:.0f} s")
+    return lines
+
+
+def write(check, results, why, seconds):
+    lines = heading(check, why, seconds)
+    lines += ["", "| step | what | result | seconds | |", "|---|---|---|---|---|"]
+    for step, result in results:
+        detail = result.detail.replace("|", "/").replace("\n", " ")
+        lines.append(f"| {step.name} | {step.what} | {result.state} | {result.seconds:.0f} | {detail} |")
+    lines.append("")
+    for step, result in results:
+        if result.section:
+            lines.append(result.section)
+    for step, result in results:
+        if result.state == "failed":
+            lines.append(section(f"The end of what {step.name} printed", "\n".join(result.text.splitlines()[-40:])))
+    path = check.out / "report.md"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
