@@ -102,6 +102,10 @@ TEST_CASE("losses, weights and metrics are one, a list or a dictionary of one or
     return all;
   };
   const Loss sparse = losses::SparseCategoricalCrossentropy();
+  const std::string chosen = "mae";
+  const CompileOptions of_text{.loss = chosen};
+  CHECK(of_text.loss.resolve({"a", "b"})[1]->kind == Loss::Kind::mean_absolute_error);
+  CHECK(names({.loss = {sparse, chosen}}) == "a_loss b_loss loss ");
   CHECK(names({.loss = {sparse, "mse"}}) == "a_loss b_loss loss ");
   CHECK(names({.loss = {{"b", "mse"}}}) == "loss ");
   CHECK(names({.loss = {{"b", losses::Huber({.delta = 2})}, {"a", sparse}},

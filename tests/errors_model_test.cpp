@@ -213,6 +213,11 @@ TEST_CASE("compile refuses what it cannot resolve, and keeps what was compiled b
   check_refused<NameError>([] { metrics::AUC({.curve = "roc"}); }, {"\"roc\""});
   check_refused<NameError>([] { callbacks::EarlyStopping({.mode = "up"}); }, {"\"up\""});
   check_refused<RangeError>([] { callbacks::ReduceLROnPlateau({.factor = 1}); }, {"factor"});
+  check_refused<RangeError>([] { callbacks::LearningRateScheduler(nullptr); }, {"no function"});
+  check_refused<RangeError>([] { schedules::CosineDecay({.decay_steps = 0}); },
+                            {"CosineDecay", "decay_steps is 0", "more than 0"});
+  check_refused<RangeError>([] { schedules::ExponentialDecay({.decay_steps = -1}); },
+                            {"ExponentialDecay", "decay_steps is -1"});
 }
 
 TEST_CASE("a model that is not compiled says so") {

@@ -114,6 +114,7 @@ TEST_CASE("a nested model with several outputs gives them by name and by positio
   CHECK(results[0] == results["mean"]);
   CHECK(results[1] == results["spread"]);
   CHECK_THROWS_WITH(results["maen"], ContainsSubstring("Did you mean \"mean\"?"));
+  CHECK_THROWS_AS(results[2], RangeError);
   Model model({outer}, {{"m", results["mean"]}, {"s", results["spread"]}});
   const Tensor data = uniform({2, 4}, 1);
   const TensorDict whole = model.predict({{"outer", data}});

@@ -178,6 +178,12 @@ const SymbolicTensor& SymbolicDict::operator[](const std::string& name) const {
                   suggestion(name, known));
 }
 
+const SymbolicTensor& SymbolicDict::operator[](std::size_t position) const {
+  if (position < items_.size()) return items_[position].second;
+  throw RangeError("no output " + std::to_string(position) + "; there are " +
+                   std::to_string(items_.size()) + ", counted from 0");
+}
+
 std::vector<SymbolicTensor> call_layer(const std::shared_ptr<LayerBase>& layer, SymbolicCall call) {
   // A trial run in a graph of its own says what comes out; the model's graph is built later, for
   // its own purpose.

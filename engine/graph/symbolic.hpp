@@ -71,11 +71,9 @@ class SymbolicDict {
   SymbolicDict(std::initializer_list<Item> items) : items_(items) {}
   explicit SymbolicDict(std::vector<Item> items) : items_(std::move(items)) {}
 
-  // By name (NameError for an unknown one) and by position.
+  // By name (NameError for an unknown one) and by position (RangeError).
   const SymbolicTensor& operator[](const std::string& name) const;
-  const SymbolicTensor& operator[](std::size_t position) const {
-    return items_.at(position).second;
-  }
+  const SymbolicTensor& operator[](std::size_t position) const;
   std::size_t size() const { return items_.size(); }
   auto begin() const { return items_.begin(); }
   auto end() const { return items_.end(); }

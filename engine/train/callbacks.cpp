@@ -182,6 +182,10 @@ void ReduceLROnPlateau::on_epoch_end(int epoch, Logs& logs) {
   if (options_.verbose > 0) std::printf("Epoch %d: learning rate becomes %g\n", epoch + 1, reduced);
 }
 
+LearningRateScheduler::LearningRateScheduler(Schedule schedule) : schedule_(std::move(schedule)) {
+  if (!schedule_) throw RangeError("LearningRateScheduler: the schedule is no function");
+}
+
 void LearningRateScheduler::on_epoch_begin(int epoch) {
   control->set_learning_rate(schedule_(epoch, control->learning_rate()));
 }

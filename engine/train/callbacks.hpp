@@ -141,7 +141,8 @@ class ReduceLROnPlateau : public Callback {
 class LearningRateScheduler : public Callback {
  public:
   using Schedule = std::function<double(int epoch, double rate)>;
-  explicit LearningRateScheduler(Schedule schedule) : schedule_(std::move(schedule)) {}
+  // RangeError without a function.
+  explicit LearningRateScheduler(Schedule schedule);
   void on_epoch_begin(int epoch) override;
   void on_epoch_end(int epoch, Logs& logs) override;
 

@@ -196,7 +196,7 @@ Logs Trainer::FitRun::validate() {
   Progress silent(0, 0);
   tell([](callbacks::Callback& callback) { callback.on_test_begin(); });
   trainer_.evaluate_rows(lease, *validation_->epochs, silent, options_.callbacks);
-  const Logs logs = validation_->epochs->logs(lease);
+  Logs logs = validation_->epochs->logs(lease);
   tell([&](callbacks::Callback& callback) { callback.on_test_end(logs); });
   return logs;
 }

@@ -89,6 +89,7 @@ class Losses {
 
   Losses() = default;
   Losses(const char* name) : shared_(Loss(name)) {}
+  Losses(const std::string& name) : shared_(Loss(name)) {}
   Losses(Loss loss) : shared_(std::move(loss)) {}
   Losses(std::initializer_list<Loss> by_output) : by_output_(by_output) {}
   Losses(std::initializer_list<Named> by_name) : by_name_(by_name) {}

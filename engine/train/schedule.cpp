@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <string>
 
 #include "engine/core/error.hpp"
 
@@ -73,15 +74,28 @@ namespace schedules {
 
 using Kind = LearningRate::Kind;
 
+namespace {
+
+double steps_of(const char* schedule, const char* option, double steps) {
+  if (steps > 0) return steps;
+  throw RangeError(std::string(schedule) + ": " + option + " is " + std::to_string(steps) +
+                   "; more than 0 is needed");
+}
+
+}  // namespace
+
 LearningRate ExponentialDecay(DecayOptions o) {
+  o.decay_steps = steps_of("ExponentialDecay", "decay_steps", o.decay_steps);
   return {Kind::exponential,
           {o.initial_learning_rate, o.decay_steps, o.decay_rate, o.staircase ? 1.0 : 0.0}};
 }
 LearningRate InverseTimeDecay(DecayOptions o) {
+  o.decay_steps = steps_of("InverseTimeDecay", "decay_steps", o.decay_steps);
   return {Kind::inverse_time,
           {o.initial_learning_rate, o.decay_steps, o.decay_rate, o.staircase ? 1.0 : 0.0}};
 }
 LearningRate PolynomialDecay(PolynomialOptions o) {
+  o.decay_steps = steps_of("PolynomialDecay", "decay_steps", o.decay_steps);
   return {
       Kind::polynomial,
       {o.initial_learning_rate, o.decay_steps, o.end_learning_rate, o.power, o.cycle ? 1.0 : 0.0}};
@@ -98,10 +112,12 @@ LearningRate PiecewiseConstantDecay(PiecewiseOptions o) {
   return {Kind::piecewise, std::move(numbers)};
 }
 LearningRate CosineDecay(CosineOptions o) {
+  o.decay_steps = steps_of("CosineDecay", "decay_steps", o.decay_steps);
   return {Kind::cosine,
           {o.initial_learning_rate, o.decay_steps, o.alpha, o.warmup_target, o.warmup_steps}};
 }
 LearningRate CosineDecayRestarts(CosineRestartsOptions o) {
+  o.first_decay_steps = steps_of("CosineDecayRestarts", "first_decay_steps", o.first_decay_steps);
   return {Kind::cosine_restarts,
           {o.initial_learning_rate, o.first_decay_steps, o.t_mul, o.m_mul, o.alpha}};
 }

@@ -174,7 +174,7 @@ Logs Trainer::evaluate(const TensorDict& x, const TensorDict& y, const EvaluateO
   if (epochs.steps() > 1) epochs.keep_on_device(run);
   Progress progress(options.verbose, epochs.steps());
   evaluate_rows(run, epochs, progress);
-  const Logs result = epochs.logs(run);
+  Logs result = epochs.logs(run);
   progress.end(result);
   return result;
 }
