@@ -15,7 +15,7 @@ SANITIZERS = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
 export CCACHE_SLOPPINESS := pch_defines,time_macros
 SOURCES = find engine kernels layers python_free_examples tests bench -name '*.hpp' -o -name '*.cpp' -o -name '*.cu' | sort
 
-.PHONY: help demo test test-golden bench sanitize coverage mutate cuda-all gpu-check gpu-bundle format lint install clean packages
+.PHONY: help demo test test-golden bench sanitize coverage mutate kernels cuda-all gpu-check gpu-bundle format lint install clean packages
 help:
 	@echo "make demo         train on clothing reviews made up for it: two texts and two numbers in, three answers out"
 	@echo "make test         build and run every test and every golden case"
@@ -24,6 +24,7 @@ help:
 	@echo "make sanitize     the whole suite under the address and undefined-behaviour sanitizers; races of GPU kernels"
 	@echo "make coverage     fail on a line of a GPU kernel that no test executes"
 	@echo "make mutate       break GPU kernels on purpose, and see what the tests notice (MUTATE='--sample 100')"
+	@echo "make kernels      list the GPU kernels: which tests execute each, registers, shared memory, spills, occupancy"
 	@echo "make cuda-all     compile the GPU kernels for every architecture"
 	@echo "make gpu-check    on a machine with a GPU: tests, sanitizers, goldens, benchmarks and a report (GPU_CHECK='kernels goldens')"
 	@echo "make gpu-bundle   pack what gpu-check runs into one archive, for a machine without these packages"
@@ -65,6 +66,10 @@ coverage: packages
 mutate: packages
 	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_mutation_tests -j $(JOBS)
 	@tests/mutate.py $(BUILD) $(MUTATE)
+
+kernels: packages
+	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_tests -j $(JOBS)
+	@tests/kernel_table.py $(BUILD) bench/results/gpu_kernels.md
 
 cuda-all: packages
 	@$(call CONFIGURE,package) && cmake --build build/package --target braid -j $(JOBS)

@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Writes the table of all GPU kernels: registers, shared memory, spills and occupancy, and which tests executed each.
+
+Usage: kernel_table.py <build> <table>, after `cmake --build <build> --target braid_tests`. nvcc must be there; what it says of
+a source is kept under <build>/kernel_table until the source, or a header of it, changes. Fails if a kernel of the LSTM or of
+Dense spills registers, or if no test executed a kernel.
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ARCHITECTURES = ("80", "90a", "100")
+# What CMake gives nvcc for a release (cmake/gpu_kernels.cmake).
+OPTIONS = ["-std=c++20", "-O3", "-DNDEBUG", "--expt-relaxed-constexpr", "--diag-suppress=554"]
+MUST_NOT_SPILL = re.compile(r"lstm_|dense_")
+# Of a multiprocessor: (threads, blocks, shared memory, of which a block costs without asking for any). All have 65536 registers.
+PROCESSORS = {
+    "80": (2048, 32, 164 * 1024, 1024),
+    "90a": (2048, 32, 228 * 1024, 1024),
+    "100": (2048, 32, 228 * 1024, 1024),
+}
+ENTRY = re.compile(r"Compiling entry function '(\w+)' for 'sm_(\w+)'")
+STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
+USED = re.compile(r"Used (\d+) registers")
+SHARED = re.compile(r"(\d+) bytes smem")
+
+
+def is_fresh(report, dependencies):
+    if not report.exists() or not dependencies.exists():
+        return False
+    names = re.sub(r"\\\n", " ", dependencies.read_text()).split(":", 1)[1].split()
+    return all(os.path.exists(name) and os.path.getmtime(name) <= report.stat().st_mtime for name in names)
+
+
+def report_of(source, build):
+    """What ptxas says of a source's kernels on every architecture."""
+    folder = build / "kernel_table"
+    folder.mkdir(exist_ok=True)
+    report = folder / (source.stem + ".txt")
+    dependencies = folder / (source.stem + ".d")
+    if not is_fresh(report, dependencies):
+        command = ["nvcc", *OPTIONS, "-I", str(ROOT), "-I", str(build / "include"), "-Xptxas", "-v", "-fatbin", str(source), "-o",
+                   str(folder / (source.stem + ".fatbin")), "-MD", "-MF", str(dependencies)]
+        if source.name == "optimizer_cuda.cu":
+            command.append("-fmad=false")
+        for architecture in ARCHITECTURES:
+            command += ["-gencode", f"arch=compute_{architecture},code=sm_{architecture}"]
+        run = subprocess.run(command, capture_output=True, text=True)
+        if run.returncode != 0:
+            sys.exit(f"failed: nvcc {source.name}\n{run.stderr}")
+        report.write_text(run.stderr)
+    return report.read_text()
+
+
+def short_name(symbol):
+    """embedding_forward_kernel<4>, from what the linker knows it by."""
+    full = subprocess.run(["c++filt", symbol], capture_output=True, text=True, check=True).stdout.strip()
+    full = full.replace("(anonymous namespace)", "").replace("braid::kernels::", "").replace("void ", "", 1)
+    depth = 0
+    for place, sign in enumerate(full):
+        depth += {"<": 1, ">": -1}.get(sign, 0)
+        if sign == "(" and depth == 0:
+            full = full[:place]
+            break
+    return full.lstrip(":")
+
+
+def kernels_of(text):
+    """{name: {architecture: (registers, static shared memory, stack, spilled)}}"""
+    found = {}
+    entry = None
+    for line in text.splitlines():
+        if match := ENTRY.search(line):
+            entry = found.setdefault(short_name(match[1]), {}).setdefault(match[2], {})
+        elif match := STACK.search(line):
+            if entry is not None:
+                entry["stack"] = int(match[1])
+                entry["spilled"] = int(match[2]) + int(match[3])
+        elif (match := USED.search(line)) and entry is not None:
+            entry["registers"] = int(match[1])
+            shared = SHARED.search(line)
+            entry["shared"] = int(shared[1]) if shared else 0
+            entry = None
+    return found
+
+
+def occupancy(architecture, threads, registers, shared):
+    """Threads that a multiprocessor runs at once, as a share of those that it could."""
+    most_threads, most_blocks, memory, reserved = PROCESSORS[architecture]
+    of_warp = (registers * 32 + 255) // 256 * 256  # registers are given to warps, 256 at a time
+    by_registers = 65536 // of_warp // (threads // 32)
+    blocks = min(most_threads // threads, most_blocks, by_registers, memory // (shared + reserved))
+    return blocks * threads / most_threads
+
+
+def run_tests(build):
+    """{kernel: threads, dynamic shared memory and tests} of all tests on the emulated device; launches of a step."""
+    with tempfile.TemporaryDirectory() as scratch:
+        log = pathlib.Path(scratch) / "kernels"
+        launches = pathlib.Path(scratch) / "launches"
+        log.touch()
+        environment = dict(os.environ, BRAID_TEST_BACKENDS="emulated", BRAID_KERNEL_LOG=str(log), BRAID_LAUNCH_TABLE=str(launches))
+        run = subprocess.run([str(build / "tests/braid_tests"), "~kernel table*"], env=environment, capture_output=True, text=True)
+        if run.returncode != 0:
+            sys.exit(f"failed: the tests\n{run.stdout[-4000:]}")
+        text = log.read_text()
+        steps = launches.read_text()
+    found = {}
+    for line in text.splitlines():
+        name, threads, shared, test = line.split("\t")
+        entry = found.setdefault(name, {"threads": 0, "shared": 0, "tests": []})
+        entry["threads"] = max(entry["threads"], int(threads))
+        entry["shared"] = max(entry["shared"], int(shared))
+        entry["tests"].append(test)
+    return found, steps
+
+
+def row_of(name, compiled, executed):
+    each = [compiled[architecture] for architecture in ARCHITECTURES]
+    registers = " / ".join(str(one["registers"]) for one in each)
+    shared = " / ".join(str(one["shared"]) for one in each)
+    if len({one["shared"] for one in each}) == 1:
+        shared = str(each[0]["shared"])
+    if executed["shared"]:
+        shared += f" + {executed['shared']}"
+    spilled = " / ".join(str(one["spilled"]) for one in each) if any(one["spilled"] for one in each) else "0"
+    shares = [occupancy(architecture, executed["threads"], one["registers"], one["shared"] + executed["shared"])
+              for architecture, one in zip(ARCHITECTURES, each)]
+    filled = " / ".join(f"{100 * share:.0f}" for share in shares)
+    tests = f"{len(executed['tests'])}: {executed['tests'][0]}".replace("|", "\\|")
+    return f"| `{name}` | {executed['threads']} | {registers} | {spilled} | {shared} | {filled} | {tests} |"
+
+
+INTRODUCTION = """# The kernels of GPUs
+
+Written by `make kernels`: what {compiler} makes of every kernel for {architectures}, in this order where they differ, and the
+tests that executed it on the emulated device. Threads are the most of a block in any test, shared memory the static bytes plus
+the most that a launch of a test asked for, spilled the bytes of registers that are stored and loaded again, occupancy the
+threads that a multiprocessor can run at once for such a launch, in percent.
+
+| kernel | threads | registers | spilled | shared memory | occupancy | executed by tests, the first of them |
+|---|---|---|---|---|---|---|
+"""
+LAUNCHES = """
+## Launches of a training step
+
+A recorded step of the reference models (`bench/reference_models.cpp`) as it is replayed: m1 two inputs, m2 a sequence and
+features, m3 two outputs. The goals are 3, 9 and 3. Inputs, the rate and the number of the step are uploaded beside it.
+
+"""
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    build = pathlib.Path(sys.argv[1]).resolve()
+    version = subprocess.run(["nvcc", "--version"], capture_output=True, text=True, check=True).stdout
+    compiler = "nvcc " + re.search(r"V([\d.]+)", version)[1]
+    compiled = {}
+    for source in sorted((ROOT / "kernels").glob("*_cuda.cu")):
+        compiled.update(kernels_of(report_of(source, build)))
+    executed, steps = run_tests(build)
+    wrong = []
+    rows = []
+    for name in sorted(compiled):
+        if name not in executed:
+            wrong.append(f"no test executes {name}")
+            continue
+        if MUST_NOT_SPILL.match(name) and any(one["spilled"] for one in compiled[name].values()):
+            wrong.append(f"registers of {name} are spilled")
+        rows.append(row_of(name, compiled[name], executed[name]))
+    introduction = INTRODUCTION.format(compiler=compiler, architectures=", ".join("sm_" + name for name in ARCHITECTURES))
+    text = introduction + "\n".join(rows) + "\n" + LAUNCHES + steps
+    pathlib.Path(sys.argv[2]).write_text(text)
+    print(text)
+    if wrong:
+        sys.exit("failed: " + "; ".join(wrong))
+
+
+if __name__ == "__main__":
+    main()
