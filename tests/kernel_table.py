@@ -59,14 +59,14 @@ def report_of(source, build):
 def short_name(symbol):
     """embedding_forward_kernel<4>, from what the linker knows it by."""
     full = subprocess.run(["c++filt", symbol], capture_output=True, text=True, check=True).stdout.strip()
-    full = full.replace("(anonymous namespace)", "").replace("braid::kernels::", "").replace("void ", "", 1)
+    full = full.replace("(anonymous namespace)::", "").replace("braid::kernels::", "").replace("void ", "", 1)
     depth = 0
     for place, sign in enumerate(full):
         depth += {"<": 1, ">": -1}.get(sign, 0)
         if sign == "(" and depth == 0:
             full = full[:place]
             break
-    return full.lstrip(":")
+    return full
 
 
 def kernels_of(text):
