@@ -15,6 +15,7 @@ struct Counts {
   std::int64_t images;     // of model 3
 };
 Counts rows_of{4096, 256, 4096};
+Precision chosen_precision = Precision::float32;
 constexpr std::int64_t kSingleRows = 8;
 constexpr std::int64_t kLongest = 200;
 constexpr std::int64_t kVocabulary = 10000;
@@ -137,7 +138,8 @@ class TwoInputs final : public ReferenceModel {
     Model model({text, numeric}, {label});
     model.compile({.optimizer = optimizers::Adam({.learning_rate = 1e-3}),
                    .loss = "binary_crossentropy",
-                   .metrics = {"accuracy"}});
+                   .metrics = {"accuracy"},
+                   .precision = chosen_precision});
     return model;
   }
 
@@ -212,7 +214,8 @@ class SequenceAndFeatures final : public ReferenceModel {
     Model model({sequence, features}, {label});
     model.compile({.optimizer = optimizers::Adam({.learning_rate = 1e-3}),
                    .loss = "binary_crossentropy",
-                   .metrics = {"accuracy"}});
+                   .metrics = {"accuracy"},
+                   .precision = chosen_precision});
     return model;
   }
 
@@ -260,7 +263,8 @@ class TwoOutputs final : public ReferenceModel {
     model.compile({.optimizer = "adam",
                    .loss = {"categorical_crossentropy", "categorical_crossentropy"},
                    .loss_weights = {0.5, 0.5},
-                   .metrics = {"accuracy"}});
+                   .metrics = {"accuracy"},
+                   .precision = chosen_precision});
     return model;
   }
 
@@ -273,6 +277,8 @@ class TwoOutputs final : public ReferenceModel {
 Rows Rows::slice(std::int64_t begin, std::int64_t end) const {
   return {sliced(x, begin, end), sliced(y, begin, end)};
 }
+
+void ReferenceModel::set_precision(Precision precision) { chosen_precision = precision; }
 
 void ReferenceModel::make_large_data() { rows_of = {65536, 8192, 16384}; }
 

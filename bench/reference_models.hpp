@@ -26,6 +26,8 @@ class ReferenceModel {
  public:
   // Rows for the batches that a GPU is given, from before the first model is asked for.
   static void make_large_data();
+  // Of the products of every model made from now on.
+  static void set_precision(braid::Precision precision);
   // NameError for another name.
   static const ReferenceModel& named(const std::string& name);
 

@@ -353,9 +353,14 @@ Options read_options(int count, char** words) {
       throw NameError("unknown option \"" + word + "\"");
     }
   }
-  if (options.precision != "float32")
-    throw NameError("models are not compiled with the precision \"" + options.precision + "\" yet");
   return options;
+}
+
+Precision precision_named(const std::string& name) {
+  if (name == "float32") return Precision::float32;
+  if (name == "tf32") return Precision::tf32;
+  if (name == "bfloat16") return Precision::bfloat16;
+  throw NameError("unknown precision \"" + name + "\"; known are float32, tf32 and bfloat16");
 }
 
 std::string described_device() {
@@ -378,6 +383,7 @@ int main(int count, char** words) {
   Options options;
   try {
     options = read_options(count, words);
+    ReferenceModel::set_precision(precision_named(options.precision));
     set_default_device(Device::named(options.device));
   } catch (const DeviceError& error) {
     reply({{"error", std::string("no device: ") + error.what()}});
