@@ -98,7 +98,7 @@ TEST_CASE("resident data: a callback may train on a batch of its own, or end the
     const OnDevice here(Device::emulated());
     std::optional<FedByTheHost> feeding;
     if (feed) feeding.emplace();
-    Sample s = many_types();
+    Sample s = ragged();
     FitOptions options = quiet(4, 2);
     options.callbacks = {
         callbacks::LambdaCallback({.on_train_batch_end = [&](std::int64_t batch, const Logs&) {
