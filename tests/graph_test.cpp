@@ -49,7 +49,7 @@ TEST_CASE(
   const Value total = ops::weighted_sum(*graph, ops::reshape(*graph, out, {None}), {});
   const auto gradients =
       add_gradients(*graph, {{total, graph->scalar(1)}}, {weight, graph->weight(bias)});
-  Executor executor(graph, {out, total, gradients[0], gradients[1]});
+  Executor executor(graph, {out, total, gradients[0], gradients[1]}, Device::cpu());
 
   std::vector<float> x;
   for (std::int64_t i = 0; i < batch * 5; ++i)

@@ -80,7 +80,7 @@ std::vector<bool> fallen(std::int64_t rows, std::int64_t columns, double rate, s
   const Program program(graph, {ops::dropout(*graph, in, rate, salt)},
                         {{.shape = {rows, columns}, .batched = true}});
   const std::vector<float> ones(static_cast<std::size_t>(rows * columns), 1.0F);
-  Workspace workspace;
+  Workspace workspace(Device::cpu());
   workspace.run(program, {reinterpret_cast<const std::byte*>(ones.data())}, state);
   const float* out = workspace.output<float>(program, 0).data;
   std::vector<bool> zeros;

@@ -147,7 +147,7 @@ TEST_CASE("out of memory tells what was asked for, what is free and what takes m
   const std::int64_t rows = 1 << 22;
   const Program program(graph, {out}, {{.shape = {rows, 1}, .batched = true}});
   const std::vector<float> column(static_cast<std::size_t>(rows));
-  Workspace workspace;
+  Workspace workspace(Device::cpu());
   check_refused<OutOfMemory>(
       [&] { workspace.run(program, {reinterpret_cast<const std::byte*>(column.data())}); },
       {"batch of 4194304 rows", "asks for 4", "bytes are free",

@@ -100,7 +100,7 @@ std::uint64_t digest_of_a_step() {
   for (std::int64_t i = 0; i < kRows * 19; ++i) features.push_back(random.uniform() - 0.5F);
   std::vector<float> truth;
   for (std::int64_t i = 0; i < kRows * 7; ++i) truth.push_back(random.uniform());
-  Workspace workspace;
+  Workspace workspace(Device::cpu());
   const auto bytes = [](const auto& values) {
     return reinterpret_cast<const std::byte*>(values.data());
   };
@@ -147,7 +147,7 @@ TEST_CASE("a training step gives the same bits with any number of threads") {
 
 TEST_CASE("one executor serves several threads at once") {
   const TrainingStep step;
-  Executor executor(step.graph, {step.results.back()});
+  Executor executor(step.graph, {step.results.back()}, Device::cpu());
   // The logits of a batch whose numbers follow from its size.
   const auto logits_of = [&](std::int64_t rows) {
     Random random(static_cast<std::uint64_t>(rows));
