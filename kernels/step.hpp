@@ -20,7 +20,7 @@ struct AddedValues {
 constexpr int kMaxAddedValues = 16;
 struct EndStep {
   AddedValues added[kMaxAddedValues];
-  int count = 0;                                // of `added`
+  std::int64_t count = 0;                       // of `added`
   StepCursor* cursor = nullptr;                 // updated; absent: only the sums are wanted
   std::int64_t rows = 0;                        // of the step's batch
   RandomState* random_state = nullptr;          // updated; may be absent

@@ -4,7 +4,7 @@ namespace braid::kernels {
 namespace BRAID_CPU {
 
 void run(const EndStep& args) {
-  for (int i = 0; i < args.count; ++i) {
+  for (std::int64_t i = 0; i < args.count; ++i) {
     const AddedValues& added = args.added[i];
     for (std::int64_t k = 0; k < added.count; ++k)
       added.sums[k] += static_cast<double>(added.values[k]) * added.factor;

@@ -40,14 +40,14 @@ def library_of(torch):
 
 class Cudnn:
     def __init__(self, torch):
-        self.library = library_of(torch)
+        self.functions = library_of(torch)
         self.handle = ctypes.c_void_p()
         self.call("cudnnCreate", ctypes.byref(self.handle))
 
     def call(self, name, *arguments):
-        status = getattr(self.library, name)(*arguments)
+        status = getattr(self.functions, name)(*arguments)
         if status != 0:
-            text = self.library.cudnnGetErrorString
+            text = self.functions.cudnnGetErrorString
             text.restype = ctypes.c_char_p
             raise RuntimeError(f"{name}: {text(status).decode()}")
 

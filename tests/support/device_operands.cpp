@@ -43,17 +43,15 @@ bool is_mapped(Address address) {
   return msync(start, page, MS_ASYNC) == 0 || errno != ENOMEM;
 }
 
-// No count or stride of a test is so large, and no address of a program so small or so large; a
-// small number beside whatever pads it is none either. Below what the address sanitizer gives out
-// lies its own memory, mapped from end to end.
+// No count or stride of a test is so large, and no address of a program so small or so large. Below
+// what the address sanitizer gives out lies its own memory, mapped from end to end.
 bool may_be_address(Address word) {
-  const bool is_padded_number = (word & 0xFFFFFFFFU) < 65536;
 #if defined(__SANITIZE_ADDRESS__)
   constexpr Address kLowest = 0x600000000000U;
 #else
   constexpr Address kLowest = 0x100000000U;
 #endif
-  return word >= kLowest && word >> 47U == 0 && !is_padded_number;
+  return word >= kLowest && word >> 47U == 0;
 }
 
 }  // namespace
