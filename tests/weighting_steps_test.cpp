@@ -121,6 +121,37 @@ TEST_CASE("counts of hits take the weight of a row for each of its steps and cla
   }
 }
 
+TEST_CASE("a metric alone takes one weight a row [batch] for values of every step") {
+  for (const Device& device : devices()) {
+    const OnDevice here(device);
+    const Tensor w = Tensor::from({2.0F, 0.5F}, {2});
+    for (const Dim steps : {Dim{3}, None}) {
+      INFO(to_string(Shape{steps}));
+      auto x = Input({.shape = {steps, 1}, .name = "x"});
+      Model model({x}, {layers::Activation({.activation = "linear", .name = "y"})(x)});
+      model.compile({.weighted_metrics = {"mae", "mse"}});
+      const Identity s(steps, false, "mse", {});
+      const Logs logs = model.evaluate(s.x, s.y, {.sample_weight = w});
+      // The mean of a row's values, times its weight.
+      CHECK(near(logs["mae"], (2 * (1 + 2 + 3) / 3.0 + 0.5 * (4 + 0 + 6) / 3.0) / 2.5));
+      CHECK(near(logs["mse"], kSum / (3 * 2.5)));
+    }
+  }
+}
+
+TEST_CASE("a loss or a mask over steps refuses one weight a row, and says what to give") {
+  const Tensor w = Tensor::from({2.0F, 0.5F}, {2});
+  Identity s(3, false, "mse", {"mae"});
+  check_refused<ShapeError>([&] { s.model.evaluate(s.x, s.y, {.sample_weight = w}); },
+                            {"\"y\"", "give them as [batch, 1] to weigh whole rows"});
+  auto x = Input({.shape = {3, 1}, .name = "x"});
+  const auto masked = layers::Masking()(x);
+  Model model({x}, {layers::Activation({.activation = "linear", .name = "y"})(masked)});
+  model.compile({.weighted_metrics = {"mae"}});
+  check_refused<ShapeError>([&] { model.evaluate(s.x, s.y, {.sample_weight = w}); },
+                            {"\"y\"", "give them as [batch, 1] to weigh whole rows"});
+}
+
 TEST_CASE("a batch of one step takes weights of rows of either shape") {
   Identity s(None, false, "mse", {"mae"});
   const TensorDict x{{"x", Tensor::from({3.0F, 4.0F}, {2, 1, 1})}};

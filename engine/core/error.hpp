@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -73,6 +74,15 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
 
 // `"a", "b" and "c"`; `none` for an empty list.
 std::string quoted_list(const std::vector<std::string>& names);
+
+// The first name of named items that is not among `known`; null if all are.
+template <class Items>
+const std::string* first_unknown(const Items& items, const std::vector<std::string>& known) {
+  for (const auto& item : items) {
+    if (std::find(known.begin(), known.end(), item.first) == known.end()) return &item.first;
+  }
+  return nullptr;
+}
 
 // ` Did you mean "text"?` for a name near enough, else nothing.
 std::string suggestion(std::string_view name, const std::vector<std::string>& known);

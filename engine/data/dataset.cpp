@@ -92,11 +92,9 @@ Dataset Dataset::from(const TensorDict& x, const TensorDict& y) {
 
 Dataset Dataset::csv(const std::string& path, const CsvDatasetOptions& options) {
   CsvTable table = read_csv(path, {.columns = options.columns, .delimiter = options.delimiter});
-  for (const auto& [name, type] : options.types) {
-    if (std::find(table.names.begin(), table.names.end(), name) == table.names.end()) {
-      throw NameError("\"" + path + "\": a type is given for the unknown column \"" + name + "\"." +
-                      suggestion(name, table.names));
-    }
+  if (const std::string* unknown = first_unknown(options.types, table.names)) {
+    throw NameError("\"" + path + "\": a type is given for the unknown column \"" + *unknown +
+                    "\"." + suggestion(*unknown, table.names));
   }
   Dataset data;
   for (std::size_t i = 0; i < table.names.size(); ++i) {

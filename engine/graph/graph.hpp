@@ -44,9 +44,8 @@ class Graph {
   std::vector<Value> add(std::shared_ptr<const Op> op, std::vector<Value> inputs);
   // The first output of a new op.
   template <class OpType, class... Arguments>
-  Value op(std::vector<Value> inputs, Arguments&&... arguments) {
-    return add(std::make_shared<OpType>(std::forward<Arguments>(arguments)...), std::move(inputs))
-        .front();
+  Value op(const std::vector<Value>& inputs, Arguments&&... arguments) {
+    return add(std::make_shared<OpType>(std::forward<Arguments>(arguments)...), inputs).front();
   }
 
   const ValueInfo& info(Value value) const { return value ? values_[index(value)].info : kAbsent; }

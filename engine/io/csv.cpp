@@ -87,6 +87,16 @@ class FieldReader {
   std::size_t line_ = 1;
 };
 
+std::size_t place_of(const std::string& path, const std::vector<std::string>& header,
+                     const std::string& wanted) {
+  const auto found = std::find(header.begin(), header.end(), wanted);
+  if (found == header.end()) {
+    throw NameError("\"" + path + "\" has no column \"" + wanted + "\"; its columns are " +
+                    quoted_list(header) + "." + suggestion(wanted, header));
+  }
+  return static_cast<std::size_t>(found - header.begin());
+}
+
 }  // namespace
 
 CsvTable read_csv(const std::string& path, const CsvOptions& options) {
@@ -105,13 +115,8 @@ CsvTable read_csv(const std::string& path, const CsvOptions& options) {
     for (std::size_t i = 0; i < header.size(); ++i) places.push_back(i);
   }
   for (const std::string& wanted : options.columns) {
-    const auto found = std::find(header.begin(), header.end(), wanted);
-    if (found == header.end()) {
-      throw NameError("\"" + path + "\" has no column \"" + wanted + "\"; its columns are " +
-                      quoted_list(header) + "." + suggestion(wanted, header));
-    }
     table.names.push_back(wanted);
-    places.push_back(static_cast<std::size_t>(found - header.begin()));
+    places.push_back(place_of(path, header, wanted));
   }
   table.columns.resize(places.size());
   std::vector<std::string> fields;

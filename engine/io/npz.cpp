@@ -156,6 +156,19 @@ std::vector<std::byte> entry_bytes(const std::string& where, zip_t* archive, zip
   return bytes;
 }
 
+void add_array(const std::string& path, zip_t* archive, zip_uint64_t index, TensorDict& tensors) {
+  zip_stat_t entry;
+  if (zip_stat_index(archive, index, 0, &entry) != 0 ||
+      (entry.valid & (ZIP_STAT_NAME | ZIP_STAT_SIZE)) != (ZIP_STAT_NAME | ZIP_STAT_SIZE)) {
+    throw FormatError("\"" + path + "\": entry " + std::to_string(index) + " cannot be read");
+  }
+  std::string name = entry.name;
+  const std::string where = "\"" + path + "\", \"" + name + "\"";
+  if (name.ends_with(".npy")) name.resize(name.size() - 4);
+  if (tensors.contains(name)) throw FormatError(where + ": there are two arrays of this name");
+  tensors.set(name, parse_npy(where, entry_bytes(where, archive, index, entry.size)));
+}
+
 }  // namespace
 
 Tensor read_npy(const std::string& path) { return parse_npy("\"" + path + "\"", read_file(path)); }
@@ -167,19 +180,8 @@ TensorDict read_npz(const std::string& path) {
   const Archive archive = open_archive(path, content);
   TensorDict tensors;
   const zip_int64_t entries = zip_get_num_entries(archive.get(), 0);
-  for (zip_int64_t i = 0; i < entries; ++i) {
-    zip_stat_t entry;
-    if (zip_stat_index(archive.get(), static_cast<zip_uint64_t>(i), 0, &entry) != 0 ||
-        (entry.valid & (ZIP_STAT_NAME | ZIP_STAT_SIZE)) != (ZIP_STAT_NAME | ZIP_STAT_SIZE)) {
-      throw FormatError("\"" + path + "\": entry " + std::to_string(i) + " cannot be read");
-    }
-    std::string name = entry.name;
-    const std::string where = "\"" + path + "\", \"" + name + "\"";
-    if (name.ends_with(".npy")) name.resize(name.size() - 4);
-    if (tensors.contains(name)) throw FormatError(where + ": there are two arrays of this name");
-    tensors.set(name, parse_npy(where, entry_bytes(where, archive.get(),
-                                                   static_cast<zip_uint64_t>(i), entry.size)));
-  }
+  for (zip_int64_t i = 0; i < entries; ++i)
+    add_array(path, archive.get(), static_cast<zip_uint64_t>(i), tensors);
   return tensors;
 }
 

@@ -201,11 +201,13 @@ void write_safetensors(const std::string& path, const TensorDict& tensors,
   if (!metadata.empty()) header["__metadata__"] = metadata;
   std::size_t offset = 0;
   std::vector<std::span<const std::byte>> pieces(2);
+  const auto ragged = std::find_if(tensors.begin(), tensors.end(),
+                                   [](const auto& item) { return item.second.is_ragged(); });
+  if (ragged != tensors.end()) {
+    throw ShapeError("\"" + path + "\": the ragged tensor \"" + ragged->first +
+                     "\" has no place in such a file");
+  }
   for (const auto& [name, tensor] : tensors) {
-    if (tensor.is_ragged()) {
-      throw ShapeError("\"" + path + "\": the ragged tensor \"" + name +
-                       "\" has no place in such a file");
-    }
     header[name] = {{"dtype", file_name_of(tensor.dtype())},
                     {"shape", tensor.shape().dims()},
                     {"data_offsets", {offset, offset + tensor.bytes()}}};

@@ -125,11 +125,9 @@ void Workspace::reserve(const Program& program) {
 }
 
 void Workspace::set_input(const Program& program, std::size_t input, const std::byte* data) {
-  const int external = program.input_externals()[input];
-  for (auto& bases : bases_) {
-    bases[static_cast<std::size_t>(Program::kFirstExternal + external)] =
-        const_cast<std::byte*>(data);
-  }
+  const auto external = static_cast<std::size_t>(program.input_externals()[input]);
+  for (auto& bases : bases_)
+    bases[Program::kFirstExternal + external] = const_cast<std::byte*>(data);
 }
 
 void Workspace::bind(const Program& program, const std::vector<const std::byte*>& inputs) {

@@ -99,10 +99,9 @@ void Binder::bind_inputs(const std::string& call, const TensorDict& x, Bound& bo
   if (found != x.size()) {
     std::vector<std::string> names;
     for (const End& input : inputs_) names.push_back(input.name);
-    for (const auto& [name, tensor] : x) {
-      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-      throw NameError(call + ": no input \"" + name + "\"; this model's inputs are " +
-                      described_inputs() + "." + suggestion(name, names));
+    if (const std::string* unknown = first_unknown(x, names)) {
+      throw NameError(call + ": no input \"" + *unknown + "\"; this model's inputs are " +
+                      described_inputs() + "." + suggestion(*unknown, names));
     }
   }
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
@@ -161,11 +160,10 @@ void Binder::bind_targets(const std::string& call, const Objective& objective, c
   std::vector<std::string> names;
   if (found != y.size()) {
     for (const End& output : outputs_) names.push_back(output.name);
-    for (const auto& [name, tensor] : y) {
-      if (std::find(names.begin(), names.end(), name) != names.end()) continue;
-      throw NameError(call + ": no output \"" + name +
+    if (const std::string* unknown = first_unknown(y, names)) {
+      throw NameError(call + ": no output \"" + *unknown +
                       "\" for this target; this model's outputs are " + quoted_list(names) + "." +
-                      suggestion(name, names));
+                      suggestion(*unknown, names));
     }
   }
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
@@ -208,14 +206,15 @@ void Binder::bind_weights(const std::string& call, const Objective& objective,
   }
   std::vector<std::string> names;
   for (const End& output : outputs_) names.push_back(output.name);
-  const auto check_name = [&](const std::string& name, const char* what) {
-    if (std::find(names.begin(), names.end(), name) != names.end()) return;
-    throw NameError(call + ": no output \"" + name + "\" for this " + what +
+  const auto check_names = [&](const auto& items, const char* what) {
+    const std::string* unknown = first_unknown(items, names);
+    if (unknown == nullptr) return;
+    throw NameError(call + ": no output \"" + *unknown + "\" for this " + what +
                     "; this model's outputs are " + quoted_list(names) + "." +
-                    suggestion(name, names));
+                    suggestion(*unknown, names));
   };
-  for (const auto& [name, tensor] : sample_weight.by_name) check_name(name, "sample_weight");
-  for (const auto& [name, table] : class_weight.by_name) check_name(name, "class_weight");
+  check_names(sample_weight.by_name, "sample_weight");
+  check_names(class_weight.by_name, "class_weight");
 
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     if (bound.y[i] == nullptr) continue;

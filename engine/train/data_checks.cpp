@@ -195,6 +195,15 @@ void check_joined_rows(const std::string& call, const StepGraph& step, const Bou
   }
 }
 
+Dim classes_of(const std::string& call, const std::string& output, const ValueInfo& predicted) {
+  const Dim classes = predicted.shape.back();
+  if (classes == None) {
+    throw ShapeError(call + ": output \"" + output +
+                     "\" takes class numbers, but how many classes it has is not known");
+  }
+  return classes;
+}
+
 // Calls `check` with the label that is left out, for each loss or metric that looks labels up in a
 // distribution.
 template <class Check>
@@ -228,12 +237,7 @@ void check_values(const std::string& call, const StepGraph& step, const Objectiv
     }
     if (truth == nullptr) continue;
     for_label_users(*objective, i, [&](std::optional<int> ignored) {
-      const ValueInfo& predicted = info_of(model.outputs()[i].second);
-      const Dim classes = predicted.shape.back();
-      if (classes == None) {
-        throw ShapeError(call + ": output \"" + output +
-                         "\" takes class numbers, but how many classes it has is not known");
-      }
+      const Dim classes = classes_of(call, output, info_of(model.outputs()[i].second));
       check_ids(call, step.y()[i], *truth, classes, ignored);
     });
   }

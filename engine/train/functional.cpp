@@ -227,14 +227,16 @@ void Functional::check_connections(const std::string& called,
       }
     }
   }
-  for (const auto& [what, ends] :
-       {std::pair("inputs", &inputs_), std::pair("outputs", &outputs_)}) {
+  const auto check_keys = [&](const char* what, const NamedTensors& ends) {
     std::set<std::string> keys;
-    for (const auto& [key, tensor] : *ends) {
-      if (key.empty() || keys.insert(key).second) continue;
-      throw NameError("model \"" + called + "\" has two " + what + " named \"" + key + "\"");
-    }
-  }
+    const auto twice = std::find_if(ends.begin(), ends.end(), [&](const auto& end) {
+      return !end.first.empty() && !keys.insert(end.first).second;
+    });
+    if (twice == ends.end()) return;
+    throw NameError("model \"" + called + "\" has two " + what + " named \"" + twice->first + "\"");
+  };
+  check_keys("inputs", inputs_);
+  check_keys("outputs", outputs_);
 }
 
 std::vector<std::string> Functional::input_names() const { return names_of(inputs_); }

@@ -155,6 +155,17 @@ Value fit_weight(Graph& graph, const Judged& judged, Value values) {
                    (came + 1 == wanted ? "; give them as [batch, 1] to weigh whole rows" : ""));
 }
 
+// A metric takes weights of fewer axes too, such as one a row for values of every step: each weight
+// is for the mean of what it spans (Keras: reduce_to_samplewise_values). A mask has no such mean.
+Value fit_metric_weight(Graph& graph, const Judged& judged, Value values) {
+  const std::size_t wanted = rank_of(graph, values);
+  if (!judged.weight || judged.prediction.mask || rank_of(graph, judged.weight) >= wanted)
+    return fit_weight(graph, judged, values);
+  Value weight = judged.weight;
+  while (rank_of(graph, weight) < wanted) weight = expand(graph, weight);
+  return weight;
+}
+
 // Weights for the elements of `predicted` [B, ..., C]: of all of them, or of what lies before the
 // last axis.
 Value fit_element_weight(Graph& graph, const Judged& judged, Value predicted) {
@@ -295,7 +306,7 @@ Value add_metric(Graph& graph, const Metric& asked, const Judged& judged, bool w
       return ops::confusion_counts(graph, pair.truth, pair.predicted, weight, thresholds);
     }
   }
-  Value weight = weighted ? fit_weight(graph, judged, values) : Value{};
+  Value weight = weighted ? fit_metric_weight(graph, judged, values) : Value{};
   Value mask = judged.prediction.mask;
   if (metric.kind == Metric::Kind::loss && metric.loss.ignore_class) {
     mask = ignored_class_mask(graph, metric.loss, judged);

@@ -72,25 +72,25 @@ void Model::compile(CompileOptions options) {
       [options = std::move(options)](Trainer& trainer) { trainer.compile(options); });
 }
 
-History Model::fit(const TensorDict& x, const TensorDict& y, FitOptions options) {
+History Model::fit(const TensorDict& x, const TensorDict& y, const FitOptions& options) {
   build_from_data(functional(), x);
   return functional().trainer().fit(x, y, options);
 }
 
-History Model::fit(const Dataset& data, FitOptions options) {
-  return fit(data.x(), data.y(), std::move(options));
+History Model::fit(const Dataset& data, const FitOptions& options) {
+  return fit(data.x(), data.y(), options);
 }
 
-Logs Model::evaluate(const Dataset& data, EvaluateOptions options) {
-  return evaluate(data.x(), data.y(), std::move(options));
+Logs Model::evaluate(const Dataset& data, const EvaluateOptions& options) {
+  return evaluate(data.x(), data.y(), options);
 }
 
-Logs Model::evaluate(const TensorDict& x, const TensorDict& y, EvaluateOptions options) {
+Logs Model::evaluate(const TensorDict& x, const TensorDict& y, const EvaluateOptions& options) {
   build_from_data(functional(), x);
   return functional().trainer().evaluate(x, y, options);
 }
 
-TensorDict Model::predict(const TensorDict& x, PredictOptions options) const {
+TensorDict Model::predict(const TensorDict& x, const PredictOptions& options) const {
   if (options.batch_size < 1) {
     throw RangeError("model.predict: batch_size is " +
                      std::to_string(static_cast<std::int64_t>(options.batch_size)) +
@@ -101,12 +101,12 @@ TensorDict Model::predict(const TensorDict& x, PredictOptions options) const {
   return functional().trainer().predict(call, x, options);
 }
 
-Logs Model::train_on_batch(const TensorDict& x, const TensorDict& y, BatchOptions options) {
+Logs Model::train_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options) {
   build_from_data(functional(), x);
   return functional().trainer().train_on_batch(x, y, options);
 }
 
-Logs Model::test_on_batch(const TensorDict& x, const TensorDict& y, BatchOptions options) {
+Logs Model::test_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options) {
   build_from_data(functional(), x);
   return functional().trainer().test_on_batch(x, y, options);
 }

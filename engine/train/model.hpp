@@ -124,14 +124,14 @@ class Model : public Layer {
   // Trains on named rows. Everything that can be checked is checked before the first step:
   // NameError, ShapeError, DTypeError, RangeError (ids, labels), NumericError (NaN, infinity), each
   // with names and places.
-  History fit(const TensorDict& x, const TensorDict& y, FitOptions options = {});
-  History fit(const Dataset& data, FitOptions options = {});
-  Logs evaluate(const TensorDict& x, const TensorDict& y, EvaluateOptions options = {});
-  Logs evaluate(const Dataset& data, EvaluateOptions options = {});
+  History fit(const TensorDict& x, const TensorDict& y, const FitOptions& options = {});
+  History fit(const Dataset& data, const FitOptions& options = {});
+  Logs evaluate(const TensorDict& x, const TensorDict& y, const EvaluateOptions& options = {});
+  Logs evaluate(const Dataset& data, const EvaluateOptions& options = {});
   // Safe from several threads at once.
-  TensorDict predict(const TensorDict& x, PredictOptions options = {}) const;
-  Logs train_on_batch(const TensorDict& x, const TensorDict& y, BatchOptions options = {});
-  Logs test_on_batch(const TensorDict& x, const TensorDict& y, BatchOptions options = {});
+  TensorDict predict(const TensorDict& x, const PredictOptions& options = {}) const;
+  Logs train_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options = {});
+  Logs test_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options = {});
   TensorDict predict_on_batch(const TensorDict& x) const;
 
   // A table of the layers: name, class, output shape, parameters, what feeds them; then the totals.

@@ -19,7 +19,7 @@ Trainer::Trainer(Functional& model) : model_(model), binder_(model) {
   model_.initialize_weights();
 }
 
-void Trainer::compile(CompileOptions options) {
+void Trainer::compile(const CompileOptions& options) {
   if (fitting_) throw Error("compile: a fit of this model is running");
   options.optimizer.check();
   if (options.steps_per_execution < 1) {

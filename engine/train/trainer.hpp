@@ -25,7 +25,7 @@ class Trainer {
  public:
   explicit Trainer(Functional& model);
 
-  void compile(CompileOptions options);
+  void compile(const CompileOptions& options);
   bool compiled() const { return objective_ != nullptr; }
 
   History fit(const TensorDict& x, const TensorDict& y, const FitOptions& options);

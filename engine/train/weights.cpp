@@ -15,30 +15,36 @@ TensorDict get_weights(const Functional& model) {
   return weights;
 }
 
+namespace {
+
+void check_weight(const std::string& where, const std::string& path, const Shape& shape,
+                  const Tensor& tensor) {
+  if (tensor.dtype() != DType::float32) {
+    throw DTypeError(where + "the weight \"" + path + "\" is float32; " + describe(tensor) +
+                     " came");
+  }
+  if (tensor.shape() != shape || tensor.is_ragged()) {
+    throw ShapeError(where + "the weight \"" + path + "\" is " + to_string(shape) + "; " +
+                     describe(tensor) + " came");
+  }
+}
+
+}  // namespace
+
 void set_weights(Functional& model, const TensorDict& weights, const std::string& where) {
   const NamedVariables variables = model.named_variables();
   std::vector<std::string> known;
   for (const auto& [path, variable] : variables) known.push_back(path);
-  for (const auto& [name, tensor] : weights) {
-    if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-    throw NameError(where + "the model has no weight \"" + name + "\"; its weights are " +
-                    quoted_list(known) + "." + suggestion(name, known));
+  if (const std::string* unknown = first_unknown(weights, known)) {
+    throw NameError(where + "the model has no weight \"" + *unknown + "\"; its weights are " +
+                    quoted_list(known) + "." + suggestion(*unknown, known));
   }
-  for (const auto& [path, variable] : variables) {
-    const Tensor* tensor = weights.find(path);
-    if (tensor == nullptr) {
-      throw NameError(where + "the weight \"" + path + "\" is missing; those that came are " +
-                      quoted_list(weights.names()) + "." + suggestion(path, weights.names()));
-    }
-    if (tensor->dtype() != DType::float32) {
-      throw DTypeError(where + "the weight \"" + path + "\" is float32; " + describe(*tensor) +
-                       " came");
-    }
-    if (tensor->shape() != variable->shape || tensor->is_ragged()) {
-      throw ShapeError(where + "the weight \"" + path + "\" is " + to_string(variable->shape) +
-                       "; " + describe(*tensor) + " came");
-    }
+  if (const std::string* missing = first_unknown(variables, weights.names())) {
+    throw NameError(where + "the weight \"" + *missing + "\" is missing; those that came are " +
+                    quoted_list(weights.names()) + "." + suggestion(*missing, weights.names()));
   }
+  for (const auto& [path, variable] : variables)
+    check_weight(where, path, variable->shape, weights.at(path));
   for (const auto& [path, variable] : variables) {
     const Tensor& tensor = weights.at(path);
     variable->value.assign(tensor);
