@@ -39,14 +39,11 @@ inline void launch_cheapest(const Stream& stream, const DenseProduct& args, std:
 
 template <Neighbours a, Neighbours b>
 void launch_float32(const Stream& stream, const DenseProduct& args, std::int64_t parts) {
-  using Large = Float32Tile<a, b, 128, 128, 16, 3, 8, 8>;
-  using Middle = Float32Tile<a, b, 64, 64, 16, 3, 4, 4>;
-  using Small = Float32Tile<a, b, 32, 32, 32, 4, 2, 2>;
-  using FewRows = Float32Tile<a, b, 8, 32, 64, 3, 1, 1>;
-  using FewColumns = Float32Tile<a, b, 32, 8, 64, 3, 1, 1>;
-  launch_cheapest(stream, args, parts,
-                  {choice<Large>(args, 136), choice<Middle>(args, 36), choice<Small>(args, 11),
-                   choice<FewRows>(args, 4.5), choice<FewColumns>(args, 4.6)});
+  launch_cheapest(
+      stream, args, parts,
+      {choice<LargeFloat32Tile<a, b>>(args, 136), choice<MiddleFloat32Tile<a, b>>(args, 36),
+       choice<SmallFloat32Tile<a, b>>(args, 11), choice<FewRowsFloat32Tile<a, b>>(args, 4.5),
+       choice<FewColumnsFloat32Tile<a, b>>(args, 4.6)});
 }
 
 template <Precision precision, Neighbours a, Neighbours b>
@@ -58,18 +55,11 @@ void launch_on_matrix_units(const Stream& stream, const DenseProduct& args, std:
                   {choice<Large>(args, 24), choice<Middle>(args, 12), choice<Small>(args, 6)});
 }
 
-// Every line begins at a multiple of 16 bytes, also those behind the last one, of which nothing is
-// read.
-inline bool in_fours(const void* data, std::int64_t stride) {
-  return reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && stride % 4 == 0;
-}
-
 // The depth is summed in `parts`, each of which writes a result of its own.
 template <Neighbours a, Neighbours b>
 void launch_product(const Stream& stream, DenseProduct args, Precision precision,
                     std::int64_t parts = 1) {
-  args.operands_in_fours = in_fours(args.a, args.a_stride) && in_fours(args.b, args.b_stride);
-  args.out_in_fours = in_fours(args.out, args.out_stride) && args.floats_of_part % 4 == 0;
+  find_alignment(args);
   if (parts == 1) args.depth_of_part = args.depth;
   if (!has_matrix_units()) precision = Precision::float32;
   switch (precision) {

@@ -68,33 +68,14 @@ namespace BRAID_GPU {
 
 void run(const Stream& stream, const DenseForward& args) {
   if (args.out.rows == 0 || args.out.columns == 0) return;
-  const DenseProduct product{.a = args.in.data,
-                             .a_stride = args.in.stride,
-                             .b = args.kernel.data,
-                             .b_stride = args.kernel.stride,
-                             .out = args.out.data,
-                             .out_stride = args.out.stride,
-                             .rows = args.out.rows,
-                             .columns = args.out.columns,
-                             .depth = args.in.columns,
-                             .bias = args.bias,
-                             .activation = args.activation};
+  const DenseProduct product = product_of(args);
   if (product.columns == 1) return launch_column(stream, product);
   launch_product<Neighbours::along_depth, Neighbours::across>(stream, product, args.precision);
 }
 
 void run(const Stream& stream, const DenseInputGradient& args) {
   if (args.in_grad.rows == 0 || args.in_grad.columns == 0) return;
-  DenseProduct product{.a = args.out_grad.data,
-                       .a_stride = args.out_grad.stride,
-                       .b = args.kernel.data,
-                       .b_stride = args.kernel.stride,
-                       .out = args.in_grad.data,
-                       .out_stride = args.in_grad.stride,
-                       .rows = args.in_grad.rows,
-                       .columns = args.in_grad.columns,
-                       .depth = args.out_grad.columns,
-                       .accumulate = args.accumulate};
+  DenseProduct product = product_of(args);
   if (product.columns == 1) {
     product.b_stride = 1;  // the kernel's only row
     return launch_column(stream, product);

@@ -111,5 +111,17 @@ struct Float32Tile {
   }
 };
 
+// By the size of the tile.
+template <Neighbours a, Neighbours b>
+using LargeFloat32Tile = Float32Tile<a, b, 128, 128, 16, 3, 8, 8>;
+template <Neighbours a, Neighbours b>
+using MiddleFloat32Tile = Float32Tile<a, b, 64, 64, 16, 3, 4, 4>;
+template <Neighbours a, Neighbours b>
+using SmallFloat32Tile = Float32Tile<a, b, 32, 32, 32, 4, 2, 2>;
+template <Neighbours a, Neighbours b>
+using FewRowsFloat32Tile = Float32Tile<a, b, 8, 32, 64, 3, 1, 1>;
+template <Neighbours a, Neighbours b>
+using FewColumnsFloat32Tile = Float32Tile<a, b, 32, 8, 64, 3, 1, 1>;
+
 }  // namespace
 }  // namespace braid::kernels

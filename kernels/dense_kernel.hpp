@@ -1,6 +1,7 @@
 #pragma once
 #include "kernels/dense_product.hpp"
 #include "kernels/functions.hpp"
+#include "kernels/host_device.hpp"
 
 // The kernel of all dense products. A block owns a tile of the result over the whole depth (or one
 // part of it); all its threads copy the tiles of the operands, some stages ahead, and compute.
@@ -158,14 +159,13 @@ struct ColumnSum<Tile, true> {
   }
 };
 
+// A block makes one tile of one part. `memory` is shared, kStages * kFloatsOfStage<Tile> floats.
 template <class Tile>
-__global__ void __launch_bounds__(kDenseThreads, Tile::kBlocksOfMultiprocessor)
-    dense_kernel(DenseProduct args) {
-  SIMT_DYN_SHARED(float, memory);
+__device__ inline void make_tile(const DenseProduct& args, std::int64_t number, std::int64_t part,
+                                 float* memory) {
   const std::int64_t tiles_across = (args.columns + Tile::kColumns - 1) / Tile::kColumns;
-  const std::int64_t first_row = blockIdx.x / tiles_across * Tile::kRows;
-  const std::int64_t first_column = blockIdx.x % tiles_across * Tile::kColumns;
-  const std::int64_t part = blockIdx.y;
+  const std::int64_t first_row = number / tiles_across * Tile::kRows;
+  const std::int64_t first_column = number % tiles_across * Tile::kColumns;
   const std::int64_t start = part * args.depth_of_part;
   const std::int64_t rest = args.depth - start;
   std::int64_t left = rest < args.depth_of_part ? rest : args.depth_of_part;
@@ -201,9 +201,16 @@ __global__ void __launch_bounds__(kDenseThreads, Tile::kBlocksOfMultiprocessor)
   column_sum.store();
 }
 
+template <class Tile>
+__global__ void __launch_bounds__(kDenseThreads, Tile::kBlocksOfMultiprocessor)
+    dense_kernel(DenseProduct args) {
+  SIMT_DYN_SHARED(float, memory);
+  make_tile<Tile>(args, blockIdx.x, blockIdx.y, memory);
+}
+
 // Tiles that the result has. Without rows there are still sums of columns.
 template <class Tile>
-std::int64_t tiles_of(const DenseProduct& args) {
+BRAID_HOST_DEVICE std::int64_t tiles_of(const DenseProduct& args) {
   const std::int64_t rows = (args.rows + Tile::kRows - 1) / Tile::kRows;
   return (rows < 1 ? 1 : rows) * ((args.columns + Tile::kColumns - 1) / Tile::kColumns);
 }

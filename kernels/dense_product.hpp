@@ -1,5 +1,6 @@
 #pragma once
-#include "kernels/activation.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/host_device.hpp"
 #include "kernels/simt/facade.hpp"
 
 // What the dense products of a GPU have in common: the operands, and tiles of them in shared
@@ -34,6 +35,55 @@ struct DenseProduct {
   bool out_in_fours = false;
   Activation activation;
 };
+
+// Every line begins at a multiple of 16 bytes, also those behind the last one, of which nothing is
+// read.
+BRAID_HOST_DEVICE inline bool in_fours(const void* data, std::int64_t stride) {
+  return reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && stride % 4 == 0;
+}
+BRAID_HOST_DEVICE inline void find_alignment(DenseProduct& args) {
+  args.operands_in_fours = in_fours(args.a, args.a_stride) && in_fours(args.b, args.b_stride);
+  args.out_in_fours = in_fours(args.out, args.out_stride) && args.floats_of_part % 4 == 0;
+}
+
+BRAID_HOST_DEVICE inline DenseProduct product_of(const DenseForward& args) {
+  return {.a = args.in.data,
+          .a_stride = args.in.stride,
+          .b = args.kernel.data,
+          .b_stride = args.kernel.stride,
+          .out = args.out.data,
+          .out_stride = args.out.stride,
+          .rows = args.out.rows,
+          .columns = args.out.columns,
+          .depth = args.in.columns,
+          .bias = args.bias,
+          .activation = args.activation};
+}
+BRAID_HOST_DEVICE inline DenseProduct product_of(const DenseInputGradient& args) {
+  return {.a = args.out_grad.data,
+          .a_stride = args.out_grad.stride,
+          .b = args.kernel.data,
+          .b_stride = args.kernel.stride,
+          .out = args.in_grad.data,
+          .out_stride = args.in_grad.stride,
+          .rows = args.in_grad.rows,
+          .columns = args.in_grad.columns,
+          .depth = args.out_grad.columns,
+          .accumulate = args.accumulate};
+}
+BRAID_HOST_DEVICE inline DenseProduct product_of(const DenseWeightGradient& args) {
+  return {.a = args.in.data,
+          .a_stride = args.in.stride,
+          .b = args.out_grad.data,
+          .b_stride = args.out_grad.stride,
+          .out = args.kernel_grad.data,
+          .out_stride = args.kernel_grad.stride,
+          .rows = args.kernel_grad ? args.in.columns : 0,
+          .columns = args.out_grad.columns,
+          .depth = args.in.rows,
+          .column_sums = args.bias_grad,
+          .accumulate = args.accumulate};
+}
 
 // The threads of a block, of which each copies and computes.
 constexpr int kDenseThreads = 256;

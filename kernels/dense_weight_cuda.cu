@@ -37,20 +37,10 @@ __global__ void sum_of_parts_kernel(SumOfParts args) {
 namespace BRAID_GPU {
 
 void run(const Stream& stream, const DenseWeightGradient& args) {
-  const std::int64_t columns = args.out_grad.columns;
-  const std::int64_t rows = args.kernel_grad ? args.in.columns : 0;
+  DenseProduct product = product_of(args);
+  const std::int64_t columns = product.columns;
+  const std::int64_t rows = product.rows;
   if (columns == 0 || (rows == 0 && args.bias_grad == nullptr)) return;
-  DenseProduct product{.a = args.in.data,
-                       .a_stride = args.in.stride,
-                       .b = args.out_grad.data,
-                       .b_stride = args.out_grad.stride,
-                       .out = args.kernel_grad.data,
-                       .out_stride = args.kernel_grad.stride,
-                       .rows = rows,
-                       .columns = columns,
-                       .depth = args.in.rows,
-                       .column_sums = args.bias_grad,
-                       .accumulate = args.accumulate};
   const std::int64_t parts =
       args.scratch == nullptr ? 1 : dense_weight_parts(product.depth, args.in.columns, columns);
   if (parts > 1) {

@@ -3,7 +3,7 @@
 #include "kernels/elementwise.hpp"
 
 #include "kernels/elementwise_functions.hpp"
-#include "kernels/simt/elements.hpp"
+#include "kernels/elementwise_rows.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
@@ -11,40 +11,22 @@ namespace {
 
 template <int Width>
 __global__ void affine_kernel(Affine args) {
-  for_elements<Width>(args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
-    Floats<Width>::load(args.in.row(n) + c)
-        .each([&](float x) { return args.scale * x + args.shift; })
-        .store(args.out.row(n) + c);
-  });
+  run_rows<AllBlocks, Width>(args);
 }
 
 template <int Width>
 __global__ void sum_kernel(Sum args) {
-  for_elements<Width>(args.out.rows, args.out.columns, [&](std::int64_t n, std::int64_t c) {
-    auto sum = Floats<Width>::load(args.in[0].row(n) + c);
-    for (int k = 1; k < args.count; ++k) sum += Floats<Width>::load(args.in[k].row(n) + c);
-    sum.store(args.out.row(n) + c);
-  });
+  run_rows<AllBlocks, Width>(args);
 }
 
 template <int Width>
 __global__ void scale_rows_kernel(ScaleRows args) {
-  for_elements<Width>(args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
-    float factor = args.scale;
-    if (args.scalar != nullptr) factor *= *args.scalar;
-    if (args.row_factor.data != nullptr) factor *= args.row_factor.row(n)[0];
-    Floats<Width>::load(args.in.row(n) + c)
-        .each([&](float x) { return x * factor; })
-        .store(args.out.row(n) + c);
-  });
+  run_rows<AllBlocks, Width>(args);
 }
 
 template <int Width>
 __global__ void fill_kernel(Fill args) {
-  const float value = args.scalar != nullptr ? args.value * *args.scalar : args.value;
-  for_elements<Width>(args.out.rows, args.out.columns, [&](std::int64_t n, std::int64_t c) {
-    Floats<Width>{}.each([&](float) { return value; }).store(args.out.row(n) + c);
-  });
+  run_rows<AllBlocks, Width>(args);
 }
 
 template <int Width>
@@ -62,16 +44,9 @@ __global__ void penalty_gradient_kernel(PenaltyGradient args) {
   });
 }
 
-// Bytes: 16 at once where rows are aligned, else one.
 template <class Piece>
 __global__ void copy_rows_kernel(CopyRows args) {
-  for_elements<sizeof(Piece)>(args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
-    if constexpr (sizeof(Piece) == 1) {
-      args.out.row(n)[c] = args.in.row(n)[c];
-    } else {
-      st_vec(args.out.row(n) + c, ld_vec<Piece>(args.in.row(n) + c));
-    }
-  });
+  run_rows<AllBlocks, Piece>(args);
 }
 
 // Reads along the rows; what is written lies R apart.
@@ -86,20 +61,10 @@ __global__ void transpose_blocks_kernel(TransposeBlocks args) {
 
 template <class T>
 __global__ void to_float_kernel(ToFloat args) {
-  const T* in = static_cast<const T*>(args.in);
-  for_elements<1>(1, args.count,
-                  [&](std::int64_t, std::int64_t i) { args.out[i] = static_cast<float>(in[i]); });
+  convert_to_float<AllBlocks, T>(args);
 }
 
-__global__ void float_to_ids_kernel(FloatToIds args) {
-  for_elements<1>(args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
-    args.out.row(n)[c] = id_of(args.in.row(n)[c]);
-  });
-}
-
-__device__ inline float term_of(float x, bool square, bool absolute) {
-  return square ? x * x : (absolute ? fabsf(x) : x);
-}
+__global__ void float_to_ids_kernel(FloatToIds args) { run_rows<AllBlocks>(args); }
 
 __global__ void sum_rows_kernel(SumRows args) {
   for_elements<1>(1, args.in.columns, [&](std::int64_t, std::int64_t c) {
@@ -111,29 +76,9 @@ __global__ void sum_rows_kernel(SumRows args) {
   });
 }
 
-__global__ void sum_all_kernel(SumAll args) {
-  LongSum sum{};
-  const std::int64_t count = args.in.rows * args.in.columns;
-  for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x) {
-    const float x = args.in.row(i / args.in.columns)[i % args.in.columns];
-    if (args.square) {
-      sum.add_product(x, x);
-    } else {
-      sum.add(args.absolute ? fabsf(x) : x);
-    }
-  }
-  sum = sum_of_block(sum);
-  if (threadIdx.x != 0) return;
-  const float before = args.accumulate ? *args.out : 0.0F;
-  *args.out = before + args.factor * sum.total();
-}
+__global__ void sum_all_kernel(SumAll args) { run_rows<AllBlocks>(args); }
 
-// The one division in double: what a user may count beyond the floats is told by it.
-__global__ void quotient_kernel(Quotient args) {
-  if (threadIdx.x != 0) return;
-  const double divisor = args.divisor != nullptr ? static_cast<double>(*args.divisor) : 1.0;
-  *args.out = static_cast<float>(divisor == 0 ? 0.0 : args.numerator / divisor);
-}
+__global__ void quotient_kernel(Quotient args) { run_rows<AllBlocks>(args); }
 
 // Where element i of the extent lies in an operand.
 struct Place {

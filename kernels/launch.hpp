@@ -15,10 +15,18 @@ Backend best_backend();
 bool is_supported(Backend backend);
 const char* name_of(Backend backend);
 
+// Takes down launches instead of carrying them out (row_program.hpp).
+class LaunchCollector {
+ public:
+  virtual ~LaunchCollector() = default;
+  virtual void add(const std::type_info& type, const void* arguments) = 0;
+};
+
 // Where a kernel is launched.
 struct Stream {
   Backend backend = best_backend();
-  void* native = nullptr;  // of a GPU: a cudaStream_t
+  void* native = nullptr;                // of a GPU: a cudaStream_t
+  LaunchCollector* collector = nullptr;  // of a GPU: takes its launches; absent: they are launched
 };
 
 // The functions that run one kernel on a GPU and on the emulated one. They stand in tables that a
@@ -49,6 +57,7 @@ void launch(const Stream& stream, const Arguments& arguments) {
     case Backend::portable: return kCpuVariants<Arguments>.portable(arguments);
     case Backend::emulated:
     case Backend::cuda: {
+      if (stream.collector != nullptr) return stream.collector->add(typeid(Arguments), &arguments);
       if (!has_kernel<Arguments>(stream.backend)) {
         throw_without_kernel(stream.backend, typeid(Arguments).name());
       }

@@ -2,7 +2,7 @@
 // owns a column and walks the steps in order.
 #include "kernels/mask.hpp"
 
-#include "kernels/simt/elements.hpp"
+#include "kernels/mask_rows.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
@@ -56,12 +56,7 @@ __global__ void combine_masks_kernel(CombineMasks args) {
   });
 }
 
-__global__ void mask_to_weight_kernel(MaskToWeight args) {
-  for_elements<1>(args.mask.rows, args.mask.columns, [&](std::int64_t n, std::int64_t t) {
-    const float given = args.sample_weight.data != nullptr ? args.sample_weight.row(n)[t] : 1.0F;
-    args.weight.row(n)[t] = args.mask.row(n)[t] != 0 ? given : 0.0F;
-  });
-}
+__global__ void mask_to_weight_kernel(MaskToWeight args) { run_rows<AllBlocks>(args); }
 
 __global__ void row_ends_kernel(RowEnds args) {
   for_elements<1>(args.mask.rows, args.mask.columns, [&](std::int64_t n, std::int64_t t) {

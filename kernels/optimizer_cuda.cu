@@ -5,7 +5,7 @@
 
 #include "kernels/optimizer.hpp"
 
-#include "kernels/simt/elements.hpp"
+#include "kernels/optimizer_rows.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
@@ -98,15 +98,7 @@ __global__ void update_kernel(List list) {
   for (int i = 0; i < static_cast<int>(list.count); ++i) update(list.each[i]);
 }
 
-__global__ void sum_slices_kernel(SumSlices args) {
-  for_parameters(args.count, [&](std::int64_t i) {
-    float sum = args.in[i];
-    for (std::int64_t slice = 1; slice < args.slices; ++slice) {
-      sum += args.in[slice * args.slice_stride + i];
-    }
-    args.out[i] = sum;
-  });
-}
+__global__ void sum_slices_kernel(SumSlices args) { run_rows<AllBlocks>(args); }
 
 // One block: its threads' sums meet in a tree.
 __global__ void squared_norm_kernel(SquaredNorm args) {

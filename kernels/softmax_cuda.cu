@@ -1,9 +1,8 @@
 // A warp owns the columns of one row, or of one group of a row where the axis is not the last.
 #include "kernels/softmax.hpp"
 
-#include "kernels/simt/elements.hpp"
 #include "kernels/simt/facade.hpp"
-#include "kernels/vector_math.hpp"
+#include "kernels/softmax_rows.hpp"
 
 namespace braid::kernels {
 namespace {
@@ -11,76 +10,8 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * 32;
 
-// Calls body(row, group) for each; all lanes of a warp with the same ones.
-template <class Body>
-__device__ inline void for_groups(std::int64_t rows, std::int64_t inner, const Body& body) {
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kWarps;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kWarps + threadIdx.x / 32;
-       i < rows * inner; i += step) {
-    body(i / inner, i % inner);
-  }
-}
-
-__global__ void softmax_forward_kernel(SoftmaxForward args) {
-  const std::int64_t inner = args.inner;
-  const std::int64_t columns = args.in.columns / inner;
-  const int lane = static_cast<int>(threadIdx.x % 32);
-  for_groups(args.in.rows, inner, [&](std::int64_t n, std::int64_t group) {
-    const float* in = args.in.row(n) + group;
-    float* out = args.out.row(n) + group;
-    float largest = -INFINITY;
-    for (std::int64_t c = lane; c < columns; c += 32) {
-      largest = in[c * inner] > largest ? in[c * inner] : largest;
-    }
-    largest = largest_of_warp(largest);
-    float sum = 0;
-    if (args.logarithm) {
-      // The largest element's own exponential is 1: without it a sum near 0 keeps its digits.
-      float equal = 0;
-      for (std::int64_t c = lane; c < columns; c += 32) {
-        if (in[c * inner] == largest) {
-          equal += 1;
-        } else {
-          sum += vector_exp(in[c * inner] - largest);
-        }
-      }
-      sum = sum_of_warp(sum);
-      const float logarithm = vector_log1p(sum + (sum_of_warp(equal) - 1));
-      for (std::int64_t c = lane; c < columns; c += 32) {
-        out[c * inner] = (in[c * inner] - largest) - logarithm;
-      }
-      return;
-    }
-    for (std::int64_t c = lane; c < columns; c += 32) {
-      const float power = vector_exp(in[c * inner] - largest);
-      out[c * inner] = power;
-      sum += power;
-    }
-    const float scale = 1.0F / sum_of_warp(sum);
-    for (std::int64_t c = lane; c < columns; c += 32) out[c * inner] *= scale;
-  });
-}
-
-__global__ void softmax_backward_kernel(SoftmaxBackward args) {
-  const std::int64_t inner = args.inner;
-  const std::int64_t columns = args.out.columns / inner;
-  const int lane = static_cast<int>(threadIdx.x % 32);
-  for_groups(args.out.rows, inner, [&](std::int64_t n, std::int64_t group) {
-    const float* out = args.out.row(n) + group;
-    const float* out_grad = args.out_grad.row(n) + group;
-    float* in_grad = args.in_grad.row(n) + group;
-    float sum = 0;
-    for (std::int64_t c = lane; c < columns; c += 32) {
-      sum += args.logarithm ? out_grad[c * inner] : out[c * inner] * out_grad[c * inner];
-    }
-    sum = sum_of_warp(sum);
-    for (std::int64_t c = lane; c < columns; c += 32) {
-      const float grad = out_grad[c * inner];
-      in_grad[c * inner] =
-          args.logarithm ? grad - vector_exp(out[c * inner]) * sum : out[c * inner] * (grad - sum);
-    }
-  });
-}
+__global__ void softmax_forward_kernel(SoftmaxForward args) { run_rows<AllBlocks>(args); }
+__global__ void softmax_backward_kernel(SoftmaxBackward args) { run_rows<AllBlocks>(args); }
 
 template <class Arguments>
 LaunchShape shape_of(const Arguments& args) {

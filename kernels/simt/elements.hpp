@@ -6,16 +6,37 @@ namespace braid::simt {
 
 constexpr int kElementThreads = 256;
 
-// Calls body(row, column) for every group of Width columns; a thread takes one, then the one a grid
-// further on.
-template <int Width, class Body>
+// The blocks that share the work of a kernel: all of a launch, or one that works for itself
+// (kernels/row_program_cuda.cu).
+struct AllBlocks {
+  static __device__ std::int64_t number() { return blockIdx.x; }
+  static __device__ std::int64_t count() { return gridDim.x; }
+};
+struct OneBlock {
+  static __device__ std::int64_t number() { return 0; }
+  static __device__ std::int64_t count() { return 1; }
+};
+
+// Calls body(row, column) for every group of Width columns; a thread takes one, then the one all
+// threads further on.
+template <int Width, class Blocks = AllBlocks, class Body>
 __device__ inline void for_elements(std::int64_t rows, std::int64_t columns, const Body& body) {
   const std::int64_t per_row = columns / Width;
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kElementThreads;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kElementThreads + threadIdx.x;
-       i < rows * per_row; i += step) {
+  const std::int64_t step = Blocks::count() * kElementThreads;
+  for (std::int64_t i = Blocks::number() * kElementThreads + threadIdx.x; i < rows * per_row;
+       i += step) {
     const std::int64_t row = rows == 1 ? 0 : i / per_row;
     body(row, (i - row * per_row) * Width);
+  }
+}
+
+// Calls body(index) for each of `count` things; all lanes of a warp with the same one.
+template <class Blocks = AllBlocks, class Body>
+__device__ inline void for_each_by_warp(std::int64_t count, const Body& body) {
+  const std::int64_t warps = blockDim.x / 32;
+  for (std::int64_t i = Blocks::number() * warps + threadIdx.x / 32; i < count;
+       i += Blocks::count() * warps) {
+    body(i);
   }
 }
 

@@ -1,0 +1,195 @@
+#pragma once
+#include "kernels/loss.hpp"
+#include "kernels/loss_functions.hpp"
+#include "kernels/simt/elements.hpp"
+
+// A warp owns a row: its lanes walk the columns, and sum them in a tree of fixed shape.
+namespace braid::kernels {
+namespace {
+
+__device__ inline int lane_of_thread() { return static_cast<int>(threadIdx.x % 32); }
+
+// The sum of term(c) over the columns, known to all lanes.
+template <class Term>
+__device__ inline float sum_columns(std::int64_t columns, const Term& term_at) {
+  float sum = 0;
+  for (std::int64_t c = lane_of_thread(); c < columns; c += 32) sum += term_at(c);
+  return sum_of_warp(sum);
+}
+__device__ inline float largest_column(const float* p, std::int64_t columns) {
+  float largest = -INFINITY;
+  for (std::int64_t c = lane_of_thread(); c < columns; c += 32) {
+    largest = p[c] > largest ? p[c] : largest;
+  }
+  return largest_of_warp(largest);
+}
+
+template <class Blocks>
+__device__ inline void elementwise_loss(const LossForward& args) {
+  const std::int64_t columns = args.predicted.columns;
+  const LossRule rule = args.rule;
+  with_loss(rule, [&]<LossKind kind, bool from_logits>() {
+    const float share = is_mean(kind) ? 1.0F / static_cast<float>(columns) : 1.0F;
+    for_each_by_warp<Blocks>(args.predicted.rows, [&](std::int64_t n) {
+      const float* p = args.predicted.row(n);
+      if (args.values.data != nullptr) {
+        const float* y = args.truth.row(n);
+        const float sum = sum_columns(
+            columns, [&](std::int64_t c) { return term<kind, from_logits>(rule, y[c], p[c]); });
+        if (lane_of_thread() == 0) args.values.row(n)[0] = share * sum;
+      }
+      if (args.probabilities.data == nullptr || !from_logits) return;
+      float* probabilities = args.probabilities.row(n);
+      for (std::int64_t c = lane_of_thread(); c < columns; c += 32) {
+        probabilities[c] = vector_sigmoid(p[c]);
+      }
+    });
+  });
+}
+
+template <class Blocks>
+__device__ inline void elementwise_loss_gradient(const LossBackward& args) {
+  const std::int64_t columns = args.predicted.columns;
+  const LossRule rule = args.rule;
+  const float constant = args.scalar != nullptr ? args.scale * *args.scalar : args.scale;
+  with_loss(rule, [&]<LossKind kind, bool from_logits>() {
+    const float share = is_mean(kind) ? 1.0F / static_cast<float>(columns) : 1.0F;
+    for_each_by_warp<Blocks>(args.predicted.rows, [&](std::int64_t n) {
+      const float given = args.value_grad.data != nullptr ? args.value_grad.row(n)[0] : 1.0F;
+      const float* y = args.truth.row(n);
+      const float* p = args.predicted.row(n);
+      float* grad = args.predicted_grad.row(n);
+      for (std::int64_t c = lane_of_thread(); c < columns; c += 32) {
+        grad[c] = share * (constant * given) * slope<kind, from_logits>(rule, y[c], p[c]);
+      }
+    });
+  });
+}
+
+template <class Blocks>
+__device__ inline void categorical_loss(const LossForward& args) {
+  const LossRule rule = args.rule;
+  const std::int64_t columns = args.predicted.columns;
+  const bool sparse = args.labels.data != nullptr;
+  for_each_by_warp<Blocks>(args.predicted.rows, [&](std::int64_t n) {
+    const float* p = args.predicted.row(n);
+    const Target y = target_of(rule, args.truth, args.labels, n, columns);
+    float value = 0;
+    if (rule.from_logits) {
+      const float largest = largest_column(p, columns);
+      const float sum =
+          sum_columns(columns, [&](std::int64_t c) { return vector_exp(p[c] - largest); });
+      if (args.probabilities.data != nullptr) {
+        const float scale = 1.0F / sum;
+        float* probabilities = args.probabilities.row(n);
+        for (std::int64_t c = lane_of_thread(); c < columns; c += 32) {
+          probabilities[c] = vector_exp(p[c] - largest) * scale;
+        }
+      }
+      // The largest logit is taken away first: the logarithm would drown in a large one.
+      const float logarithm = vector_log(sum);
+      value = sum_columns(columns, [&](std::int64_t c) {
+        return y(c) == 0 ? 0.0F : -y(c) * ((p[c] - largest) - logarithm);
+      });
+    } else if (sparse) {
+      // clip, log, softmax crossentropy: renormalised after clipping.
+      const float sum = sum_columns(columns, [&](std::int64_t c) { return clip(p[c]); });
+      if (!ignored(rule, y.label)) value = vector_log(sum) - vector_log(clip(p[y.label]));
+    } else {
+      const float sum = sum_columns(columns, [&](std::int64_t c) { return p[c]; });
+      value = sum_columns(columns,
+                          [&](std::int64_t c) { return -y(c) * vector_log(clip(p[c] / sum)); });
+    }
+    const bool counts = !(sparse && ignored(rule, y.label));
+    if (args.values.data != nullptr && lane_of_thread() == 0) {
+      args.values.row(n)[0] = counts ? value : 0.0F;
+    }
+  });
+}
+
+template <class Blocks>
+__device__ inline void categorical_loss_gradient(const LossBackward& args) {
+  const LossRule rule = args.rule;
+  const std::int64_t columns = args.predicted.columns;
+  const bool sparse = args.labels.data != nullptr;
+  const float constant = args.scalar != nullptr ? args.scale * *args.scalar : args.scale;
+  for_each_by_warp<Blocks>(args.predicted.rows, [&](std::int64_t n) {
+    const float* p = args.predicted.row(n);
+    float* grad = args.predicted_grad.row(n);
+    const Target y = target_of(rule, args.truth, args.labels, n, columns);
+    const float factor =
+        args.value_grad.data != nullptr ? constant * args.value_grad.row(n)[0] : constant;
+    const auto write = [&](const auto& slope_at) {
+      for (std::int64_t c = lane_of_thread(); c < columns; c += 32) grad[c] = factor * slope_at(c);
+    };
+    if (sparse && ignored(rule, y.label)) {
+      for (std::int64_t c = lane_of_thread(); c < columns; c += 32) grad[c] = 0;
+    } else if (rule.from_logits) {
+      // The sum of the targets is 1 but for what the user gave.
+      const float total =
+          sparse ? 1.0F : sum_columns(columns, [&](std::int64_t c) { return y(c); });
+      if (args.probabilities.data != nullptr) {
+        const float* q = args.probabilities.row(n);
+        write([&](std::int64_t c) { return total * q[c] - y(c); });
+        return;
+      }
+      const float largest = largest_column(p, columns);
+      const float scale =
+          total / sum_columns(columns, [&](std::int64_t c) { return vector_exp(p[c] - largest); });
+      write([&](std::int64_t c) { return scale * vector_exp(p[c] - largest) - y(c); });
+    } else if (sparse) {
+      const float sum = sum_columns(columns, [&](std::int64_t c) { return clip(p[c]); });
+      write([&](std::int64_t c) {
+        return inside(p[c]) ? 1.0F / sum - (c == y.label ? 1.0F / clip(p[c]) : 0.0F) : 0.0F;
+      });
+    } else {
+      const float sum = sum_columns(columns, [&](std::int64_t c) { return p[c]; });
+      // d/dp_c of -sum_k y_k log clip(p_k / sum): the clipped terms stand still.
+      const float pulled =
+          sum_columns(columns, [&](std::int64_t c) { return inside(p[c] / sum) ? y(c) : 0.0F; });
+      write(
+          [&](std::int64_t c) { return pulled / sum - (inside(p[c] / sum) ? y(c) / p[c] : 0.0F); });
+    }
+  });
+}
+
+// One block: its threads' sums meet in a tree.
+template <class>
+__device__ inline void run_rows(const WeightedSum& args) {
+  LongSum sum{};
+  LongSum weights{};
+  for (std::int64_t n = threadIdx.x; n < args.value.rows; n += blockDim.x) {
+    const float weight = args.weight.data != nullptr ? args.weight.row(n)[0] : 1.0F;
+    sum.add_product(args.value.row(n)[0], weight);
+    weights.add(weight);
+  }
+  sum = sum_of_block(sum);
+  weights = sum_of_block(weights);
+  if (threadIdx.x != 0) return;
+  if (args.accumulate) sum.add(args.sums[0]);
+  args.sums[0] = sum.total();
+  if (!args.with_weights) return;
+  if (args.accumulate) weights.add(args.sums[1]);
+  args.sums[1] = weights.total();
+}
+
+template <class Blocks>
+__device__ inline void run_rows(const LossForward& args) {
+  if (is_categorical(args.rule.kind)) {
+    categorical_loss<Blocks>(args);
+  } else {
+    elementwise_loss<Blocks>(args);
+  }
+}
+
+template <class Blocks>
+__device__ inline void run_rows(const LossBackward& args) {
+  if (is_categorical(args.rule.kind)) {
+    categorical_loss_gradient<Blocks>(args);
+  } else {
+    elementwise_loss_gradient<Blocks>(args);
+  }
+}
+
+}  // namespace
+}  // namespace braid::kernels

@@ -1,0 +1,18 @@
+#pragma once
+#include "kernels/mask.hpp"
+#include "kernels/simt/elements.hpp"
+
+// A thread takes one element.
+namespace braid::kernels {
+namespace {
+
+template <class Blocks>
+__device__ inline void run_rows(const MaskToWeight& args) {
+  for_elements<1, Blocks>(args.mask.rows, args.mask.columns, [&](std::int64_t n, std::int64_t t) {
+    const float given = args.sample_weight.data != nullptr ? args.sample_weight.row(n)[t] : 1.0F;
+    args.weight.row(n)[t] = args.mask.row(n)[t] != 0 ? given : 0.0F;
+  });
+}
+
+}  // namespace
+}  // namespace braid::kernels

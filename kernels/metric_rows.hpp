@@ -1,0 +1,45 @@
+#pragma once
+#include "kernels/metric.hpp"
+#include "kernels/simt/elements.hpp"
+
+// Accuracy: a thread owns a row and walks its columns.
+namespace braid::kernels {
+namespace {
+
+// The first of the largest.
+__device__ inline std::int64_t largest_of(const float* values, std::int64_t count) {
+  std::int64_t best = 0;
+  for (std::int64_t c = 1; c < count; ++c) {
+    if (values[c] > values[best]) best = c;
+  }
+  return best;
+}
+
+__device__ inline float accuracy_of_row(const AccuracyValues& args, std::int64_t n) {
+  const std::int64_t columns = args.predicted.columns;
+  const float* predicted = args.predicted.row(n);
+  if (args.kind == AccuracyKind::sparse_categorical) {
+    return args.labels.row(n)[0] == largest_of(predicted, columns) ? 1.0F : 0.0F;
+  }
+  const float* truth = args.truth.row(n);
+  if (args.kind == AccuracyKind::categorical) {
+    return largest_of(truth, columns) == largest_of(predicted, columns) ? 1.0F : 0.0F;
+  }
+  float right = 0;
+  for (std::int64_t c = 0; c < columns; ++c) {
+    const bool binary = args.kind == AccuracyKind::binary;
+    const float p = binary ? (predicted[c] > args.threshold ? 1.0F : 0.0F) : predicted[c];
+    right += truth[c] == p ? 1.0F : 0.0F;
+  }
+  return right / static_cast<float>(columns);
+}
+
+template <class Blocks>
+__device__ inline void run_rows(const AccuracyValues& args) {
+  for_elements<1, Blocks>(1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
+    args.values.row(n)[0] = accuracy_of_row(args, n);
+  });
+}
+
+}  // namespace
+}  // namespace braid::kernels

@@ -1,0 +1,74 @@
+#pragma once
+#include <cstddef>
+#include <cstring>
+#include <tuple>
+#include <typeinfo>
+#include <vector>
+
+#include "kernels/activation.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/dropout.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/host_device.hpp"
+#include "kernels/launch.hpp"
+#include "kernels/loss.hpp"
+#include "kernels/mask.hpp"
+#include "kernels/metric.hpp"
+#include "kernels/optimizer.hpp"
+#include "kernels/softmax.hpp"
+
+namespace braid::kernels {
+
+// Kernels that can be steps of a row program: their results' rows depend on the same rows of their
+// operands, or are sums over the rows.
+using RowKernels =
+    std::tuple<DenseForward, DenseInputGradient, DenseWeightGradient, ActivationForward,
+               ActivationBackward, SoftmaxForward, SoftmaxBackward, LossForward, LossBackward,
+               AccuracyValues, WeightedSum, Affine, Sum, ScaleRows, Fill, CopyRows, ToFloat,
+               FloatToIds, SumAll, Quotient, Dropout, MaskToWeight, SumSlices>;
+
+// The arguments of one of them.
+struct RowStep {
+  static constexpr std::size_t kMostBytes = 320;
+  std::int64_t kernel = 0;  // its place among the RowKernels
+  alignas(16) std::byte arguments[kMostBytes];
+
+  template <class Arguments>
+  BRAID_HOST_DEVICE const Arguments& as() const {
+    static_assert(sizeof(Arguments) <= kMostBytes && alignof(Arguments) <= 16);
+    return *reinterpret_cast<const Arguments*>(arguments);
+  }
+};
+
+// Many kernels in one launch: each block takes rows of its own through a list of steps, one after
+// another, and waits for no other block. A step may read what earlier ones of its block have
+// written, and nothing that other blocks write.
+struct RowProgram {
+  const RowStep* steps = nullptr;  // [blocks, steps_of_block]  read
+  std::int64_t blocks = 0;
+  std::int64_t steps_of_block = 0;
+};
+BRAID_KERNEL(RowProgram)
+
+// Takes down what would be launched, as steps.
+class RowSteps final : public LaunchCollector {
+ public:
+  void add(const std::type_info& type, const void* arguments) override;
+  const std::vector<RowStep>& steps() const { return steps_; }
+
+ private:
+  std::vector<RowStep> steps_;
+};
+
+// Calls body(arguments) with the step's arguments in their type.
+template <class Body>
+BRAID_HOST_DEVICE inline void with_arguments(const RowStep& step, const Body& body) {
+  [&]<std::size_t... kPlace>(std::index_sequence<kPlace...>) {
+    static_cast<void>(((step.kernel == static_cast<std::int64_t>(kPlace) &&
+                        (body(step.as<std::tuple_element_t<kPlace, RowKernels>>()), true)) ||
+                       ...));
+  }
+  (std::make_index_sequence<std::tuple_size_v<RowKernels>>{});
+}
+
+}  // namespace braid::kernels

@@ -1,0 +1,12 @@
+#include "kernels/row_program.hpp"
+
+namespace braid::kernels {
+namespace BRAID_CPU {
+
+void run(const RowProgram& args) {
+  for (std::int64_t i = 0; i < args.blocks * args.steps_of_block; ++i)
+    with_arguments(args.steps[i], [](const auto& arguments) { run(arguments); });
+}
+
+}  // namespace BRAID_CPU
+}  // namespace braid::kernels
