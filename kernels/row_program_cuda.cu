@@ -18,27 +18,34 @@ namespace {
 
 constexpr int kThreads = kDenseThreads;
 static_assert(kThreads == kElementThreads);
+static_assert(sizeof(RowStep) % sizeof(uint4) == 0);
 
-template <class Arguments>
-__device__ inline void run_step(const Arguments& args, float* memory) {
-  if constexpr (requires { run_rows(args, memory); }) {
-    run_rows(args, memory);
-  } else {
-    run_rows<OneBlock>(args);
+// Tries one kernel after the other; inlined, or each call would keep registers in memory.
+template <std::size_t kKernel = 0>
+__device__ __forceinline__ void run_step(const RowStep& step, float* memory) {
+  if constexpr (kKernel < std::tuple_size_v<RowKernels>) {
+    if (step.kernel != static_cast<std::int64_t>(kKernel))
+      return run_step<kKernel + 1>(step, memory);
+    const auto& args = step.as<std::tuple_element_t<kKernel, RowKernels>>();
+    if constexpr (requires { run_rows(args, memory); }) {
+      run_rows(args, memory);
+    } else {
+      run_rows<OneBlock>(args);
+    }
   }
 }
 
-__global__ void __launch_bounds__(kThreads) row_program_kernel(RowProgram program) {
+__global__ void __launch_bounds__(kThreads, 1) row_program_kernel(RowProgram program) {
   SIMT_DYN_SHARED(float, memory);
-  constexpr int kWords = static_cast<int>(sizeof(RowStep) / sizeof(unsigned));
-  SIMT_SHARED(RowStep, step, [1]);
+  constexpr int kPieces = static_cast<int>(sizeof(RowStep) / sizeof(uint4));
+  SIMT_SHARED(uint4, copy, [kPieces]);
+  const RowStep& step = *reinterpret_cast<const RowStep*>(copy);
   const RowStep* steps = program.steps + blockIdx.x * program.steps_of_block;
   for (std::int64_t i = 0; i < program.steps_of_block; ++i) {
-    const auto* from = reinterpret_cast<const unsigned*>(steps + i);
-    for (int word = static_cast<int>(threadIdx.x); word < kWords; word += kThreads)
-      reinterpret_cast<unsigned*>(step)[word] = from[word];
+    const auto piece = static_cast<int>(threadIdx.x);
+    if (piece < kPieces) copy[piece] = reinterpret_cast<const uint4*>(steps + i)[piece];
     __syncthreads();  // the step is there
-    with_arguments(step[0], [&](const auto& args) { run_step(args, memory); });
+    run_step(step, memory);
     __syncthreads();  // its results are there
   }
 }

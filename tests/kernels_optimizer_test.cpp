@@ -374,7 +374,7 @@ TEST_CASE("optimizer: Adam takes the powers of its betas as float32, as Keras do
   Tensor value = Tensor::from(std::vector<float>{0, 0, 0}, Shape{3});
   Tensor gradient = Tensor::from(std::vector<float>{1, -0.5F, 0.125F}, Shape{3});
   std::vector<ParameterUpdate> parameters{
-      {"w", value.data<float>(), value.shape(), gradient.data<float>()}};
+      {"w", value.data<float>(), value.shape(), {.data = gradient.data<float>()}}};
   OptimizerState state(optimizers::Adam({.learning_rate = 0.05}), parameters, Device::cpu());
   const Rule rule{.kind = Rule::kAdam, .name = "adam"};
   std::vector<Parameter<float>> expected(3);

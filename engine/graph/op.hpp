@@ -56,6 +56,11 @@ class Op {
   // The op only puts its inputs side by side as columns of its output: producers may write there at
   // once.
   virtual bool joins_columns() const { return false; }
+  // Each run draws other random numbers.
+  virtual bool is_random() const { return false; }
+  // All kernels that the op launches for inputs of these shapes are RowKernels
+  // (kernels/row_program.hpp), and one block of a GPU does well with the rows of its slice.
+  virtual bool joins_row_programs(Infos) const { return false; }
   // The op reads and writes whole values as one block, so that none of its operands may be a column
   // slice.
   virtual bool needs_packed() const { return false; }

@@ -22,6 +22,7 @@ struct Operand {
   std::int64_t offset = 0;           // bytes from the base
   std::int64_t batch_row_bytes = 0;  // from one row of the batch to the next
   std::int64_t slice_bytes = 0;      // a sum over rows: from one slice's block to the next
+  std::int64_t slices = 1;           // an output that is still to be added up: from so many
   std::int64_t rows = 0;  // matrix rows: of one batch row where batched, else of the whole
   std::int64_t columns = 0;
   std::int64_t stride = 0;  // elements

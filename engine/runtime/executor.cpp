@@ -29,8 +29,8 @@ std::shared_ptr<const Program> Executor::program(const std::vector<ValueInfo>& i
     std::rotate(programs_.begin(), found, found + 1);
     return programs_.front().program;
   }
-  Planned planned{inputs,
-                  std::make_shared<const Program>(graph_, outputs_, inputs, device_, precision_)};
+  Planned planned{inputs, std::make_shared<const Program>(graph_, outputs_, inputs, device_,
+                                                          precision_, left_in_slices_)};
   if (dump_wanted("plan")) std::fputs(describe_plan(*planned.program).c_str(), stderr);
   if (dump_wanted("program")) std::fputs(describe(*planned.program).c_str(), stderr);
   if (programs_.size() == kPrograms) programs_.pop_back();

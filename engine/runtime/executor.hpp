@@ -13,13 +13,16 @@ namespace braid {
 // needs the results.
 class Executor {
  public:
+  // See Program.
   Executor(std::shared_ptr<const Graph> graph, std::vector<Value> outputs,
            Device device = default_device(),
-           kernels::Precision precision = kernels::Precision::float32)
+           kernels::Precision precision = kernels::Precision::float32,
+           std::vector<Value> left_in_slices = {})
       : graph_(std::move(graph)),
         outputs_(std::move(outputs)),
         device_(device),
-        precision_(precision) {}
+        precision_(precision),
+        left_in_slices_(std::move(left_in_slices)) {}
 
   const Graph& graph() const { return *graph_; }
   const std::vector<Value>& outputs() const { return outputs_; }
@@ -55,6 +58,7 @@ class Executor {
   std::vector<Value> outputs_;
   Device device_;
   kernels::Precision precision_;
+  std::vector<Value> left_in_slices_;
   std::mutex mutex_;
   std::vector<Planned> programs_;  // the one used last in front
   std::vector<std::unique_ptr<Workspace>> idle_;

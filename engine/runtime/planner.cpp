@@ -5,6 +5,8 @@
 #include <map>
 
 #include "engine/core/error.hpp"
+#include "engine/runtime/constants.hpp"
+#include "engine/runtime/launches.hpp"
 #include "engine/runtime/memory_plan.hpp"
 
 namespace braid {
@@ -37,12 +39,16 @@ std::int64_t aligned(std::int64_t bytes) {
 // Builds one Program, step by step; thrown away afterwards.
 class Planner {
  public:
-  Planner(Program& program, const Graph& graph, const std::vector<Value>& outputs)
-      : program_(program), graph_(graph), outputs_(outputs) {}
+  Planner(Program& program, const Graph& graph, const std::vector<Value>& outputs,
+          const std::vector<Value>& left_in_slices)
+      : program_(program), graph_(graph), outputs_(outputs), left_in_slices_(left_in_slices) {}
 
   void plan(const std::vector<ValueInfo>& inputs) {
     infer(inputs);
-    stage_of_node_ = assign_stages(graph_, outputs_);
+    fold();
+    if (on_device()) find_row_programs();
+    stage_of_node_ = assign_stages(graph_, outputs_, folded_nodes_, joinable_);
+    if (on_device()) find_launches();
     find_uses();
     share_storage();
     place_externals();
@@ -91,6 +97,37 @@ class Planner {
     }
   }
 
+  void fold() {
+    folded_ = fold_constants(graph_, infos_);
+    for (const GraphNode& node : graph_.nodes()) {
+      folded_nodes_.push_back(!node.outputs.empty() && node.outputs.front() &&
+                              folded_.contains(node.outputs.front().id));
+    }
+  }
+
+  void find_row_programs() {
+    std::int64_t summed = 0;
+    for (const GraphNode& node : graph_.nodes()) {
+      const std::vector<ValueInfo> inputs = infos_of(node.inputs);
+      const bool has_rows = std::any_of(inputs.begin(), inputs.end(),
+                                        [](const ValueInfo& input) { return input.batched; });
+      if (!has_rows || !node.op->joins_row_programs(inputs)) continue;
+      for (const ValueInfo& output : infos_of(node.outputs))
+        summed += output.present && !output.batched ? output.shape.elements() : 0;
+    }
+    program_.slices_ = slices_on_device(program_.batch_, summed);
+    joinable_ = find_joinable(graph_, infos_, program_.slices_);
+  }
+
+  void find_launches() {
+    launches_ = group_launches(graph_, stage_of_node_, joinable_, program_.slices_ > 1);
+    launch_of_node_.assign(graph_.nodes().size(), 0);
+    for (std::size_t launch = 0; launch < launches_.size(); ++launch) {
+      for (const int n : launches_[launch].nodes)
+        launch_of_node_[static_cast<std::size_t>(n)] = static_cast<int>(launch);
+    }
+  }
+
   void find_uses() {
     uses_.assign(infos_.size(), {});
     for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
@@ -109,7 +146,21 @@ class Planner {
 
   bool on_device() const { return program_.device_ != Device::cpu(); }
   bool alive(std::size_t value) const { return is_output_[value] || !uses_[value].empty(); }
-  int producer(std::size_t value) const { return graph_.values()[value].producer; }
+  bool is_folded(std::size_t value) const { return folded_.contains(static_cast<int>(value)); }
+  int producer(std::size_t value) const {
+    return is_folded(value) ? -1 : graph_.values()[value].producer;
+  }
+  // When a node runs: on a device launches follow one another, on the CPU stages do.
+  int time_of(int node) const {
+    return (on_device() ? launch_of_node_ : stage_of_node_)[static_cast<std::size_t>(node)];
+  }
+  // Each slice of the rows makes a sum of its own.
+  bool is_summed_by_slices(std::size_t value) const {
+    const int made_by = producer(value);
+    if (made_by < 0 || infos_[value].batched) return false;
+    const auto n = static_cast<std::size_t>(made_by);
+    return stage_of_node_[n] % 2 == 0 && (!on_device() || joinable_[n]);
+  }
   bool touched_by_packed_op(std::size_t value) const {
     const int made_by = producer(value);
     if (made_by >= 0 && graph_.nodes()[static_cast<std::size_t>(made_by)].op->needs_packed())
@@ -180,7 +231,7 @@ class Planner {
     external_of_.assign(infos_.size(), -1);
     for (std::size_t v = 0; v < infos_.size(); ++v) {
       const GraphValue& value = graph_.values()[v];
-      if (value.kind == ValueKind::result) continue;
+      if (value.kind == ValueKind::result && !is_folded(v)) continue;
       const bool used = alive(v);
       const auto next = static_cast<int>(program_.externals_.size());
       if (value.kind == ValueKind::input) program_.input_externals_.push_back(used ? next : -1);
@@ -189,8 +240,9 @@ class Planner {
       Program::External external{.value = Value{static_cast<int>(v)}, .name = value.name};
       external.bytes = row_bytes(v) * (infos_[v].batched ? program_.batch_ : 1);
       if (value.kind == ValueKind::weight) external.fixed = weight_of(value);
-      if (value.kind == ValueKind::constant) {
-        program_.constants_.push_back(value.constant.to(program_.device_));
+      if (value.kind == ValueKind::constant || is_folded(v)) {
+        const Tensor& constant = is_folded(v) ? folded_.at(static_cast<int>(v)) : value.constant;
+        program_.constants_.push_back(constant.to(program_.device_));
         external.fixed = program_.constants_.back().raw();
       }
       program_.externals_.push_back(std::move(external));
@@ -225,9 +277,9 @@ class Planner {
       if (made == kDeadStage || !alive(v)) continue;
       const bool by_rows = made % 2 == 0;
       if (class_[root] != Class::external)
-        class_[root] = !infos_[v].batched && by_rows ? Class::slice_sum : Class::arena;
+        class_[root] = is_summed_by_slices(v) ? Class::slice_sum : Class::arena;
       const auto touch = [&](int node) {
-        const int stage = stage_of_node_[static_cast<std::size_t>(node)];
+        const int stage = time_of(node);
         first_[root] = std::min(first_[root], node);
         last_[root] = std::max(last_[root], node);
         first_stage(root) = std::min(first_stage(root), stage);
@@ -235,7 +287,7 @@ class Planner {
       };
       touch(made_by);
       for (int use : uses_[v]) touch(use);
-      if (is_output_[v] || !infos_[v].batched || !by_rows) local[root] = false;
+      if (is_output_[v] || !infos_[v].batched || !by_rows || on_device()) local[root] = false;
       if (is_output_[v]) last_stage(root) = INT32_MAX;
     }
     for (std::size_t v = 0; v < infos_.size(); ++v) {
@@ -260,7 +312,7 @@ class Planner {
 
   void cut() {
     if (on_device()) {
-      program_.tile_rows_ = std::max<std::int64_t>(program_.batch_, 1);
+      program_.tile_rows_ = (program_.batch_ + program_.slices_ - 1) / program_.slices_;
       return;
     }
     double operations = 0;
@@ -373,6 +425,55 @@ class Planner {
   }
 
   void bind() {
+    if (on_device()) {
+      bind_launches();
+    } else {
+      bind_stages();
+    }
+    for (Value output : outputs_) {
+      program_.outputs_.push_back(operand(output));
+      program_.output_infos_.push_back(output ? infos_[index(output)] : kAbsent);
+      if (output && stays_in_slices(index(output))) {
+        program_.outputs_.back().slices = program_.slices_;
+        program_.outputs_.back().slice_bytes = aligned(row_bytes(index(output)));
+      }
+    }
+  }
+
+  // The caller adds it up, and nobody needs it before.
+  bool stays_in_slices(std::size_t value) const {
+    return on_device() && program_.slices_ > 1 && is_summed_by_slices(value) &&
+           uses_[value].empty() &&
+           std::find(left_in_slices_.begin(), left_in_slices_.end(),
+                     Value{static_cast<int>(value)}) != left_in_slices_.end();
+  }
+
+  void bind_launches() {
+    std::vector<Program::SliceSum> sums;
+    for (const LaunchGroup& group : launches_) {
+      Program::Stage stage{.rows = group.stage % 2 == 0, .joined = group.joined};
+      if (group.adds_slices) {
+        // One block adds up small ones on the way; large ones take all of the device.
+        constexpr std::int64_t kMostAlone = 4096;
+        for (const Program::SliceSum& sum : sums) {
+          if (sum.count <= kMostAlone) {
+            stage.sums.push_back(sum);
+          } else {
+            program_.stages_.push_back({.sums = {sum}});
+          }
+        }
+        sums.clear();
+      }
+      for (const int n : group.nodes) bind_node(graph_.nodes()[static_cast<std::size_t>(n)], stage);
+      if (stage.rows) {
+        sums.insert(sums.end(), stage.sums.begin(), stage.sums.end());
+        stage.sums.clear();
+      }
+      if (!stage.ops.empty() || !stage.sums.empty()) program_.stages_.push_back(std::move(stage));
+    }
+  }
+
+  void bind_stages() {
     int first = INT32_MAX;
     int last = INT32_MIN;
     for (int stage : stage_of_node_) {
@@ -387,10 +488,6 @@ class Planner {
       }
       if (!stage.ops.empty()) program_.stages_.push_back(std::move(stage));
     }
-    for (Value output : outputs_) {
-      program_.outputs_.push_back(operand(output));
-      program_.output_infos_.push_back(output ? infos_[index(output)] : kAbsent);
-    }
   }
 
   void bind_node(const GraphNode& node, Program::Stage& stage) {
@@ -402,27 +499,38 @@ class Planner {
     for (Value output : node.outputs) {
       Operand result = output && alive(index(output)) ? operand(output) : Operand{};
       if (output) result.shape = infos_[index(output)].shape;
-      if (stage.rows && result.base >= 0 && !result.batched) {
+      if (result.base >= 0 && is_summed_by_slices(index(output))) {
         const auto v = index(output);
         const std::int64_t bytes = aligned(row_bytes(v));
         result.slice_bytes = bytes;
-        stage.sums.push_back(
-            {.offset = result.offset, .stride = bytes, .count = infos_[v].shape.elements()});
+        if (!stays_in_slices(v)) {
+          stage.sums.push_back(
+              {.offset = result.offset, .stride = bytes, .count = infos_[v].shape.elements()});
+        }
       }
       bound.outputs.push_back(std::move(result));
     }
     const std::vector<ValueInfo> inputs = infos_of(node.inputs);
     if (!stage.rows && !on_device()) bound.parts = node.op->parts(inputs);
-    const std::int64_t rows = stage.rows ? program_.tile_rows_ : program_.batch_;
-    program_.scratch_bytes_ =
-        std::max(program_.scratch_bytes_, node.op->scratch_bytes(inputs, rows));
+    // Row programs have no scratch memory.
+    const std::int64_t rows = stage.rows && !on_device() ? program_.tile_rows_ : program_.batch_;
+    if (!stage.joined) {
+      program_.scratch_bytes_ =
+          std::max(program_.scratch_bytes_, node.op->scratch_bytes(inputs, rows));
+    }
     stage.ops.push_back(std::move(bound));
   }
 
   Program& program_;
   const Graph& graph_;
   const std::vector<Value>& outputs_;
+  const std::vector<Value>& left_in_slices_;
   std::vector<ValueInfo> infos_;
+  std::map<int, Tensor> folded_;
+  std::vector<bool> folded_nodes_;
+  std::vector<bool> joinable_;  // on a device
+  std::vector<LaunchGroup> launches_;
+  std::vector<int> launch_of_node_;
   std::vector<int> stage_of_node_;
   std::vector<std::vector<int>> uses_;
   std::vector<bool> is_output_;
@@ -438,14 +546,24 @@ class Planner {
 };
 
 Program::Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
-                 const std::vector<ValueInfo>& inputs, Device device, kernels::Precision precision)
+                 const std::vector<ValueInfo>& inputs, Device device, kernels::Precision precision,
+                 const std::vector<Value>& left_in_slices)
     : graph_(std::move(graph)), device_(device), precision_(precision) {
   static std::atomic<std::uint64_t> programs{0};
   id_ = ++programs;
-  Planner(*this, *graph_, outputs).plan(inputs);
+  Planner(*this, *graph_, outputs, left_in_slices).plan(inputs);
 }
 
 std::int64_t Program::slice_begin(std::int64_t slice) const { return batch_ * slice / slices_; }
+
+std::int64_t Program::row_steps() const {
+  std::int64_t steps = 0;
+  for (const Stage& stage : stages_) {
+    if (stage.joined)
+      steps += blocks(stage) * static_cast<std::int64_t>(stage.ops.size() + stage.sums.size());
+  }
+  return steps;
+}
 
 std::int64_t Program::op_calls() const {
   std::int64_t calls = 0;

@@ -15,6 +15,10 @@ namespace braid {
 // rows are kept a slice and added up, slice by slice, when all are done. How rows are cut depends
 // on the shapes alone, never on the number of cores: the same bits everywhere. A whole stage runs
 // its ops one after another, each in independent parts.
+//
+// On another device than the CPU a stage is a launch: a joined one runs its ops as a row program, a
+// block a slice (one block alone where it is no row stage); any other is one op on the whole batch,
+// whose kernels spread the rows themselves.
 class Program {
  public:
   // Fixed base pointers of every frame; inputs, weights and constants follow.
@@ -44,7 +48,10 @@ class Program {
   };
   struct Stage {
     bool rows = false;
+    bool joined = false;  // on a device
     std::vector<BoundOp> ops;
+    // Of a row stage, added up after it; on a device they stand in a stage behind it, and are added
+    // up before its ops run.
     std::vector<SliceSum> sums;
   };
   struct External {
@@ -54,13 +61,14 @@ class Program {
     std::int64_t bytes = 0;            // of the whole value
   };
 
-  // `shapes` are those of graph inputs, in the order of the graph's inputs; axis 0 of batched
+  // `inputs` are the shapes of graph inputs, in the order of the graph's inputs; axis 0 of batched
   // inputs must agree. Throws ShapeError where an op finds that they do not fit.
-  // On a device other than the CPU the whole batch is one tile, as a kernel spreads its rows
-  // itself. The precision is that of products of large matrices.
+  // The precision is that of products of large matrices. Outputs `left_in_slices` may be left to
+  // the caller to add up, where a device made them slice by slice (Operand::slices).
   Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
           const std::vector<ValueInfo>& inputs, Device device = Device::cpu(),
-          kernels::Precision precision = kernels::Precision::float32);
+          kernels::Precision precision = kernels::Precision::float32,
+          const std::vector<Value>& left_in_slices = {});
 
   const Graph& graph() const { return *graph_; }
   // Differs from that of every other program of the process, past ones too.
@@ -83,6 +91,9 @@ class Program {
   std::int64_t slices() const { return slices_; }
   std::int64_t tile_rows() const { return tile_rows_; }
   std::int64_t slice_begin(std::int64_t slice) const;
+  // Blocks that run a joined stage, and the steps of all such stages and blocks, about.
+  std::int64_t blocks(const Stage& stage) const { return stage.rows ? slices_ : 1; }
+  std::int64_t row_steps() const;
   // Calls of ops in one run, tiles and parts counted.
   std::int64_t op_calls() const;
 

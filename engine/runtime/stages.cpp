@@ -9,9 +9,8 @@ namespace {
 
 std::size_t index(Value value) { return static_cast<std::size_t>(value.id); }
 
-// Runs tile by tile: some operand or result has rows.
-bool runs_by_rows(const Graph& graph, const GraphNode& node) {
-  if (!node.op->tileable()) return false;
+// Some operand or result has rows.
+bool has_rows(const Graph& graph, const GraphNode& node) {
   const auto batched = [&](Value value) { return value && graph.info(value).batched; };
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     if (batched(node.inputs[i]) && node.op->reads(i)) return true;
@@ -30,7 +29,9 @@ int distance(bool producer_by_rows, bool value_batched, bool consumer_by_rows) {
 
 }  // namespace
 
-std::vector<int> assign_stages(const Graph& graph, const std::vector<Value>& outputs) {
+std::vector<int> assign_stages(const Graph& graph, const std::vector<Value>& outputs,
+                               const std::vector<bool>& folded,
+                               const std::vector<bool>& also_by_rows) {
   const auto& nodes = graph.nodes();
   std::vector<bool> alive_value(graph.values().size(), false);
   for (Value output : outputs) {
@@ -43,8 +44,10 @@ std::vector<int> assign_stages(const Graph& graph, const std::vector<Value>& out
   for (std::size_t n = nodes.size(); n-- > 0;) {
     for (Value output : nodes[n].outputs)
       alive[n] = alive[n] || (output && alive_value[index(output)]);
+    if (!folded.empty() && folded[n]) alive[n] = false;
     if (!alive[n]) continue;
-    by_rows[n] = runs_by_rows(graph, nodes[n]);
+    const bool tiles = nodes[n].op->tileable() || (!also_by_rows.empty() && also_by_rows[n]);
+    by_rows[n] = tiles && has_rows(graph, nodes[n]);
     for (std::size_t i = 0; i < nodes[n].inputs.size(); ++i) {
       if (nodes[n].inputs[i] && nodes[n].op->reads(i))
         alive_value[index(nodes[n].inputs[i])] = true;
@@ -60,7 +63,7 @@ std::vector<int> assign_stages(const Graph& graph, const std::vector<Value>& out
       const Value input = nodes[n].inputs[i];
       if (!input || !nodes[n].op->reads(i)) continue;
       const int producer = graph.value(input).producer;
-      if (producer < 0) continue;
+      if (producer < 0 || !alive[static_cast<std::size_t>(producer)]) continue;
       const auto p = static_cast<std::size_t>(producer);
       stage[n] = std::max(stage[n],
                           stage[p] + distance(by_rows[p], graph.info(input).batched, by_rows[n]));
@@ -80,7 +83,7 @@ std::vector<int> assign_stages(const Graph& graph, const std::vector<Value>& out
       const Value input = nodes[n].inputs[i];
       if (!input || !nodes[n].op->reads(i)) continue;
       const int producer = graph.value(input).producer;
-      if (producer < 0) continue;
+      if (producer < 0 || !alive[static_cast<std::size_t>(producer)]) continue;
       const auto p = static_cast<std::size_t>(producer);
       latest[p] = std::min(latest[p],
                            latest[n] - distance(by_rows[p], graph.info(input).batched, by_rows[n]));

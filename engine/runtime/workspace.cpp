@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <stdexcept>
 
 #include "engine/core/error.hpp"
 #include "engine/runtime/parallel.hpp"
@@ -15,6 +16,7 @@ namespace {
 
 // Enough for batches of every length; each holds a graph of the driver's.
 constexpr std::size_t kMostRecordings = 256;
+constexpr std::size_t kMostRowTables = 1024;
 
 kernels::Stream stream_on(Device device, const DeviceAccess& access) {
   switch (device.kind()) {
@@ -35,6 +37,7 @@ std::uint64_t new_launch_key() {
 std::byte* Workspace::Buffer::reserve(Workspace& owner, std::int64_t bytes) {
   if (bytes > capacity || storage == nullptr) {
     owner.recordings_.clear();  // they hold addresses
+    owner.row_tables_.clear();
     storage.reset();
     capacity = 0;
     storage = try_to_allocate_on(owner.device_, static_cast<std::size_t>(bytes));
@@ -55,18 +58,26 @@ Workspace::Workspace(Device device)
 
 Workspace::~Workspace() { access_.release_stream(stream_.native); }
 
-const std::byte* Workspace::fetch(std::size_t index, const std::byte* from,
-                                  std::size_t bytes) const {
+const std::byte* Workspace::fetch(std::size_t index, const std::byte* from, std::size_t bytes,
+                                  const Operand& operand) const {
   if (fetched_.size() <= index) fetched_.resize(index + 1);
-  if (fetched_[index].size() < bytes) fetched_[index].resize(bytes);
-  access_.download(fetched_[index].data(), from, bytes, stream_.native);
-  return fetched_[index].data();
+  const auto further = static_cast<std::size_t>((operand.slices - 1) * operand.slice_bytes);
+  std::vector<std::byte>& copy = fetched_[index];
+  if (copy.size() < further + bytes) copy.resize(further + bytes);
+  access_.download(copy.data(), from, further + bytes, stream_.native);
+  auto* const sums = reinterpret_cast<float*>(copy.data());
+  for (std::int64_t slice = 1; slice < operand.slices; ++slice) {
+    const auto* more = reinterpret_cast<const float*>(copy.data() + slice * operand.slice_bytes);
+    for (std::size_t i = 0; i < bytes / sizeof(float); ++i) sums[i] += more[i];
+  }
+  return copy.data();
 }
 
 std::int64_t Workspace::bytes() const {
   std::int64_t total = arena_.capacity;
   for (const Buffer& buffer : tiles_) total += buffer.capacity;
   for (const Buffer& buffer : scratches_) total += buffer.capacity;
+  for (const RowTable& table : row_tables_) total += table.bytes;
   return total;
 }
 
@@ -105,6 +116,15 @@ void Workspace::take_memory(const Program& program) {
       const std::int64_t bytes = program.externals()[static_cast<std::size_t>(external)].bytes;
       set_input(program, i, inputs_[i].reserve(*this, bytes));
     }
+    try {
+      if (row_tables_.size() >= kMostRowTables) throw std::bad_alloc();
+      make_row_tables(program);
+    } catch (const std::bad_alloc&) {
+      // Those of other programs can be made again.
+      recordings_.clear();
+      row_tables_.clear();
+      make_row_tables(program);
+    }
   }
   bound_ = program.id();
 }
@@ -116,7 +136,8 @@ void Workspace::reserve(const Program& program) {
   } catch (const std::bad_alloc&) {
     const std::int64_t workers = on_device_ ? 1 : thread_count();
     const std::int64_t asked =
-        program.arena_bytes() + workers * (program.tile_bytes() + program.scratch_bytes());
+        program.arena_bytes() + workers * (program.tile_bytes() + program.scratch_bytes()) +
+        program.row_steps() * static_cast<std::int64_t>(sizeof(kernels::RowStep));
     throw OutOfMemory("a batch of " + std::to_string(program.batch()) + " rows asks for " +
                       std::to_string(asked) + " bytes, which could not be had; " +
                       std::to_string(access_.free_bytes()) +
@@ -197,6 +218,11 @@ void Workspace::record_or_replay(const Recording& wanted, const Launch& launch) 
 }
 
 void Workspace::launch_program(const Program& program) {
+  if (on_device_) {
+    for (std::size_t stage = 0; stage < program.stages().size(); ++stage)
+      launch_on_device(program, stage);
+    return;
+  }
   for (const Program::Stage& stage : program.stages()) {
     if (stage.rows) {
       run_rows(program, stage);
@@ -204,6 +230,78 @@ void Workspace::launch_program(const Program& program) {
     } else {
       run_whole(program, stage);
     }
+  }
+}
+
+void Workspace::launch_on_device(const Program& program, std::size_t number) {
+  const Program::Stage& stage = program.stages()[number];
+  if (stage.joined) return kernels::launch(stream_, find_row_table(program, number)->launched);
+  for (const Program::SliceSum& sum : stage.sums)
+    kernels::launch(stream_, addition(arena_.data(), program, sum));
+  const Frame frame{.bases = bases_.front().data(),
+                    .rows = program.batch(),
+                    .batch = program.batch(),
+                    .scratch = scratches_.front().data(),
+                    .random_state = random_state_.data(),
+                    .precision = program.precision(),
+                    .stream = stream_};
+  for (const Program::BoundOp& bound : stage.ops)
+    bound.op->run(Run(frame, bound.inputs, bound.outputs));
+}
+
+const Workspace::RowTable* Workspace::find_row_table(const Program& program,
+                                                     std::size_t stage) const {
+  const auto found = std::find_if(
+      row_tables_.begin(), row_tables_.end(),
+      [&](const RowTable& table) { return table.program == program.id() && table.stage == stage; });
+  return found == row_tables_.end() ? nullptr : &*found;
+}
+
+std::vector<kernels::RowStep> Workspace::row_steps(const Program& program,
+                                                   std::size_t number) const {
+  const Program::Stage& stage = program.stages()[number];
+  kernels::RowSteps collector;
+  kernels::Stream collecting = stream_;
+  collecting.collector = &collector;
+  for (const Program::SliceSum& sum : stage.sums)
+    kernels::launch(collecting, addition(arena_.data(), program, sum));
+  for (std::int64_t slice = 0; slice < program.blocks(stage); ++slice) {
+    const std::int64_t first = stage.rows ? program.slice_begin(slice) : 0;
+    const std::int64_t end = stage.rows ? program.slice_begin(slice + 1) : program.batch();
+    const Frame frame{.bases = bases_.front().data(),
+                      .first_row = first,
+                      .rows = end - first,
+                      .batch = program.batch(),
+                      .slice = slice,
+                      .random_state = random_state_.data(),
+                      .stream = collecting};
+    for (const Program::BoundOp& bound : stage.ops)
+      bound.op->run(Run(frame, bound.inputs, bound.outputs));
+  }
+  return collector.steps();
+}
+
+void Workspace::make_row_tables(const Program& program) {
+  for (std::size_t stage = 0; stage < program.stages().size(); ++stage) {
+    if (!program.stages()[stage].joined || find_row_table(program, stage) != nullptr) continue;
+    const std::vector<kernels::RowStep> steps = row_steps(program, stage);
+    const auto count = static_cast<std::int64_t>(steps.size());
+    const std::int64_t blocks = program.blocks(program.stages()[stage]);
+    if (count % blocks != 0)
+      throw std::logic_error("slices of a row program differ in their steps");
+    RowTable table{program.id(),
+                   stage,
+                   count * static_cast<std::int64_t>(sizeof(kernels::RowStep)),
+                   nullptr,
+                   {}};
+    const auto bytes = static_cast<std::size_t>(table.bytes);
+    table.steps = try_to_allocate_on(device_, bytes);
+    if (table.steps == nullptr) throw std::bad_alloc();
+    access_.upload(table.steps.get(), reinterpret_cast<const std::byte*>(steps.data()), bytes,
+                   stream_.native);
+    table.launched = {reinterpret_cast<const kernels::RowStep*>(table.steps.get()), blocks,
+                      count / blocks};
+    row_tables_.push_back(std::move(table));
   }
 }
 
@@ -252,18 +350,21 @@ void Workspace::run_whole(const Program& program, const Program::Stage& stage) {
   }
 }
 
+kernels::SumSlices Workspace::addition(std::byte* arena, const Program& program,
+                                       const Program::SliceSum& sum) {
+  auto* const first = reinterpret_cast<float*>(arena + sum.offset);
+  return {.in = first,
+          .slices = program.slices(),
+          .slice_stride = sum.stride / static_cast<std::int64_t>(sizeof(float)),
+          .out = first,
+          .count = sum.count};
+}
+
 void Workspace::add_slices(const Program& program, const Program::Stage& stage) {
   if (program.slices() == 1 || stage.sums.empty()) return;
   const auto add = [&](std::int64_t number, int) {
     const Program::SliceSum& sum = stage.sums[static_cast<std::size_t>(number)];
-    auto* first = reinterpret_cast<float*>(arena_.data() + sum.offset);
-    kernels::launch(
-        stream_,
-        kernels::SumSlices{.in = first,
-                           .slices = program.slices(),
-                           .slice_stride = sum.stride / static_cast<std::int64_t>(sizeof(float)),
-                           .out = first,
-                           .count = sum.count});
+    kernels::launch(stream_, addition(arena_.data(), program, sum));
   };
   constexpr std::int64_t kWorthAnotherCore = 65536;
   std::int64_t floats = 0;

@@ -7,6 +7,7 @@
 #include "engine/core/device_access.hpp"
 #include "engine/runtime/device_array.hpp"
 #include "engine/runtime/program.hpp"
+#include "kernels/row_program.hpp"
 
 namespace braid {
 
@@ -70,12 +71,12 @@ class Workspace {
           static_cast<std::size_t>((matrix.rows - 1) * matrix.stride + matrix.columns);
       // T may be a byte of a wider element.
       const std::size_t bytes = elements * size_of(program.output_infos()[index].dtype);
-      matrix.data = reinterpret_cast<const T*>(
-          fetch(index, reinterpret_cast<const std::byte*>(matrix.data), bytes));
+      matrix.data = reinterpret_cast<const T*>(fetch(
+          index, reinterpret_cast<const std::byte*>(matrix.data), bytes, program.outputs()[index]));
     }
     return matrix;
   }
-  // The same where it lies: in the memory of the device.
+  // The same where it lies: in the memory of the device. Of an output in slices, the first.
   template <class T>
   Matrix<const T> output_there(const Program& program, std::size_t index) const {
     const Operand& operand = program.outputs()[index];
@@ -97,6 +98,15 @@ class Workspace {
     std::shared_ptr<std::byte[]> storage;
   };
 
+  // The steps of a joined stage, on the device.
+  struct RowTable {
+    std::uint64_t program;
+    std::size_t stage;
+    std::int64_t bytes;
+    std::shared_ptr<std::byte[]> steps;
+    kernels::RowProgram launched;
+  };
+
   struct Recording {
     std::uint64_t program;
     std::uint64_t key;
@@ -112,14 +122,22 @@ class Workspace {
   template <class Launch>
   void record_or_replay(const Recording& wanted, const Launch& launch);
   void launch_program(const Program& program);
+  void launch_on_device(const Program& program, std::size_t stage);
+  const RowTable* find_row_table(const Program& program, std::size_t stage) const;
+  std::vector<kernels::RowStep> row_steps(const Program& program, std::size_t stage) const;
+  void make_row_tables(const Program& program);
   void run_rows(const Program& program, const Program::Stage& stage);
   void run_whole(const Program& program, const Program::Stage& stage);
   void add_slices(const Program& program, const Program::Stage& stage);
+  static kernels::SumSlices addition(std::byte* arena, const Program& program,
+                                     const Program::SliceSum& sum);
   const std::byte* base_of(const Operand& operand) const {
     return bases_.front()[static_cast<std::size_t>(operand.base)];
   }
 
-  const std::byte* fetch(std::size_t index, const std::byte* from, std::size_t bytes) const;
+  // Adds up what is still in slices.
+  const std::byte* fetch(std::size_t index, const std::byte* from, std::size_t bytes,
+                         const Operand& operand) const;
 
   Device device_;
   const DeviceAccess& access_;
@@ -134,7 +152,9 @@ class Workspace {
   std::vector<std::vector<std::byte*>> bases_;  // one a worker
   std::uint64_t bound_ = 0;                     // id of the program
   DeviceArray<kernels::RandomState> random_state_;
-  std::vector<Recording> recordings_;  // valid as long as no memory has moved; the oldest first
+  // Both are valid as long as no memory has moved.
+  std::vector<Recording> recordings_;  // the oldest first
+  std::vector<RowTable> row_tables_;
 };
 
 }  // namespace braid

@@ -108,7 +108,7 @@ void OptimizerState::launch_updates(const kernels::Stream& stream,
   if (device_ == Device::cpu()) {
     parallel_for(static_cast<std::int64_t>(chunks_.size()), [&](std::int64_t number, int) {
       const Chunk& chunk = chunks_[static_cast<std::size_t>(number)];
-      if (parameters[chunk.parameter].gradient != nullptr)
+      if (parameters[chunk.parameter].gradient.data != nullptr)
         kernels::launch(stream, update_of(chunk));
     });
     return;
@@ -119,7 +119,7 @@ void OptimizerState::launch_updates(const kernels::Stream& stream,
     list.count = 0;
   };
   for (const Chunk& chunk : chunks_) {
-    if (parameters[chunk.parameter].gradient == nullptr) continue;
+    if (parameters[chunk.parameter].gradient.data == nullptr) continue;
     list.each[list.count++] = update_of(chunk);
     if (list.count == List::kMost) flush();
   }
@@ -146,8 +146,8 @@ void OptimizerState::launch_clipping(const kernels::Stream& stream,
                                      const std::vector<ParameterUpdate>& parameters) const {
   auto* const squares = reinterpret_cast<double*>(squares_.get());
   for (std::size_t p = 0; p < parameters.size(); ++p) {
-    if (parameters[p].gradient == nullptr) continue;
-    kernels::launch(stream, kernels::SquaredNorm{.gradient = {.data = parameters[p].gradient},
+    if (parameters[p].gradient.data == nullptr) continue;
+    kernels::launch(stream, kernels::SquaredNorm{.gradient = parameters[p].gradient,
                                                  .count = parameters[p].count(),
                                                  .out = squares + p});
   }
@@ -165,7 +165,9 @@ OptimizerState::ChunkOperands OptimizerState::operands_of(const ParameterUpdate&
   const auto* const factors = reinterpret_cast<const float*>(clip_factors_.get());
   const bool decays = decays_[chunk.parameter] != 0;
   ChunkOperands operands{
-      .gradient = {.data = parameter.gradient + chunk.begin,
+      .gradient = {.data = parameter.gradient.data + chunk.begin,
+                   .slices = parameter.gradient.slices,
+                   .slice_stride = parameter.gradient.slice_stride,
                    .factor = factors != nullptr ? factors + chunk.parameter : nullptr,
                    .clip_value = static_cast<float>(rule_.clipvalue.value_or(0))},
       .value = parameter.value + chunk.begin,

@@ -18,7 +18,7 @@ struct ParameterUpdate {
   std::string name;
   float* value = nullptr;
   Shape shape;
-  const float* gradient = nullptr;
+  kernels::GradientSource gradient;  // without factor and clip
 
   std::int64_t count() const { return shape.elements(); }
 };

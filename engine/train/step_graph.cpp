@@ -140,6 +140,7 @@ StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass, c
   find_ragged_sources(*graph, model.output_names(), outputs, rules);
 
   std::vector<Value> results;
+  std::vector<Value> gradients;
   if (pass == Pass::predict) {
     for (const Lowered& output : outputs) results.push_back(output.value);
     fuse(*graph, results);
@@ -153,12 +154,12 @@ StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass, c
       weights.push_back(graph->weight(variable));
     const Value total = results[static_cast<std::size_t>(total_loss_)];
     first_gradient_ = static_cast<int>(results.size());
-    for (Value gradient : add_gradients(*graph, {{total, graph->scalar(1)}}, weights))
-      results.push_back(gradient);
+    gradients = add_gradients(*graph, {{total, graph->scalar(1)}}, weights);
+    results.insert(results.end(), gradients.begin(), gradients.end());
   }
   if (dump_wanted("graph")) std::fputs(("graph\n" + describe(*graph)).c_str(), stderr);
   executor_ = std::make_unique<Executor>(std::move(graph), std::move(results), model.device(),
-                                         of_kernels(precision));
+                                         of_kernels(precision), std::move(gradients));
 }
 
 std::vector<Value> StepGraph::judge(Graph& graph, const Objective& objective, const Bound& sample,

@@ -30,7 +30,7 @@ void Trainer::compile(const CompileOptions& options) {
   std::vector<ParameterUpdate> parameters;
   for (const auto& [path, variable] : objective->trainable) {
     parameters.push_back(
-        {path, reinterpret_cast<float*>(variable->value.raw()), variable->shape, nullptr});
+        {path, reinterpret_cast<float*>(variable->value.raw()), variable->shape, {}});
   }
   auto optimizer = std::make_unique<OptimizerState>(options.optimizer, parameters, model_.device());
   auto logs = std::make_unique<RunningLogs>(*objective);
@@ -94,8 +94,13 @@ void Trainer::bind_judged(const std::string& call, const TensorDict& x, const Te
 void Trainer::launch_update(const StepGraph& step, const Session& session) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const auto number = static_cast<std::size_t>(step.gradient(i));
-    const bool exists = session.program().outputs()[number].base >= 0;
-    parameters_[i].gradient = exists ? session.output_there<float>(step.gradient(i)).data : nullptr;
+    const Operand& operand = session.program().outputs()[number];
+    parameters_[i].gradient = {};
+    if (operand.base < 0) continue;
+    parameters_[i].gradient = {
+        .data = session.output_there<float>(step.gradient(i)).data,
+        .slices = operand.slices,
+        .slice_stride = operand.slice_bytes / static_cast<std::int64_t>(sizeof(float))};
   }
   optimizer_->launch(session.stream(), parameters_);
 }

@@ -78,7 +78,7 @@ void run_optimizer(const Case& golden, Check& check) {
   for (const std::string& name : names) {
     values.push_back(copy_on_host(golden.tensor("weight/" + name)).to(device));
     parameters.push_back(
-        {name, reinterpret_cast<float*>(values.back().raw()), values.back().shape(), nullptr});
+        {name, reinterpret_cast<float*>(values.back().raw()), values.back().shape(), {}});
   }
   OptimizerState state(rule, parameters, device);
   const Workspace workspace(device);
@@ -90,7 +90,7 @@ void run_optimizer(const Case& golden, Check& check) {
     for (std::size_t i = 0; i < names.size(); ++i) {
       const auto row = static_cast<std::int64_t>(step);
       gradients.push_back(golden.tensor("input/grad_" + names[i]).slice(row, row + 1).to(device));
-      parameters[i].gradient = reinterpret_cast<const float*>(gradients.back().raw());
+      parameters[i].gradient.data = reinterpret_cast<const float*>(gradients.back().raw());
     }
     rates.push_back(state.learning_rate());
     state.begin_step(workspace.stream());

@@ -15,6 +15,7 @@ class ActivationGradient final : public Op {
   std::string_view kind() const override { return "activation_gradient"; }
   std::string detail() const override { return name_of(function_); }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[kOutGrad]}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     run.launch(kernels::ActivationBackward{.in = run.in<float>(kIn),
                                            .out = run.in<float>(kOut),
@@ -57,6 +58,7 @@ class SoftmaxGradient final : public Op {
   }
   bool needs_packed() const override { return true; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[0]}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     const auto [columns, inner] = layout_of(run.out_shape(0), axis_);
     run.launch(kernels::SoftmaxBackward{.out = regroup(run.in<float>(0), columns),

@@ -14,6 +14,7 @@ class Activation final : public Op {
   std::string_view kind() const override { return "activation"; }
   std::string detail() const override;
   std::vector<ValueInfo> infer(Infos inputs) const override;
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override;
   std::vector<Value> gradients(GradientBuilder& build) const override;
 
@@ -32,6 +33,7 @@ class Softmax final : public Op {
   std::string_view kind() const override { return logarithm_ ? "log_softmax" : "softmax"; }
   bool needs_packed() const override { return true; }
   std::vector<ValueInfo> infer(Infos inputs) const override;
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override;
   std::vector<Value> gradients(GradientBuilder& build) const override;
 

@@ -10,6 +10,13 @@ namespace braid::ops {
 namespace {
 
 // in_grad = out_grad . kernel^T.
+// Every block reads the whole kernel, so only small ones are worth it.
+bool is_small(const Shape& kernel) {
+  constexpr std::int64_t kMostElements = 65536;
+  constexpr std::int64_t kMostUnits = 256;
+  return kernel.elements() <= kMostElements && kernel.back() <= kMostUnits;
+}
+
 class DenseInputGradient final : public Op {
  public:
   std::string_view kind() const override { return "dense_input_gradient"; }
@@ -19,6 +26,7 @@ class DenseInputGradient final : public Op {
   }
   bool reads(std::size_t input) const override { return input != kIn; }
 
+  bool joins_row_programs(Infos in) const override { return is_small(in[kKernel].shape); }
   void run(const Run& run) const override {
     run.launch(kernels::DenseInputGradient{.out_grad = run.in<float>(kOutGrad),
                                            .kernel = run.in<float>(kKernel),
@@ -70,6 +78,7 @@ class DenseWeightGradient final : public Op {
                                          shape.back(), in[kKernel].shape.back());
   }
 
+  bool joins_row_programs(Infos in) const override { return is_small(in[kKernel].shape); }
   void run(const Run& run) const override {
     const Matrix<const float> in = run.in<float>(kIn);
     const Matrix<float> kernel_grad = run.out<float>(0);
@@ -116,6 +125,8 @@ std::vector<ValueInfo> Dense::infer(Infos in) const {
   shape[shape.rank() - 1] = in[kKernel].shape.back();
   return {{.shape = std::move(shape), .batched = in[kIn].batched}};
 }
+
+bool Dense::joins_row_programs(Infos in) const { return is_small(in[kKernel].shape); }
 
 void Dense::run(const Run& run) const {
   run.launch(kernels::DenseForward{.in = run.in<float>(kIn),

@@ -12,6 +12,8 @@ class Dropout final : public Op {
   std::string_view kind() const override { return "dropout"; }
   std::string detail() const override { return std::to_string(rate_); }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[0]}; }
+  bool is_random() const override { return true; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     const Matrix<const float> in = run.in<float>(0);
     const std::int64_t rows_per_batch_row = run.rows() == 0 ? 0 : in.rows / run.rows();

@@ -17,6 +17,7 @@ class Affine final : public Op {
     return "* " + std::to_string(scale_) + " + " + std::to_string(shift_);
   }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[0]}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     run.launch(kernels::Affine{
         .in = run.in<float>(0), .out = run.out<float>(0), .scale = scale_, .shift = shift_});
@@ -34,6 +35,7 @@ class ScaleBy final : public Op {
  public:
   std::string_view kind() const override { return "scale_by"; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[0]}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     run.launch(kernels::ScaleRows{
         .in = run.in<float>(0), .scalar = run.in<float>(1).data, .out = run.out<float>(0)});
@@ -48,6 +50,7 @@ class SumOp final : public Op {
  public:
   std::string_view kind() const override { return "sum"; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[0]}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     kernels::Sum arguments{.count = static_cast<int>(run.inputs()), .out = run.out<float>(0)};
     for (std::size_t i = 0; i < run.inputs(); ++i) arguments.in[i] = run.in<float>(i);
@@ -77,6 +80,7 @@ class ToFloat final : public Op {
     return {{.shape = in[0].shape, .batched = in[0].batched}};
   }
   bool needs_packed() const override { return true; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     const Matrix<float> out = run.out<float>(0);
     run.launch(kernels::ToFloat{.in = run.in<std::uint8_t>(0).data,
@@ -95,6 +99,7 @@ class ToIds final : public Op {
   std::vector<ValueInfo> infer(Infos in) const override {
     return {{.shape = in[0].shape, .dtype = DType::int32, .batched = in[0].batched}};
   }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     run.launch(kernels::FloatToIds{.in = run.in<float>(0), .out = run.out<std::int32_t>(0)});
   }
@@ -110,6 +115,7 @@ class SumAll final : public Op {
                                    : "sum_magnitudes";
   }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     run.launch(kernels::SumAll{.in = run.in<float>(0),
                                .out = run.out<float>(0).data,
@@ -134,6 +140,7 @@ class WeightedSumGradient final : public Op {
   std::string_view kind() const override { return "weighted_sum_gradient"; }
   bool reads(std::size_t input) const override { return input != kValues; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[kValues]}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     const Matrix<float> out = run.out<float>(0);
     const float* scalar = run.in<float>(kSumGrad).data;
@@ -161,6 +168,7 @@ class WeightedSum final : public Op {
     return {{.shape = Shape{with_weights_ ? 2 : 1}}};
   }
   bool needs_packed() const override { return true; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     const auto column = [](Matrix<const float> m) -> Matrix<const float> {
       return {m.data, m.rows * m.columns, 1, 1};

@@ -37,6 +37,7 @@ class LossGradient final : public Op {
   std::string_view kind() const override { return "loss_gradient"; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[kPredicted]}; }
   bool needs_packed() const override { return true; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     run.launch(kernels::LossBackward{.rule = rule_,
                                      .truth = truth_of(rule_, run),
@@ -64,6 +65,7 @@ class LossFactor final : public Op {
   bool tileable() const override { return false; }
   bool reads(std::size_t input) const override { return input == kMaskSum || input == kWeightSum; }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     kernels::Quotient factor{.out = run.out<float>(0).data};
     if (reduction_ != Reduction::sum) {
@@ -93,6 +95,7 @@ class LossShare final : public Op {
   bool tileable() const override { return false; }
   bool reads(std::size_t input) const override { return input == kTotal; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[kTotal]}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     const double share = share_of(run.in_shape(kValues).elements());
     run.launch(kernels::Affine{

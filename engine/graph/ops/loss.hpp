@@ -19,6 +19,7 @@ class LossValues final : public Op {
   std::string detail() const override;
   std::vector<ValueInfo> infer(Infos inputs) const override;
   bool needs_packed() const override { return true; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override;
   std::vector<Value> gradients(GradientBuilder& build) const override;
   double operations(Infos inputs, Infos outputs) const override;

@@ -156,6 +156,7 @@ class MaskWeights final : public Op {
   std::vector<ValueInfo> infer(Infos in) const override {
     return {{.shape = in[0].shape, .batched = in[0].batched}};
   }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     run.launch(kernels::MaskToWeight{.mask = run.in<std::uint8_t>(0),
                                      .sample_weight = run.in<float>(1),

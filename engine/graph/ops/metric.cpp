@@ -28,6 +28,7 @@ class AccuracyValues final : public Op {
     const Shape& shape = in[1].shape;
     return {{.shape = shape.slice(0, shape.rank() - 1), .batched = in[1].batched}};
   }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     const bool sparse = kind_ == AccuracyKind::sparse_categorical;
     run.launch(kernels::AccuracyValues{

@@ -80,6 +80,7 @@ class Reshape final : public MovingOp {
     }
     return {{.shape = shape.prepend(from[0]), .dtype = in[0].dtype, .batched = in[0].batched}};
   }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override { copy_regrouped(run, bytes_in(run, 0), bytes_out(run)); }
   std::vector<Value> gradients(GradientBuilder& build) const override {
     return {reshape_like(build.graph, build.gradient(), build.input(0))};
@@ -98,6 +99,7 @@ class ReshapeLike final : public MovingOp {
   std::vector<ValueInfo> infer(Infos in) const override {
     return {{.shape = in[1].shape, .dtype = in[0].dtype, .batched = in[0].batched}};
   }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override { copy_regrouped(run, bytes_in(run, 0), bytes_out(run)); }
 };
 
@@ -108,6 +110,7 @@ class PadColumns final : public Op {
   std::string_view kind() const override { return "pad_columns"; }
   bool reads(std::size_t input) const override { return input == 0; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[1]}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     const Matrix<const float> in = run.in<float>(0);
     const Matrix<float> out = run.out<float>(0);
@@ -135,6 +138,7 @@ class Columns final : public MovingOp {
     info.shape[info.shape.rank() - 1] = count_;
     return {info};
   }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     Matrix<const std::uint8_t> in = bytes_in(run, 0);
     in.data += first_ * element();
@@ -166,6 +170,7 @@ class Split final : public MovingOp {
   bool reads(std::size_t input) const override { return input == 0; }
   bool needs_packed() const override { return true; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in.begin() + 1, in.end()}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     const Matrix<const std::uint8_t> whole = bytes_in(run, 0);
     const Matrix<const std::uint8_t> joined =
@@ -213,6 +218,7 @@ class Concatenate final : public MovingOp {
     }
     return {result};
   }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     const std::int64_t whole = elements_from(run.out_shape(0), axis_) * element();
     const Matrix<std::uint8_t> out = last_ ? bytes_out(run) : with_columns(bytes_out(run), whole);

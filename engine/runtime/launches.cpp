@@ -1,0 +1,148 @@
+#include "engine/runtime/launches.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "engine/runtime/planner.hpp"
+
+namespace braid {
+namespace {
+
+// What a block does in about ten microseconds.
+constexpr double kMostOperations = 8e6;
+constexpr std::int64_t kMostElements = 65536;
+// Of a value without rows: one block does it alone while the others have nothing to do.
+constexpr std::int64_t kMostWholeElements = 4096;
+
+class Grouping {
+ public:
+  Grouping(const Graph& graph, const std::vector<int>& stage_of_node,
+           const std::vector<bool>& joinable)
+      : graph_(graph),
+        stage_of_node_(stage_of_node),
+        joinable_(joinable),
+        done_(stage_of_node.size(), false) {}
+
+  std::vector<LaunchGroup> group(bool sums) {
+    std::map<int, std::vector<int>> stages;
+    for (std::size_t n = 0; n < stage_of_node_.size(); ++n) {
+      if (stage_of_node_[n] != kDeadStage) stages[stage_of_node_[n]].push_back(static_cast<int>(n));
+    }
+    if (stages.empty()) return {};
+    const int last = stages.rbegin()->first;
+    for (const auto& [stage, nodes] : stages) {
+      stage_ = stage;
+      waiting_ = nodes;
+      const bool by_rows = stage % 2 == 0;
+      if (!by_rows && sums && stages.contains(stage - 1)) take_joined(true);
+      while (!waiting_.empty()) {
+        if (!take_alone()) take_joined(false);
+      }
+      // Sums that nobody but the caller waits for.
+      if (by_rows && sums && !stages.contains(stage + 1) && stage <= last) {
+        stage_ = stage + 1;
+        take_joined(true);
+      }
+    }
+    return std::move(groups_);
+  }
+
+ private:
+  static std::size_t place(int node) { return static_cast<std::size_t>(node); }
+
+  bool is_ready(int node) const {
+    const GraphNode& asked = graph_.nodes()[place(node)];
+    for (std::size_t i = 0; i < asked.inputs.size(); ++i) {
+      if (!asked.inputs[i] || !asked.op->reads(i)) continue;
+      const int producer = graph_.value(asked.inputs[i]).producer;
+      if (producer >= 0 && stage_of_node_[place(producer)] == stage_ && !done_[place(producer)])
+        return false;
+    }
+    return true;
+  }
+
+  bool take_alone() {
+    const auto found = std::find_if(waiting_.begin(), waiting_.end(), [&](int node) {
+      return !joinable_[place(node)] && is_ready(node);
+    });
+    if (found == waiting_.end()) return false;
+    done_[place(*found)] = true;
+    groups_.push_back({.stage = stage_, .nodes = {*found}});
+    waiting_.erase(found);
+    return true;
+  }
+
+  // The nodes stand in an order in which they can run.
+  void take_joined(bool adds_slices) {
+    LaunchGroup group{.stage = stage_, .joined = true, .adds_slices = adds_slices};
+    std::erase_if(waiting_, [&](int node) {
+      if (!joinable_[place(node)] || !is_ready(node)) return false;
+      done_[place(node)] = true;
+      group.nodes.push_back(node);
+      return true;
+    });
+    groups_.push_back(std::move(group));
+  }
+
+  const Graph& graph_;
+  const std::vector<int>& stage_of_node_;
+  const std::vector<bool>& joinable_;
+  std::vector<bool> done_;
+  int stage_ = 0;
+  std::vector<int> waiting_;
+  std::vector<LaunchGroup> groups_;
+};
+
+}  // namespace
+
+std::int64_t slices_on_device(std::int64_t batch, std::int64_t summed_floats) {
+  constexpr std::int64_t kRowsOfBlock = 8;
+  // About one for each multiprocessor.
+  constexpr std::int64_t kMostBlocks = 128;
+  // All slices together: 32 megabytes, which the second-level cache holds.
+  constexpr std::int64_t kMostSummedFloats = 8 << 20;
+  const std::int64_t wanted = (batch + kRowsOfBlock - 1) / kRowsOfBlock;
+  const std::int64_t affordable = kMostSummedFloats / std::max<std::int64_t>(summed_floats, 1);
+  return std::max<std::int64_t>(1, std::min({wanted, kMostBlocks, affordable}));
+}
+
+std::vector<bool> find_joinable(const Graph& graph, const std::vector<ValueInfo>& infos,
+                                std::int64_t slices) {
+  const auto info = [&](Value value) {
+    return value ? infos[static_cast<std::size_t>(value.id)] : kAbsent;
+  };
+  std::vector<bool> joinable;
+  for (const GraphNode& node : graph.nodes()) {
+    std::vector<ValueInfo> inputs;
+    std::vector<ValueInfo> outputs;
+    for (Value input : node.inputs) inputs.push_back(info(input));
+    for (Value output : node.outputs) outputs.push_back(info(output));
+    bool joins = node.op->joins_row_programs(inputs);
+    bool has_rows = false;
+    const auto look = [&](const ValueInfo& value, bool read) {
+      if (!value.present || !read) return;
+      has_rows = has_rows || value.batched;
+      if (value.batched) joins = joins && value.shape.elements() / slices <= kMostElements;
+    };
+    for (std::size_t i = 0; i < inputs.size(); ++i) look(inputs[i], node.op->reads(i));
+    for (const ValueInfo& output : outputs) look(output, true);
+    if (has_rows) {
+      joins = joins &&
+              node.op->operations(inputs, outputs) <= kMostOperations * static_cast<double>(slices);
+    } else {
+      for (const auto* values : {&inputs, &outputs}) {
+        for (const ValueInfo& value : *values)
+          joins = joins && (!value.present || value.shape.elements() <= kMostWholeElements);
+      }
+    }
+    joinable.push_back(joins);
+  }
+  return joinable;
+}
+
+std::vector<LaunchGroup> group_launches(const Graph& graph, const std::vector<int>& stage_of_node,
+                                        const std::vector<bool>& joinable, bool sums) {
+  return Grouping(graph, stage_of_node, joinable).group(sums);
+}
+
+}  // namespace braid

@@ -1,0 +1,31 @@
+#pragma once
+#include <vector>
+
+#include "engine/graph/graph.hpp"
+
+namespace braid {
+
+// Ops that a device runs in one launch (joined: a row program), or an op with launches of its own.
+struct LaunchGroup {
+  int stage = 0;
+  bool joined = false;
+  bool adds_slices = false;  // sums over rows of the stage before are completed first
+  std::vector<int> nodes;
+};
+
+// Ops that may stand in row programs: a block takes the rows of one of `slices` slices through
+// them, or all of a value that has no rows, so each must be little work for one block.
+std::vector<bool> find_joinable(const Graph& graph, const std::vector<ValueInfo>& infos,
+                                std::int64_t slices);
+
+// Into how many slices a device cuts the rows of a batch. Each keeps sums of its own
+// (`summed_floats`), which are added up later.
+std::int64_t slices_on_device(std::int64_t batch, std::int64_t summed_floats);
+
+// The ops of all stages in an order in which they can run, in as few launches as possible: ops that
+// must have one of their own first, so that those that join them later join in one.
+// `sums` says whether sums are to be added up behind a stage.
+std::vector<LaunchGroup> group_launches(const Graph& graph, const std::vector<int>& stage_of_node,
+                                        const std::vector<bool>& joinable, bool sums);
+
+}  // namespace braid
