@@ -1,4 +1,5 @@
 #pragma once
+#include "kernels/dense_column.hpp"
 #include "kernels/dense_float32.hpp"
 #include "kernels/dense_kernel.hpp"
 
@@ -33,7 +34,12 @@ __device__ inline void make_tiles(DenseProduct args, float* memory) {
 }
 
 template <Neighbours b>
-__device__ inline void multiply_rows(const DenseProduct& args, float* memory) {
+__device__ inline void multiply_rows(DenseProduct args, float* memory) {
+  if (args.columns == 1) {
+    if (b == Neighbours::along_depth) args = column_of_row(args);
+    find_alignment_of_column(args);
+    return multiply_column<OneBlock>(args);
+  }
   using FewRows = FewRowsFloat32Tile<Neighbours::along_depth, b>;
   if (args.rows <= FewRows::kRows) {
     make_tiles<FewRows>(args, memory);

@@ -31,17 +31,7 @@ __global__ void fill_kernel(Fill args) {
 
 template <int Width>
 __global__ void penalty_gradient_kernel(PenaltyGradient args) {
-  const float scale = args.scale != nullptr ? *args.scale : 1.0F;
-  for_elements<Width>(args.weight.rows, args.weight.columns, [&](std::int64_t n, std::int64_t c) {
-    const auto slope = Floats<Width>::load(args.weight.row(n) + c).each([&](float w) {
-      const float sign = w > 0 ? 1.0F : (w < 0 ? -1.0F : 0.0F);
-      return scale * (args.l1 * sign + 2 * args.l2 * w);
-    });
-    float* const out = args.out.row(n) + c;
-    auto sum = args.accumulate ? Floats<Width>::load(out) : Floats<Width>{};
-    sum += slope;
-    sum.store(out);
-  });
+  run_rows<AllBlocks, Width>(args);
 }
 
 template <class Piece>

@@ -45,6 +45,22 @@ __device__ inline void run_rows(const Fill& args) {
   });
 }
 
+template <class Blocks, int Width = 1>
+__device__ inline void run_rows(const PenaltyGradient& args) {
+  const float scale = args.scale != nullptr ? *args.scale : 1.0F;
+  for_elements<Width, Blocks>(
+      args.weight.rows, args.weight.columns, [&](std::int64_t n, std::int64_t c) {
+        const auto slope = Floats<Width>::load(args.weight.row(n) + c).each([&](float w) {
+          const float sign = w > 0 ? 1.0F : (w < 0 ? -1.0F : 0.0F);
+          return scale * (args.l1 * sign + 2 * args.l2 * w);
+        });
+        float* const out = args.out.row(n) + c;
+        auto sum = args.accumulate ? Floats<Width>::load(out) : Floats<Width>{};
+        sum += slope;
+        sum.store(out);
+      });
+}
+
 // Bytes: 16 at once where rows are aligned, else one.
 template <class Blocks, class Piece = unsigned char>
 __device__ inline void run_rows(const CopyRows& args) {

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstring>
 #include <tuple>
+#include <type_traits>
 #include <typeinfo>
 #include <vector>
 
@@ -25,7 +26,13 @@ using RowKernels =
     std::tuple<DenseForward, DenseInputGradient, DenseWeightGradient, ActivationForward,
                ActivationBackward, SoftmaxForward, SoftmaxBackward, LossForward, LossBackward,
                AccuracyValues, WeightedSum, Affine, Sum, ScaleRows, Fill, CopyRows, ToFloat,
-               FloatToIds, SumAll, Quotient, Dropout, MaskToWeight, SumSlices>;
+               FloatToIds, SumAll, PenaltyGradient, Quotient, Dropout, MaskToWeight, SumSlices>;
+
+template <class Arguments, class Kernels = RowKernels>
+constexpr bool kIsRowKernel = false;
+template <class Arguments, class... Kernels>
+constexpr bool kIsRowKernel<Arguments, std::tuple<Kernels...>> =
+    (std::is_same_v<Arguments, Kernels> || ...);
 
 // The arguments of one of them.
 struct RowStep {

@@ -11,13 +11,10 @@ import subprocess
 import sys
 import tempfile
 
+import kernel_sources
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-COUNTED = ("kernels/simt/elements.hpp", "kernels/simt/rows.hpp", "kernels/dense_choice.hpp", "kernels/dense_float32.hpp",
-           "kernels/dense_kernel.hpp", "kernels/dense_matrix_units.hpp", "kernels/dense_product.hpp")
-
-
-def is_counted(path):
-    return path in COUNTED or (path.startswith("kernels/") and path.endswith("_cuda.cu"))
+COUNTED = {path.relative_to(ROOT).as_posix() for path in kernel_sources.sources() + kernel_sources.headers()}
 
 
 def counts_of(build):
@@ -38,7 +35,7 @@ def counts_of(build):
                         name = path.relative_to(ROOT).as_posix()
                     except ValueError:
                         continue
-                    if not is_counted(name):
+                    if name not in COUNTED:
                         continue
                     lines = counts.setdefault(name, {})
                     for line in file["lines"]:

@@ -49,16 +49,6 @@ std::int64_t total_of(const Step& step) {
   return total;
 }
 
-// Of Dense layers: products, their sums, and what stands in for them.
-std::int64_t dense_of(const Step& step) {
-  std::int64_t total = 0;
-  for (const auto& [kernel, count] : step) {
-    const bool is_dense = kernel.rfind("dense", 0) == 0 || kernel == "sum_of_parts_kernel";
-    if (is_dense || kernel == "other") total += count;
-  }
-  return total;
-}
-
 // Into the file that BRAID_LAUNCH_TABLE names, for `make kernels`.
 void write_table(const std::map<std::string, Step>& steps) {
   const char* const name = std::getenv("BRAID_LAUNCH_TABLE");
@@ -84,19 +74,13 @@ void write_table(const std::map<std::string, Step>& steps) {
 
 }  // namespace
 
-TEST_CASE("launches: a step of a reference model is replayed with no more than it once took") {
-  struct Most {
-    std::int64_t dense;  // two for each product: of parts, and their sum
-    std::int64_t others;
-  };
-  // What was reached; the goals are 3, 9 and 3 for everything.
-  const std::map<std::string, Most> reached{{"m1", {14, 10}}, {"m2", {10, 22}}, {"m3", {20, 22}}};
+TEST_CASE("launches: a step of a reference model is replayed within its budget") {
+  const std::map<std::string, std::int64_t> most{{"m1", 3}, {"m2", 16}, {"m3", 3}};
   std::map<std::string, Step> steps;
-  for (const auto& [name, most] : reached) {
+  for (const auto& [name, budget] : most) {
     steps[name] = replayed_step(name);
     INFO(name);
-    CHECK(dense_of(steps[name]) <= most.dense);
-    CHECK(total_of(steps[name]) - dense_of(steps[name]) <= most.others);
+    CHECK(total_of(steps[name]) <= budget);
   }
   write_table(steps);
 }

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Breaks the GPU kernels on purpose, one small change at a time, and reports which changes no test notices.
 
-Usage: mutate.py <build> [--files kernels/x_cuda.cu ...] [--sample N] [--seed S] [--list]
+Usage: mutate.py <build> [--files kernels/x_cuda.cu ...] [--sample N] [--seed S] [--list] [--jobs J]
 
 After `cmake --build <build> --target braid_mutation_tests`. A change drops a barrier or a wait, shifts a bound by one, swaps
-rows and columns or two operators, or turns a sum into an assignment. Only the object of the changed file is compiled again; the
-tests of kernels then run on the emulated device. What survives and is no mistake stands in tests/mutation_equivalents.txt, with
-the reason.
+rows and columns or two operators, or turns a sum into an assignment, in a kernel source or a header of device functions. Only
+the objects of what includes the changed file are compiled again; the tests of kernels then run on the emulated device, those
+named after the file first. What survives and is no mistake stands in tests/mutation_equivalents.txt, with the reason.
 """
 import argparse
+import collections
+import concurrent.futures
 import os
 import pathlib
 import random
@@ -18,7 +20,9 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+import kernel_sources
+
+ROOT = kernel_sources.ROOT
 EQUIVALENTS = ROOT / "tests/mutation_equivalents.txt"
 
 # Name, what is changed, what it becomes.
@@ -82,11 +86,10 @@ def changes_of(path):
 
 
 class Build:
-    """Compiles one kernel object and links the tests with it."""
+    """Compiles the kernel objects that a changed file is part of and links the tests with them."""
 
-    def __init__(self, folder, scratch):
+    def __init__(self, folder):
         self.folder = folder
-        self.scratch = scratch
         commands = subprocess.run(["ninja", "-C", str(folder), "-t", "commands", "braid_mutation_tests"], check=True,
                                   capture_output=True, text=True).stdout.splitlines()
         self.link = commands[-1]
@@ -95,37 +98,48 @@ class Build:
             match = re.search(r"-o (tests/CMakeFiles/braid_mutation_kernels\.dir/\S+) -c (\S+)$", command)
             if match:
                 self.compile[pathlib.Path(os.path.normpath(folder / match[2]))] = (command, match[1])
-        self.program = scratch / "tests_with_a_change"
 
-    def make(self, source, text):
-        """None if the changed source does not compile."""
-        command, built = self.compile[source]
-        changed = self.scratch / source.name
-        changed.write_text(text)
-        new_object = self.scratch / (source.name + ".o")
-        arguments = [a for a in shlex.split(command) if a != "-MD" and "ccache" not in a]
-        for flag in ("-MT", "-MF"):
-            while flag in arguments:
-                at = arguments.index(flag)
-                del arguments[at:at + 2]
-        arguments[arguments.index("-o") + 1] = str(new_object)
-        arguments[arguments.index("-c") + 1] = str(changed)
-        arguments += ["-I" + str(source.parent), "-w"]
-        if subprocess.run(arguments, cwd=self.folder, capture_output=True).returncode != 0:
-            return None
-        link = re.sub(r"-o tests/braid_mutation_tests\b", "-o " + str(self.program), self.link)
-        link = link.replace(" " + built + " ", " " + str(new_object) + " ")
+    def make(self, changed, text, scratch):
+        """None if the changed file does not compile."""
+        copy = scratch / changed.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_text(text)
+        link = re.sub(r"-o tests/braid_mutation_tests\b", f"-o {scratch / 'tests_with_a_change'}", self.link)
+        for source in kernel_sources.sources_with(changed):
+            command, built = self.compile[source]
+            new_object = scratch / (source.name + ".o")
+            arguments = [a for a in shlex.split(command) if a != "-MD" and "ccache" not in a]
+            for flag in ("-MT", "-MF"):
+                while flag in arguments:
+                    at = arguments.index(flag)
+                    del arguments[at:at + 2]
+            arguments[arguments.index("-o") + 1] = str(new_object)
+            arguments[arguments.index("-c") + 1] = str(copy if source == changed else source)
+            # Found before the tree's own.
+            arguments[1:1] = ["-I" + str(scratch), "-w"]
+            if subprocess.run(arguments, cwd=self.folder, capture_output=True).returncode != 0:
+                return None
+            link = link.replace(" " + built + " ", " " + str(new_object) + " ")
         subprocess.run(link, cwd=self.folder, shell=True, check=True, capture_output=True)
-        return self.program
+        return scratch / "tests_with_a_change"
 
 
-def tests_notice(program, limit):
+def subject_of(path):
+    """What tests of a file begin with: "lstm" of lstm_forward_cuda.cu."""
+    return path.stem.split("_")[0]
+
+
+def tests_notice(program, path, limit):
     run_environment = dict(os.environ, BRAID_TEST_BACKENDS="emulated")
-    try:
-        run = subprocess.run([str(program), "~simt*", "--abort"], timeout=limit, env=run_environment, capture_output=True)
-    except subprocess.TimeoutExpired:
-        return True
-    return run.returncode != 0
+    subject = subject_of(path)
+    for which in ([f"{subject}*"], ["~simt*", f"~{subject}*"]):
+        try:
+            run = subprocess.run([str(program), *which, "--abort"], timeout=limit, env=run_environment, capture_output=True)
+        except subprocess.TimeoutExpired:
+            return True
+        if run.returncode != 0:
+            return True
+    return False
 
 
 def equivalents():
@@ -140,6 +154,18 @@ def key_of(path, name, changed):
     return f"{path.name} | {name} | {changed.strip()}"
 
 
+def outcome_of(build, change, limit):
+    """"caught", "refused" by the compiler, or "survived"."""
+    path, number, _, changed = change
+    lines = path.read_text().splitlines()
+    lines[number] = changed
+    with tempfile.TemporaryDirectory() as scratch:
+        program = build.make(path, "\n".join(lines) + "\n", pathlib.Path(scratch))
+        if program is None:
+            return "refused"
+        return "caught" if tests_notice(program, path, limit) else "survived"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("build", type=pathlib.Path)
@@ -147,9 +173,10 @@ def main():
     parser.add_argument("--sample", type=int, default=0, help="this many changes, drawn by the seed; 0: all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--limit", type=float, default=120, help="seconds that the tests may take")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="changes that are tried at once")
     parser.add_argument("--list", action="store_true", help="only show the changes")
     options = parser.parse_args()
-    files = [f.resolve() for f in options.files] if options.files else sorted((ROOT / "kernels").glob("*_cuda.cu"))
+    files = [f.resolve() for f in options.files] if options.files else kernel_sources.sources() + kernel_sources.headers()
     known = equivalents()
     changes = [(path, *change) for path in files for change in changes_of(path)]
     listed = [c for c in changes if key_of(c[0], c[2], c[3]) in known]
@@ -161,24 +188,19 @@ def main():
         for path, number, name, changed in changes:
             print(f"{path.name}:{number + 1}: {name}: {changed.strip()}")
         return
-    caught = 0
-    refused = 0
-    survivors = []
-    with tempfile.TemporaryDirectory() as scratch:
-        build = Build(options.build.resolve(), pathlib.Path(scratch))
-        for path, number, name, changed in changes:
-            lines = path.read_text().splitlines()
-            lines[number] = changed
-            program = build.make(path, "\n".join(lines) + "\n")
-            if program is None:
-                refused += 1
-            elif tests_notice(program, options.limit):
-                caught += 1
-            else:
-                survivors.append(key_of(path, name, changed))
+    build = Build(options.build.resolve())
+    outcomes = collections.Counter()
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for change, outcome in zip(changes, pool.map(lambda c: outcome_of(build, c, options.limit), changes)):
+            outcomes[outcome] += 1
+            path, number, name, changed = change
+            if outcome == "survived":
                 print(f"survived: {path.name}:{number + 1}: {name}: {changed.strip()}", flush=True)
-    tried = caught + len(survivors)
-    print(f"{caught} of {tried} changes were noticed; {refused} did not compile, {len(listed)} are known to change nothing")
+            if sys.stderr.isatty():
+                print(f"\r{outcomes.total()} of {len(changes)}", end="", file=sys.stderr, flush=True)
+    caught = outcomes["caught"]
+    tried = caught + outcomes["survived"]
+    print(f"{caught} of {tried} changes were noticed; {outcomes['refused']} did not compile, {len(listed)} are known to change nothing")
     sys.exit(1 if tried and caught < 0.95 * tried else 0)
 
 

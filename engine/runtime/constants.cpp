@@ -9,7 +9,8 @@ constexpr std::int64_t kMostElements = 64;
 
 class Folding {
  public:
-  Folding(const Graph& graph, const std::vector<ValueInfo>& infos) : graph_(graph), infos_(infos) {}
+  Folding(const Graph& graph, const std::vector<ValueInfo>& infos, std::int64_t batch)
+      : graph_(graph), infos_(infos), batch_(batch) {}
 
   std::map<int, Tensor> fold() {
     for (const GraphNode& node : graph_.nodes()) {
@@ -66,19 +67,21 @@ class Folding {
       outputs.push_back(operand(output, result.raw()));
       folded_.emplace(output.id, std::move(result));
     }
-    const Frame frame{.bases = bases.data(), .rows = 0};
+    const Frame frame{.bases = bases.data(), .rows = batch_, .batch = batch_};
     node.op->run(Run(frame, inputs, outputs));
   }
 
   const Graph& graph_;
   const std::vector<ValueInfo>& infos_;
+  std::int64_t batch_;
   std::map<int, Tensor> folded_;
 };
 
 }  // namespace
 
-std::map<int, Tensor> fold_constants(const Graph& graph, const std::vector<ValueInfo>& infos) {
-  return Folding(graph, infos).fold();
+std::map<int, Tensor> fold_constants(const Graph& graph, const std::vector<ValueInfo>& infos,
+                                     std::int64_t batch) {
+  return Folding(graph, infos, batch).fold();
 }
 
 }  // namespace braid

@@ -12,6 +12,15 @@ std::string maker_of(const Graph& graph, Value value) {
   return std::string(node->op->kind()) + (node->layer.empty() ? "" : " (" + node->layer + ")");
 }
 
+std::string describe_sums(const Program& program, const Program::Stage& stage) {
+  std::string text;
+  for (const Program::SliceSum& sum : stage.sums) {
+    text += "    sum of " + std::to_string(program.slices()) + " slices at ";
+    text += std::to_string(sum.offset) + ", " + std::to_string(sum.count) + " elements\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string describe_plan(const Program& program) {
@@ -35,10 +44,15 @@ std::string describe(const Program& program) {
                      std::to_string(program.arena_bytes()) + " bytes, tile " +
                      std::to_string(program.tile_bytes()) + " bytes\n";
   for (const Program::Stage& stage : program.stages()) {
-    text += stage.rows ? "  row by row\n" : "  whole batch\n";
+    text += stage.rows ? "  row by row" : "  whole batch";
+    if (stage.joined) text += stage.rows ? ", one launch, a block a slice" : ", one block";
+    text += "\n";
+    // Sums over rows come first where they are added up on the way.
+    if (!stage.rows) text += describe_sums(program, stage);
     for (const Program::BoundOp& op : stage.ops) {
       text += "    " + std::string(op.op->kind());
       if (!op.op->detail().empty()) text += " (" + op.op->detail() + ")";
+      if (!op.layer.empty()) text += " of " + op.layer;
       if (op.parts > 1) text += " in " + std::to_string(op.parts) + " parts";
       for (const Operand& out : op.outputs) {
         if (out.base < 0) continue;
@@ -51,10 +65,7 @@ std::string describe(const Program& program) {
       }
       text += "\n";
     }
-    for (const Program::SliceSum& sum : stage.sums) {
-      text += "    sum of " + std::to_string(program.slices()) + " slices at " +
-              std::to_string(sum.offset) + ", " + std::to_string(sum.count) + " elements\n";
-    }
+    if (stage.rows) text += describe_sums(program, stage);
   }
   return text;
 }

@@ -96,7 +96,7 @@ class Grouping {
 }  // namespace
 
 std::int64_t slices_on_device(std::int64_t batch, std::int64_t summed_floats) {
-  constexpr std::int64_t kRowsOfBlock = 8;
+  constexpr std::int64_t kRowsOfBlock = 4;
   // About one for each multiprocessor.
   constexpr std::int64_t kMostBlocks = 128;
   // All slices together: 32 megabytes, which the second-level cache holds.

@@ -98,7 +98,7 @@ class Planner {
   }
 
   void fold() {
-    folded_ = fold_constants(graph_, infos_);
+    folded_ = fold_constants(graph_, infos_, program_.batch_);
     for (const GraphNode& node : graph_.nodes()) {
       folded_nodes_.push_back(!node.outputs.empty() && node.outputs.front() &&
                               folded_.contains(node.outputs.front().id));
@@ -493,7 +493,7 @@ class Planner {
   void bind_node(const GraphNode& node, Program::Stage& stage) {
     // A value that merely shares its input's storage costs nothing.
     if (node.op->alias().kind != Alias::Kind::none && shared_[index(node.outputs[0])]) return;
-    Program::BoundOp bound{.op = node.op};
+    Program::BoundOp bound{.op = node.op, .inputs = {}, .outputs = {}, .layer = node.layer};
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
       bound.inputs.push_back(operand(node.inputs[i]));
     for (Value output : node.outputs) {

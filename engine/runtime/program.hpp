@@ -29,6 +29,7 @@ class Program {
     std::vector<Operand> inputs;
     std::vector<Operand> outputs;
     std::int64_t parts = 1;
+    std::string layer;  // `LSTM layer "lstm"`; empty for what no layer asked for
   };
   // A sum over rows: one block a slice, added up into the first (count floats each, `stride` bytes
   // apart).

@@ -1,5 +1,7 @@
 #pragma once
 #include <iosfwd>
+#include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <typeinfo>
@@ -7,6 +9,7 @@
 #include <vector>
 
 #include "kernels/launch.hpp"
+#include "kernels/row_program.hpp"
 #include "tests/support/device_operands.hpp"
 #include "tests/support/schedules.hpp"
 
@@ -35,16 +38,51 @@ void note_launch(const std::type_info& arguments, Backend backend);
 // For each launch on the emulated device another order of its threads.
 const simt::Schedule& next_schedule();
 
-// Returns when the results are there. A device gets copies of the operands in its own memory.
+// The arguments of steps, of all blocks. Operands of a device are moved there.
+template <class... Arguments>
+KernelMemory<kernels::RowStep> row_steps(const Arguments&... arguments) {
+  kernels::RowSteps collector;
+  (collector.add(typeid(Arguments), &arguments), ...);
+  return {collector.steps().begin(), collector.steps().end()};
+}
+
+// Whether these arguments may also be a step of a row program, whose products are in float32 and
+// summed in one go.
+template <class Arguments>
+bool can_be_row_step(const Arguments& arguments) {
+  if constexpr (requires { arguments.precision; }) {
+    if (arguments.precision != kernels::Precision::float32) return false;
+  }
+  if constexpr (requires { arguments.scratch; }) {
+    if (arguments.scratch != nullptr) return false;
+  }
+  return kernels::kIsRowKernel<Arguments>;
+}
+
+// Returns when the results are there. A device gets copies of the operands in its own memory. Every
+// other launch of a kernel that can be one is the only step of a row program.
 template <class Arguments>
 void launch_on(Backend backend, const Arguments& arguments) {
   const ScheduleScope order(backend == Backend::emulated ? next_schedule()
                                                          : simt::current_schedule());
+  static std::map<Backend, int> launches_of_this_kernel;
+  const bool as_step = can_be_row_step(arguments) && launches_of_this_kernel[backend]++ % 2 == 1;
   note_launch(typeid(Arguments), backend);
-  if (!runs_on_device(backend)) return kernels::launch(kernels::Stream{backend}, arguments);
-  DeviceOperands operands(backend);
-  kernels::launch(operands.stream(), operands.moved(arguments));
-  operands.bring_back();
+  std::optional<DeviceOperands> operands;
+  if (runs_on_device(backend)) operands.emplace(backend);
+  const kernels::Stream stream = operands ? operands->stream() : kernels::Stream{backend};
+  const auto moved = [&](const auto& args) { return operands ? operands->moved(args) : args; };
+  KernelMemory<kernels::RowStep> steps;  // brought back, too
+  if constexpr (kernels::kIsRowKernel<Arguments>) {
+    if (as_step) steps = row_steps(moved(arguments));
+  }
+  if (as_step) {
+    note_launch(typeid(kernels::RowProgram), backend);
+    kernels::launch(stream, moved(kernels::RowProgram{steps.data(), 1, 1}));
+  } else {
+    kernels::launch(stream, moved(arguments));
+  }
+  if (operands) operands->bring_back();
 }
 
 // The kernels that a header of kernels/ declares, from its text.

@@ -193,6 +193,7 @@ class PenaltyGradient final : public Op {
   PenaltyGradient(double l1, double l2) : l1_(l1), l2_(l2) {}
   std::string_view kind() const override { return "penalty_gradient"; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[0]}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     run.launch(kernels::PenaltyGradient{.weight = run.in<float>(0),
                                         .out = run.out<float>(0),
@@ -214,6 +215,7 @@ class Penalty final : public Op {
     return "l1 " + std::to_string(l1_) + ", l2 " + std::to_string(l2_);
   }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
+  bool joins_row_programs(Infos) const override { return true; }
   void run(const Run& run) const override {
     const Matrix<const float> in = run.in<float>(0);
     float* const out = run.out<float>(0).data;

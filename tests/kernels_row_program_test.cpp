@@ -1,0 +1,189 @@
+// Row programs: several kernels in one launch, each block on rows of its own. That a program of one
+// step is as good as its kernel is seen by that kernel's tests (support/kernel_launch.hpp).
+#include "kernels/row_program.hpp"
+
+#include <optional>
+#include <vector>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/guarded_matrix.hpp"
+
+using namespace braid;
+using namespace braid::testing;
+
+namespace {
+
+constexpr std::int64_t kFeatures = 37;
+constexpr std::int64_t kHidden = 21;
+constexpr std::int64_t kClasses = 3;
+
+template <class T>
+Matrix<T> rows_of(Matrix<T> whole, std::int64_t first, std::int64_t end) {
+  return {whole.row(first), end - first, whole.columns, whole.stride};
+}
+
+// A layer, its loss and their gradients. Sums over rows are one for each block.
+struct Network {
+  Network(std::int64_t rows, std::int64_t slices, RandomNumbers random)
+      : blocks(slices),
+        x(random.floats(rows * kFeatures, -1, 1), kFeatures, 3),
+        truth(rows, kClasses),
+        first(random.floats(kFeatures * kHidden, -1, 1), kHidden),
+        second(random.floats(kHidden * kClasses, -1, 1), kClasses),
+        bias(random.floats(kHidden, -1, 1), kHidden),
+        hidden(rows, kHidden, 2),
+        logits(rows, kClasses),
+        losses(rows, 1),
+        logit_grad(rows, kClasses),
+        hidden_grad(rows, kHidden),
+        before_relu(rows, kHidden, 1),
+        kernel_grad(slices * kFeatures, kHidden),
+        bias_grad(slices, kHidden),
+        total(slices, 1) {
+    Numbers labels;
+    for (std::int64_t n = 0; n < rows; ++n) {
+      const std::int64_t label = random.below(kClasses);
+      for (std::int64_t c = 0; c < kClasses; ++c) labels.push_back(c == label ? 1 : 0);
+    }
+    truth.fill(labels);
+  }
+
+  // Calls body(arguments) for each kernel of a block's rows, in order.
+  template <class Body>
+  void for_kernels_of_block(std::int64_t block, const Body& body) {
+    using kernels::ActivationKind;
+    const std::int64_t begin = x.matrix().rows * block / blocks;
+    const std::int64_t end = x.matrix().rows * (block + 1) / blocks;
+    const auto part = [&](auto& whole) { return rows_of(whole.matrix(), begin, end); };
+    const kernels::LossRule rule{.kind = kernels::LossKind::categorical_crossentropy,
+                                 .from_logits = true};
+    body(kernels::DenseForward{.in = part(x),
+                               .kernel = first.matrix(),
+                               .bias = bias.data(),
+                               .out = part(hidden),
+                               .activation = {.kind = ActivationKind::relu}});
+    body(kernels::DenseForward{
+        .in = part(hidden), .kernel = second.matrix(), .out = part(logits), .activation = {}});
+    body(kernels::LossForward{
+        .rule = rule, .truth = part(truth), .predicted = part(logits), .values = part(losses)});
+    body(kernels::WeightedSum{
+        .value = part(losses), .sums = total.data() + block, .with_weights = false});
+    body(kernels::LossBackward{.rule = rule,
+                               .truth = part(truth),
+                               .predicted = part(logits),
+                               .predicted_grad = part(logit_grad)});
+    body(kernels::DenseInputGradient{
+        .out_grad = part(logit_grad), .kernel = second.matrix(), .in_grad = part(hidden_grad)});
+    body(kernels::ActivationBackward{.out = part(hidden),
+                                     .out_grad = part(hidden_grad),
+                                     .in_grad = part(before_relu),
+                                     .activation = {.kind = ActivationKind::relu}});
+    body(kernels::DenseWeightGradient{
+        .in = part(x),
+        .out_grad = part(before_relu),
+        .kernel_grad = rows_of(kernel_grad.matrix(), block * kFeatures, (block + 1) * kFeatures),
+        .bias_grad = bias_grad.matrix().row(block)});
+  }
+
+  std::vector<GuardedMatrix<float>*> results() {
+    return {&hidden,      &logits,      &losses,    &logit_grad, &hidden_grad,
+            &before_relu, &kernel_grad, &bias_grad, &total};
+  }
+
+  std::int64_t blocks;
+  GuardedMatrix<float> x;
+  GuardedMatrix<float> truth;
+  GuardedMatrix<float> first;
+  GuardedMatrix<float> second;
+  GuardedMatrix<float> bias;
+  GuardedMatrix<float> hidden;
+  GuardedMatrix<float> logits;
+  GuardedMatrix<float> losses;
+  GuardedMatrix<float> logit_grad;
+  GuardedMatrix<float> hidden_grad;
+  GuardedMatrix<float> before_relu;
+  GuardedMatrix<float> kernel_grad;
+  GuardedMatrix<float> bias_grad;
+  GuardedMatrix<float> total;
+};
+
+void run_one_by_one(Network& network) {
+  for (std::int64_t block = 0; block < network.blocks; ++block) {
+    network.for_kernels_of_block(
+        block, [](const auto& args) { kernels::launch(kernels::Stream{Backend::portable}, args); });
+  }
+}
+
+void run_as_program(Network& network, Backend backend) {
+  const ScheduleScope order(next_schedule());
+  std::optional<DeviceOperands> operands;
+  if (runs_on_device(backend)) operands.emplace(backend);
+  kernels::RowSteps collector;
+  for (std::int64_t block = 0; block < network.blocks; ++block) {
+    network.for_kernels_of_block(block, [&](const auto& args) {
+      const auto there = operands ? operands->moved(args) : args;
+      collector.add(typeid(args), &there);
+    });
+  }
+  const KernelMemory<kernels::RowStep> steps(collector.steps().begin(), collector.steps().end());
+  const auto count = static_cast<std::int64_t>(steps.size());
+  const kernels::RowProgram program{steps.data(), network.blocks,
+                                    network.blocks == 0 ? 0 : count / network.blocks};
+  note_launch(typeid(program), backend);
+  if (operands) {
+    kernels::launch(operands->stream(), operands->moved(program));
+    operands->bring_back();
+  } else {
+    kernels::launch(kernels::Stream{backend}, program);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("row program: blocks take their rows through all steps") {
+  const std::vector<std::pair<std::int64_t, std::int64_t>> sizes{{1, 1},  {7, 1},   {8, 2},  {9, 4},
+                                                                 {33, 1}, {100, 3}, {130, 9}};
+  for (const auto& [rows, blocks] : sizes) {
+    const RandomNumbers random(static_cast<std::uint64_t>(rows));
+    Network expected(rows, blocks, random);
+    run_one_by_one(expected);
+    for (const Backend backend : tested_backends()) {
+      INFO(kernels::name_of(backend) << ", " << rows << " rows, " << blocks << " blocks");
+      Network network(rows, blocks, random);
+      run_as_program(network, backend);
+      for (std::size_t i = 0; i < network.results().size(); ++i) {
+        INFO("result " << i);
+        GuardedMatrix<float>& result = *network.results()[i];
+        const Numbers wanted = expected.results()[i]->values();
+        const Numbers got = result.values();
+        REQUIRE(got.size() == wanted.size());
+        double furthest = 0;
+        for (std::size_t k = 0; k < got.size(); ++k) {
+          // NaN is far from everything.
+          const double off = std::abs(got[k] - wanted[k]);
+          furthest = off <= furthest ? furthest : off;
+        }
+        CHECK(furthest < 2e-5);
+        CHECK(result.guards_are_intact());
+      }
+    }
+  }
+}
+
+TEST_CASE("row program: nothing to do is done") {
+  for (const Backend backend : tested_backends()) {
+    const KernelMemory<kernels::RowStep> steps(1);
+    for (const kernels::RowProgram& program :
+         {kernels::RowProgram{steps.data(), 0, 3}, kernels::RowProgram{steps.data(), 5, 0}}) {
+      CHECK_NOTHROW(launch_on(backend, program));
+    }
+  }
+}
+
+TEST_CASE("row program: a kernel that no row program has is named") {
+  kernels::RowSteps collector;
+  const kernels::TransposeBlocks foreign{};
+  CHECK_THROWS_WITH(
+      collector.add(typeid(foreign), &foreign),
+      ContainsSubstring("no step of a row program") && ContainsSubstring("TransposeBlocks"));
+}

@@ -1,0 +1,200 @@
+// How a device's launches are made of ops: which share one, in which order, and what adds up.
+#include "engine/runtime/launches.hpp"
+
+#include <cmath>
+#include <sstream>
+#include <string>
+
+#include "engine/graph/autograd.hpp"
+#include "engine/graph/ops/dense.hpp"
+#include "engine/graph/ops/elementwise.hpp"
+#include "engine/graph/ops/embedding.hpp"
+#include "engine/graph/ops/shape.hpp"
+#include "engine/runtime/workspace.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/guarded_matrix.hpp"
+
+using namespace braid;
+using namespace braid::testing;
+
+namespace {
+
+VariablePointer weight(std::string name, const Shape& shape, Device device) {
+  auto variable = std::make_shared<Variable>();
+  variable->name = std::move(name);
+  variable->shape = shape;
+  RandomNumbers random(5);
+  Tensor values = Tensor::uninitialized(shape, DType::float32);
+  for (std::int64_t i = 0; i < shape.elements(); ++i)
+    values.data<float>()[i] = static_cast<float>(random.uniform(-1, 1));
+  variable->value = values.to(device);
+  return variable;
+}
+
+// The kinds of a program's ops, launch by launch: "rows: dense activation | whole: affine".
+std::string launches_of(const Program& program) {
+  std::ostringstream text;
+  const char* between = "";
+  for (const Program::Stage& stage : program.stages()) {
+    text << between << (!stage.joined ? "alone:" : stage.rows ? "rows:" : "one block:");
+    if (!stage.sums.empty()) text << " +" << stage.sums.size();
+    for (const Program::BoundOp& bound : stage.ops) text << " " << bound.op->kind();
+    between = " | ";
+  }
+  return text.str();
+}
+
+// ids -> embedding -> flatten -> dense beside numbers -> dense -> join -> dense -> sum, and the
+// gradient of the last kernel.
+struct Sample {
+  explicit Sample(Device on) : device(on) {
+    const Value ids =
+        graph->input("ids", {.shape = {None, 3}, .dtype = DType::int32, .batched = true});
+    const Value numbers = graph->input("numbers", {.shape = {None, 4}, .batched = true});
+    const auto w = [&](const char* name, Shape shape) {
+      return graph->weight(weight(name, shape, device));
+    };
+    const Value table = ops::embedding(*graph, ids, w("table", {10, 2}));
+    const Value flat = ops::reshape(*graph, table, Shape{6});
+    const Value left = ops::dense(*graph, flat, w("left", {6, 5}), {});
+    const Value right = ops::dense(*graph, numbers, w("right", {4, 5}), {});
+    const Value both = ops::sum(*graph, {left, right});
+    kernel = w("last", {5, 2});
+    const Value out = ops::dense(*graph, both, kernel, {});
+    total = ops::affine(*graph, ops::weighted_sum(*graph, out, {}), 0.5F, 0);
+    gradient = add_gradients(*graph, {{total, graph->scalar(1)}}, {kernel})[0];
+  }
+  Program program(std::int64_t rows, const std::vector<Value>& left_in_slices = {}) const {
+    return {graph,
+            {total, gradient},
+            {{.shape = {rows, 3}, .dtype = DType::int32, .batched = true},
+             {.shape = {rows, 4}, .batched = true}},
+            device,
+            kernels::Precision::float32,
+            left_in_slices};
+  }
+  Device device;
+  std::shared_ptr<Graph> graph = std::make_shared<Graph>();
+  Value kernel;
+  Value total;
+  Value gradient;
+};
+
+using Results = std::vector<float>;
+
+// Total and gradient.
+Results run(const Sample& sample, std::int64_t rows, const std::vector<Value>& left_in_slices) {
+  RandomNumbers random(3);
+  std::vector<std::int32_t> ids;
+  std::vector<float> numbers;
+  for (std::int64_t i = 0; i < rows * 3; ++i)
+    ids.push_back(static_cast<std::int32_t>(random.below(10)));
+  for (std::int64_t i = 0; i < rows * 4; ++i)
+    numbers.push_back(static_cast<float>(random.uniform(-1, 1)));
+  const Program program = sample.program(rows, left_in_slices);
+  Workspace workspace(sample.device);
+  Results results;
+  // Launched, recorded, replayed.
+  for (int i = 0; i < 3; ++i) {
+    results.clear();
+    workspace.run(program, {reinterpret_cast<const std::byte*>(ids.data()),
+                            reinterpret_cast<const std::byte*>(numbers.data())});
+    for (const std::size_t output : {0, 1}) {
+      const Matrix<const float> matrix = workspace.output<float>(program, output);
+      results.insert(results.end(), matrix.data, matrix.data + matrix.rows * matrix.columns);
+    }
+  }
+  return results;
+}
+
+}  // namespace
+
+TEST_CASE("launches: what needs one of its own goes first, and all others share one") {
+  const Sample sample(Device::emulated());
+  INFO(describe(*sample.graph));
+  CHECK(launches_of(sample.program(3)) ==
+        "alone: embedding | rows: dense dense sum dense weighted_sum weighted_sum_gradient "
+        "dense_weight_gradient | one block: affine");
+}
+
+TEST_CASE("launches: sums of slices are added up before they are read, or left to the caller") {
+  const Sample sample(Device::emulated());
+  const std::string rows =
+      "alone: embedding | rows: dense dense sum dense weighted_sum weighted_sum_gradient "
+      "dense_weight_gradient | ";
+  CHECK(launches_of(sample.program(9)) == rows + "one block: +2 affine");
+  const Program program = sample.program(9, {sample.total, sample.gradient});
+  CHECK(launches_of(program) == rows + "one block: +1 affine");
+  CHECK(program.slices() == 3);
+  CHECK(program.outputs()[0].slices == 1);  // not made slice by slice
+  CHECK(program.outputs()[1].slices == 3);
+}
+
+TEST_CASE("launches: every way to add up gives the sums of the CPU") {
+  for (const std::int64_t rows : {0, 1, 4, 5, 9, 40, 700}) {
+    const Results expected = run(Sample(Device::cpu()), rows, {});
+    const Sample sample(Device::emulated());
+    for (const auto& left : {std::vector<Value>{}, {sample.gradient}}) {
+      INFO(rows << " rows, " << left.size() << " left");
+      const Results got = run(sample, rows, left);
+      REQUIRE(got.size() == expected.size());
+      for (std::size_t i = 0; i < got.size(); ++i)
+        CHECK(std::abs(got[i] - expected[i]) <= 1e-4F * (1 + std::abs(expected[i])));
+    }
+  }
+}
+
+TEST_CASE("launches: what is much work for one block is launched alone") {
+  Graph graph;
+  const Value x = graph.input("x", {.shape = {None, 100}, .batched = true});
+  const Value small =
+      ops::dense(graph, x, graph.weight(weight("small", {100, 32}, Device::cpu())), {});
+  const Value large =
+      ops::dense(graph, x, graph.weight(weight("large", {100, 257}, Device::cpu())), {});
+  const Value whole = ops::affine(graph, graph.weight(weight("w", {65, 64}, Device::cpu())), 2, 0);
+  const Value scalar = ops::affine(graph, graph.weight(weight("s", {64, 64}, Device::cpu())), 2, 0);
+  const auto node = [&](Value value) {
+    return static_cast<std::size_t>(graph.value(value).producer);
+  };
+  const auto joinable = [&](std::int64_t batch, std::int64_t slices) {
+    std::vector<ValueInfo> infos;
+    for (const GraphValue& value : graph.values()) {
+      infos.push_back(value.info);
+      if (value.info.batched) infos.back().shape[0] = batch;
+    }
+    return find_joinable(graph, infos, slices);
+  };
+  CHECK(joinable(128, 32)[node(small)]);
+  CHECK_FALSE(joinable(128, 32)[node(large)]);
+  CHECK(joinable(128, 32)[node(scalar)]);
+  CHECK_FALSE(joinable(128, 32)[node(whole)]);
+  // The same layer, too many rows for each block.
+  CHECK(joinable(650 * 8, 8)[node(small)]);
+  CHECK_FALSE(joinable(660 * 8, 8)[node(small)]);
+}
+
+TEST_CASE("launches: slices are short while there are multiprocessors for them") {
+  CHECK(slices_on_device(0, 0) == 1);
+  CHECK(slices_on_device(4, 10) == 1);
+  CHECK(slices_on_device(5, 10) == 2);
+  CHECK(slices_on_device(512, 10) == 128);
+  CHECK(slices_on_device(100000, 10) == 128);
+  // Sums of all slices stay within 32 megabytes.
+  CHECK(slices_on_device(100000, 1 << 20) == 8);
+  CHECK(slices_on_device(100000, 1 << 24) == 1);
+}
+
+TEST_CASE("launches: what shapes alone decide is a constant of the program") {
+  for (const Device& device : {Device::cpu(), Device::emulated()}) {
+    const Sample sample(device);
+    // The gradient of the total, 0.5, is no op any more.
+    const std::string text = describe(sample.program(3));
+    INFO(text);
+    std::size_t affines = 0;
+    for (std::size_t at = text.find("affine"); at != std::string::npos;
+         at = text.find("affine", at + 1)) {
+      ++affines;
+    }
+    CHECK(affines == 1);
+  }
+}
