@@ -29,15 +29,16 @@ struct GatheredColumn {
       nullptr;  // [B, T]  overwritten with 1 within a row, 0 behind it; may be absent
 };
 
-// Picks the rows of a batch: row n of each column's batch is row order[cursor->row + n] of the
-// column, without an order row cursor->row + n.
-constexpr int kMaxGatheredColumns = 8;
+// Picks rows first .. first + rows - 1 of a batch: row n of each column's batch is row
+// order[cursor->row + n] of the column, without an order row cursor->row + n.
+constexpr int kMaxGatheredColumns = 4;
 struct GatherBatch {
   GatheredColumn columns[kMaxGatheredColumns];
   int count = 0;                        // of the columns
   const std::int64_t* order = nullptr;  // read; may be absent
   const StepCursor* cursor = nullptr;   // read
-  std::int64_t rows = 0;                // B
+  std::int64_t first = 0;
+  std::int64_t rows = 0;
 };
 BRAID_KERNEL(GatherBatch)
 

@@ -44,11 +44,12 @@ void gather(const GatherBatch& args, const GatheredColumn& column) {
   const auto to_size = static_cast<std::int64_t>(size_of(column.to));
   const std::int64_t first = args.cursor->row;
   if (args.order == nullptr && column.splits == nullptr) {
-    convert(column.values + first * column.width * from_size, column.out, args.rows * column.width);
+    convert(column.values + (first + args.first) * column.width * from_size,
+            column.out + args.first * column.width * to_size, args.rows * column.width);
     return;
   }
   const std::int64_t row_bytes = column.steps * column.width * to_size;
-  for (std::int64_t n = 0; n < args.rows; ++n) {
+  for (std::int64_t n = args.first; n < args.first + args.rows; ++n) {
     const std::int64_t row = args.order == nullptr ? first + n : args.order[first + n];
     const std::int64_t start = column.splits == nullptr ? row : column.splits[row];
     const std::int64_t length = column.splits == nullptr ? 1 : column.splits[row + 1] - start;

@@ -1,10 +1,9 @@
-// A row of blocks fills each column. A thread takes one piece of a row (16 bytes, where rows can be
-// copied so, or an element to convert), then the one a row of blocks further on.
+// A row of blocks fills each column.
 #include "kernels/gather.hpp"
 
 #include <algorithm>
-#include <type_traits>
 
+#include "kernels/gather_rows.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
@@ -12,98 +11,8 @@ namespace {
 
 constexpr int kThreads = 256;
 
-// The pieces that one thread takes.
-struct Stride {
-  std::int64_t first;
-  std::int64_t step;
-};
-
-struct SourceRow {
-  std::int64_t start;   // counted in rows of the values
-  std::int64_t length;  // likewise
-};
-__device__ inline SourceRow source_row(const GatherBatch& args, const GatheredColumn& column,
-                                       std::int64_t n) {
-  const std::int64_t place = args.cursor->row + n;
-  const std::int64_t row = args.order == nullptr ? place : args.order[place];
-  if (column.splits == nullptr) return {row, 1};
-  const std::int64_t start = column.splits[row];
-  return {start, column.splits[row + 1] - start};
-}
-
-// From and To are elements, or both the same piece of several; `width` counts them.
-template <class From, class To>
-__device__ inline void fill_rows(const GatherBatch& args, const GatheredColumn& column,
-                                 std::int64_t width, const Stride& stride) {
-  const auto* values = reinterpret_cast<const From*>(column.values);
-  auto* out = reinterpret_cast<To*>(column.out);
-  const std::int64_t per_row = column.steps * width;
-  for (std::int64_t i = stride.first; i < args.rows * per_row; i += stride.step) {
-    const std::int64_t n = i / per_row;
-    const std::int64_t place = i - n * per_row;
-    const SourceRow source = source_row(args, column, n);
-    To value{};
-    if (place < source.length * width) {
-      const From* from = values + source.start * width + place;
-      if constexpr (std::is_same_v<From, uint4>) {
-        value = ld_vec<uint4>(from);
-      } else {
-        value = static_cast<To>(*from);
-      }
-    }
-    if constexpr (std::is_same_v<To, uint4>) {
-      st_vec(out + i, value);
-    } else {
-      out[i] = value;
-    }
-  }
-}
-
-template <class To>
-__device__ inline void convert_rows(const GatherBatch& args, const GatheredColumn& column,
-                                    const Stride& stride) {
-  switch (column.from) {
-    case DType::float32: return fill_rows<float, To>(args, column, column.width, stride);
-    case DType::int32: return fill_rows<std::int32_t, To>(args, column, column.width, stride);
-    case DType::int64: return fill_rows<std::int64_t, To>(args, column, column.width, stride);
-    case DType::uint8:
-    case DType::bool_: return fill_rows<std::uint8_t, To>(args, column, column.width, stride);
-  }
-}
-
-// Bytes of the largest piece that rows consist of; 0 where their elements are converted.
-__device__ inline int unit_of(const GatheredColumn& column) {
-  if (column.from != column.to) return 0;
-  const auto bytes = static_cast<std::uint64_t>(column.width) * size_of(column.to);
-  const std::uint64_t places = reinterpret_cast<std::uintptr_t>(column.values) |
-                               reinterpret_cast<std::uintptr_t>(column.out) | bytes;
-  if (places % 16 == 0) return 16;
-  return places % 4 == 0 ? 4 : 1;
-}
-
 __global__ void gather_batch_kernel(GatherBatch args) {
-  const GatheredColumn& column = args.columns[blockIdx.y];
-  const Stride stride{static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x,
-                      static_cast<std::int64_t>(gridDim.x) * kThreads};
-  const std::int64_t bytes = column.width * static_cast<std::int64_t>(size_of(column.to));
-  switch (unit_of(column)) {
-    case 16: fill_rows<uint4, uint4>(args, column, bytes / 16, stride); break;
-    case 4: fill_rows<std::uint32_t, std::uint32_t>(args, column, bytes / 4, stride); break;
-    case 1: fill_rows<std::uint8_t, std::uint8_t>(args, column, bytes, stride); break;
-    default:
-      if (column.to == DType::float32) {
-        convert_rows<float>(args, column, stride);
-      } else if (column.to == DType::int32) {
-        convert_rows<std::int32_t>(args, column, stride);
-      } else {
-        convert_rows<std::uint8_t>(args, column, stride);
-      }
-  }
-  if (column.mask == nullptr) return;
-  for (std::int64_t i = stride.first; i < args.rows * column.steps; i += stride.step) {
-    const std::int64_t n = i / column.steps;
-    column.mask[i] = i - n * column.steps < source_row(args, column, n).length ? 1 : 0;
-  }
+  gather_column<AllBlocks>(args, args.columns[blockIdx.y]);
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "kernels/dense.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/elementwise.hpp"
+#include "kernels/gather.hpp"
 #include "kernels/host_device.hpp"
 #include "kernels/launch.hpp"
 #include "kernels/loss.hpp"
@@ -17,6 +18,7 @@
 #include "kernels/metric.hpp"
 #include "kernels/optimizer.hpp"
 #include "kernels/softmax.hpp"
+#include "kernels/step.hpp"
 
 namespace braid::kernels {
 
@@ -26,7 +28,8 @@ using RowKernels =
     std::tuple<DenseForward, DenseInputGradient, DenseWeightGradient, ActivationForward,
                ActivationBackward, SoftmaxForward, SoftmaxBackward, LossForward, LossBackward,
                AccuracyValues, WeightedSum, Affine, Sum, ScaleRows, Fill, CopyRows, ToFloat,
-               FloatToIds, SumAll, PenaltyGradient, Quotient, Dropout, MaskToWeight, SumSlices>;
+               FloatToIds, SumAll, PenaltyGradient, Quotient, Dropout, MaskToWeight, SumSlices,
+               GatherBatch, EndStep>;
 
 template <class Arguments, class Kernels = RowKernels>
 constexpr bool kIsRowKernel = false;

@@ -6,12 +6,14 @@
 #include "kernels/dense_rows.hpp"
 #include "kernels/dropout_rows.hpp"
 #include "kernels/elementwise_rows.hpp"
+#include "kernels/gather_rows.hpp"
 #include "kernels/loss_rows.hpp"
 #include "kernels/mask_rows.hpp"
 #include "kernels/metric_rows.hpp"
 #include "kernels/optimizer_rows.hpp"
 #include "kernels/simt/facade.hpp"
 #include "kernels/softmax_rows.hpp"
+#include "kernels/step_rows.hpp"
 
 namespace braid::kernels {
 namespace {

@@ -10,11 +10,10 @@ void run(const EndStep& args) {
       added.sums[k] += static_cast<double>(added.values[k]) * added.factor;
   }
   if (args.cursor == nullptr) return;
+  if (args.rates_of_steps != nullptr) *args.rates = args.rates_of_steps[args.cursor->step];
   args.cursor->row += args.rows;
   args.cursor->step += 1;
   if (args.random_state != nullptr) args.random_state->step += 1;
-  if (args.rates_of_steps != nullptr && args.cursor->step < args.steps)
-    *args.rates = args.rates_of_steps[args.cursor->step];
 }
 
 }  // namespace BRAID_CPU

@@ -150,7 +150,7 @@ TEST_CASE("device faults: a kernel that fails within a fit ends it, and the next
       model.compile({.optimizer = "adam",
                      .loss = "sparse_categorical_crossentropy",
                      .steps_per_execution = steps});
-      const FitOptions options{.batch_size = 8, .epochs = 16, .verbose = 0, .seed = 2};
+      const FitOptions options{.batch_size = 8, .epochs = 24, .verbose = 0, .seed = 2};
       simt::fail_after_launches(launch);
       CHECK_THROWS_AS(model.fit(data.x, data.y, options), DeviceError);
       simt::fail_after_launches(-1);

@@ -128,16 +128,28 @@ class Column {
   GuardedMatrix<std::uint8_t> mask_;
 };
 
-// Gathers `batch` rows of columns of `rows` rows, from the cursor's place on.
+// Gathers `batch` rows of columns of `rows` rows, from the cursor's place on, in two pieces.
 void check_gathered(Backend backend, std::vector<Column>& columns, std::int64_t rows,
                     std::int64_t begin, std::int64_t batch, bool ordered, RandomNumbers& random) {
   KernelMemory<std::int64_t> order;
   for (std::int64_t i = 0; i < rows; ++i) order.push_back(random.below(rows));
   const KernelMemory<StepCursor> cursor{{.row = begin, .step = 3}};
-  GatherBatch args{
-      .order = ordered ? order.data() : nullptr, .cursor = cursor.data(), .rows = batch};
-  for (Column& column : columns) args.columns[args.count++] = column.arguments(batch);
-  launch_on(backend, args);
+  GatherBatch args{.order = ordered ? order.data() : nullptr, .cursor = cursor.data()};
+  const auto gather = [&] {
+    const std::int64_t middle = random.below(batch + 1);
+    args.first = 0;
+    args.rows = middle;
+    launch_on(backend, args);
+    args.first = middle;
+    args.rows = batch - middle;
+    launch_on(backend, args);
+    args.count = 0;
+  };
+  for (Column& column : columns) {
+    args.columns[args.count++] = column.arguments(batch);
+    if (args.count == kernels::kMaxGatheredColumns) gather();
+  }
+  gather();
   std::vector<std::int64_t> picked;
   for (std::int64_t n = begin; n < begin + batch; ++n)
     picked.push_back(ordered ? order[static_cast<std::size_t>(n)] : n);

@@ -74,6 +74,21 @@ void write_table(const std::map<std::string, Step>& steps) {
 
 }  // namespace
 
+TEST_CASE("launches: a step on resident data has no more: it gathers, ends and updates in them") {
+  const testing::OnDevice here(Device::emulated());
+  const std::map<std::string, std::size_t> most{{"m1", 3}, {"m2", 17}, {"m3", 3}};
+  for (const auto& [name, budget] : most) {
+    const bench::ReferenceModel& reference = bench::ReferenceModel::named(name);
+    const bench::Rows rows = reference.training().slice(0, 12);
+    Model model = reference.make();
+    // Of one length, so that all steps are one program.
+    FitOptions options{.batch_size = 4, .epochs = 3, .verbose = 0, .shuffle = false};
+    model.fit(rows.x, rows.y, options);
+    INFO(name);
+    CHECK(simt::launches_of_last_replay() <= budget);
+  }
+}
+
 TEST_CASE("launches: a step of a reference model is replayed within its budget") {
   const std::map<std::string, std::int64_t> most{{"m1", 3}, {"m2", 16}, {"m3", 3}};
   std::map<std::string, Step> steps;

@@ -27,6 +27,22 @@ kernels::Stream stream_on(Device device, const DeviceAccess& access) {
   return {};
 }
 
+// What fills the inputs can be the first steps of the program's first launch, what ends a step the
+// last ones of its last.
+bool fills_in_first_stage(const Program& program) {
+  return !program.stages().empty() && program.stages().front().joined &&
+         program.stages().front().rows;
+}
+bool ends_in_last_stage(const Program& program) {
+  return !program.stages().empty() && program.stages().back().joined &&
+         !program.stages().back().rows;
+}
+bool shares_launch(const Program& program, std::size_t stage, const Steps* steps) {
+  if (steps == nullptr) return false;
+  return (stage == 0 && fills_in_first_stage(program)) ||
+         (stage + 1 == program.stages().size() && ends_in_last_stage(program));
+}
+
 }  // namespace
 
 std::uint64_t new_launch_key() {
@@ -90,7 +106,7 @@ void Workspace::fill(std::byte pattern) {
   for (Buffer& buffer : scratches_) overwrite(buffer);
 }
 
-void Workspace::take_memory(const Program& program) {
+void Workspace::take_memory(const Program& program, const Steps* steps) {
   bound_ = 0;
   const auto workers = static_cast<std::size_t>(on_device_ ? 1 : thread_count());
   std::byte* arena = arena_.reserve(*this, program.arena_bytes());
@@ -118,21 +134,23 @@ void Workspace::take_memory(const Program& program) {
     }
     try {
       if (row_tables_.size() >= kMostRowTables) throw std::bad_alloc();
-      make_row_tables(program);
+      make_row_tables(program, steps);
     } catch (const std::bad_alloc&) {
       // Those of other programs can be made again.
       recordings_.clear();
       row_tables_.clear();
-      make_row_tables(program);
+      make_row_tables(program, steps);
     }
   }
   bound_ = program.id();
 }
 
-void Workspace::reserve(const Program& program) {
-  if (bound_ == program.id()) return;
+void Workspace::reserve(const Program& program, const Steps* steps) {
+  const std::uint64_t key = steps == nullptr ? 0 : steps->key;
+  if (bound_ == program.id() && bound_key_ == key) return;
   try {
-    take_memory(program);
+    take_memory(program, steps);
+    bound_key_ = key;
   } catch (const std::bad_alloc&) {
     const std::int64_t workers = on_device_ ? 1 : thread_count();
     const std::int64_t asked =
@@ -176,16 +194,11 @@ void Workspace::run(const Program& program, const std::vector<const std::byte*>&
 }
 
 void Workspace::run_steps(const Program& program, const Steps& steps) {
-  reserve(program);
-  std::vector<std::byte*> inputs(inputs_.size());
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (program.input_externals()[i] >= 0) inputs[i] = inputs_[i].data();
-  }
+  reserve(program, &steps);
   record_or_replay({program.id(), steps.key, steps.count, nullptr}, [&] {
     for (std::int64_t step = 0; step < steps.count; ++step) {
-      steps.before(inputs);
-      launch_program(program);
-      steps.after();
+      launch_on_device(program, &steps);
+      if (steps.update) steps.update();
     }
   });
 }
@@ -218,11 +231,7 @@ void Workspace::record_or_replay(const Recording& wanted, const Launch& launch) 
 }
 
 void Workspace::launch_program(const Program& program) {
-  if (on_device_) {
-    for (std::size_t stage = 0; stage < program.stages().size(); ++stage)
-      launch_on_device(program, stage);
-    return;
-  }
+  if (on_device_) return launch_on_device(program, nullptr);
   for (const Program::Stage& stage : program.stages()) {
     if (stage.rows) {
       run_rows(program, stage);
@@ -233,9 +242,30 @@ void Workspace::launch_program(const Program& program) {
   }
 }
 
-void Workspace::launch_on_device(const Program& program, std::size_t number) {
-  const Program::Stage& stage = program.stages()[number];
-  if (stage.joined) return kernels::launch(stream_, find_row_table(program, number)->launched);
+std::vector<std::byte*> Workspace::inputs_there(const Program& program) const {
+  std::vector<std::byte*> inputs(inputs_.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (program.input_externals()[i] >= 0) inputs[i] = inputs_[i].data();
+  }
+  return inputs;
+}
+
+void Workspace::launch_on_device(const Program& program, const Steps* steps) {
+  if (steps != nullptr && !fills_in_first_stage(program))
+    steps->fill(stream_, inputs_there(program), 0, program.batch());
+  for (std::size_t number = 0; number < program.stages().size(); ++number) {
+    const Program::Stage& stage = program.stages()[number];
+    if (stage.joined) {
+      const std::uint64_t key = shares_launch(program, number, steps) ? steps->key : 0;
+      kernels::launch(stream_, find_row_table(program, number, key)->launched);
+    } else {
+      launch_alone(program, stage);
+    }
+  }
+  if (steps != nullptr && !ends_in_last_stage(program)) steps->end(stream_);
+}
+
+void Workspace::launch_alone(const Program& program, const Program::Stage& stage) {
   for (const Program::SliceSum& sum : stage.sums)
     kernels::launch(stream_, addition(arena_.data(), program, sum));
   const Frame frame{.bases = bases_.front().data(),
@@ -249,16 +279,17 @@ void Workspace::launch_on_device(const Program& program, std::size_t number) {
     bound.op->run(Run(frame, bound.inputs, bound.outputs));
 }
 
-const Workspace::RowTable* Workspace::find_row_table(const Program& program,
-                                                     std::size_t stage) const {
-  const auto found = std::find_if(
-      row_tables_.begin(), row_tables_.end(),
-      [&](const RowTable& table) { return table.program == program.id() && table.stage == stage; });
+const Workspace::RowTable* Workspace::find_row_table(const Program& program, std::size_t stage,
+                                                     std::uint64_t key) const {
+  const auto found =
+      std::find_if(row_tables_.begin(), row_tables_.end(), [&](const RowTable& table) {
+        return table.program == program.id() && table.stage == stage && table.key == key;
+      });
   return found == row_tables_.end() ? nullptr : &*found;
 }
 
-std::vector<kernels::RowStep> Workspace::row_steps(const Program& program,
-                                                   std::size_t number) const {
+std::vector<kernels::RowStep> Workspace::row_steps(const Program& program, std::size_t number,
+                                                   const Steps* steps) const {
   const Program::Stage& stage = program.stages()[number];
   kernels::RowSteps collector;
   kernels::Stream collecting = stream_;
@@ -268,6 +299,8 @@ std::vector<kernels::RowStep> Workspace::row_steps(const Program& program,
   for (std::int64_t slice = 0; slice < program.blocks(stage); ++slice) {
     const std::int64_t first = stage.rows ? program.slice_begin(slice) : 0;
     const std::int64_t end = stage.rows ? program.slice_begin(slice + 1) : program.batch();
+    if (steps != nullptr && number == 0 && fills_in_first_stage(program))
+      steps->fill(collecting, inputs_there(program), first, end - first);
     const Frame frame{.bases = bases_.front().data(),
                       .first_row = first,
                       .rows = end - first,
@@ -278,30 +311,36 @@ std::vector<kernels::RowStep> Workspace::row_steps(const Program& program,
     for (const Program::BoundOp& bound : stage.ops)
       bound.op->run(Run(frame, bound.inputs, bound.outputs));
   }
+  if (steps != nullptr && number + 1 == program.stages().size() && ends_in_last_stage(program))
+    steps->end(collecting);
   return collector.steps();
 }
 
-void Workspace::make_row_tables(const Program& program) {
+void Workspace::make_row_table(const Program& program, std::size_t stage, const Steps* steps) {
+  const std::vector<kernels::RowStep> wanted = row_steps(program, stage, steps);
+  const auto count = static_cast<std::int64_t>(wanted.size());
+  const std::int64_t blocks = program.blocks(program.stages()[stage]);
+  if (count % blocks != 0) throw std::logic_error("slices of a row program differ in their steps");
+  const std::size_t bytes = wanted.size() * sizeof(kernels::RowStep);
+  auto memory = try_to_allocate_on(device_, bytes);
+  if (memory == nullptr) throw std::bad_alloc();
+  access_.upload(memory.get(), reinterpret_cast<const std::byte*>(wanted.data()), bytes,
+                 stream_.native);
+  const auto* there = reinterpret_cast<const kernels::RowStep*>(memory.get());
+  row_tables_.push_back({program.id(),
+                         steps == nullptr ? 0 : steps->key,
+                         stage,
+                         static_cast<std::int64_t>(bytes),
+                         std::move(memory),
+                         {there, blocks, count / blocks}});
+}
+
+void Workspace::make_row_tables(const Program& program, const Steps* steps) {
   for (std::size_t stage = 0; stage < program.stages().size(); ++stage) {
-    if (!program.stages()[stage].joined || find_row_table(program, stage) != nullptr) continue;
-    const std::vector<kernels::RowStep> steps = row_steps(program, stage);
-    const auto count = static_cast<std::int64_t>(steps.size());
-    const std::int64_t blocks = program.blocks(program.stages()[stage]);
-    if (count % blocks != 0)
-      throw std::logic_error("slices of a row program differ in their steps");
-    RowTable table{program.id(),
-                   stage,
-                   count * static_cast<std::int64_t>(sizeof(kernels::RowStep)),
-                   nullptr,
-                   {}};
-    const auto bytes = static_cast<std::size_t>(table.bytes);
-    table.steps = try_to_allocate_on(device_, bytes);
-    if (table.steps == nullptr) throw std::bad_alloc();
-    access_.upload(table.steps.get(), reinterpret_cast<const std::byte*>(steps.data()), bytes,
-                   stream_.native);
-    table.launched = {reinterpret_cast<const kernels::RowStep*>(table.steps.get()), blocks,
-                      count / blocks};
-    row_tables_.push_back(std::move(table));
+    if (!program.stages()[stage].joined) continue;
+    const Steps* const sharing = shares_launch(program, stage, steps) ? steps : nullptr;
+    if (find_row_table(program, stage, sharing == nullptr ? 0 : sharing->key) == nullptr)
+      make_row_table(program, stage, sharing);
   }
 }
 

@@ -24,14 +24,19 @@ struct Followers {
   std::function<void()> launch = {};
 };
 
-// Steps one after another without the host between them: each is the launches of `before`, which
-// fill the inputs on the device, the program's, and those of `after`, always the same ones for a
-// key.
+// Steps one after another without the host between them, always the same ones for a key. Each
+// fills the inputs on the device, runs the program, ends and updates. What fills and ends are
+// kernels of row programs alone (kernels/row_program.hpp): they share the launches of the program
+// where they can.
 struct Steps {
   std::uint64_t key = 0;
   std::int64_t count = 1;
-  std::function<void(const std::vector<std::byte*>& inputs)> before = {};
-  std::function<void()> after = {};
+  // Rows first .. first + rows - 1.
+  std::function<void(const kernels::Stream&, const std::vector<std::byte*>& inputs,
+                     std::int64_t first, std::int64_t rows)>
+      fill = {};
+  std::function<void(const kernels::Stream&)> end = {};
+  std::function<void()> update = {};
 };
 
 // Memory on a device for runs of one program at a time, and a stream of that device; the memory
@@ -55,7 +60,7 @@ class Workspace {
            const RunState& state = {}, const Followers& followers = {});
 
   // Takes all memory that runs of the program need. OutOfMemory.
-  void reserve(const Program& program);
+  void reserve(const Program& program) { reserve(program, nullptr); }
   // Runs a program on a device, several times over. What these runs depend on lies there already;
   // the host waits for nothing.
   void run_steps(const Program& program, const Steps& steps);
@@ -101,6 +106,7 @@ class Workspace {
   // The steps of a joined stage, on the device.
   struct RowTable {
     std::uint64_t program;
+    std::uint64_t key;  // of the Steps that share the launch; 0: none do
     std::size_t stage;
     std::int64_t bytes;
     std::shared_ptr<std::byte[]> steps;
@@ -115,17 +121,25 @@ class Workspace {
   };
 
   // Throws std::bad_alloc.
-  void take_memory(const Program& program);
+  void take_memory(const Program& program, const Steps* steps);
+  void reserve(const Program& program, const Steps* steps);
   void set_input(const Program& program, std::size_t input, const std::byte* data);
   void bind(const Program& program, const std::vector<const std::byte*>& inputs);
   // Carries out what `launch` launches, from the second time on by a recording.
   template <class Launch>
   void record_or_replay(const Recording& wanted, const Launch& launch);
   void launch_program(const Program& program);
-  void launch_on_device(const Program& program, std::size_t stage);
-  const RowTable* find_row_table(const Program& program, std::size_t stage) const;
-  std::vector<kernels::RowStep> row_steps(const Program& program, std::size_t stage) const;
-  void make_row_tables(const Program& program);
+  void launch_on_device(const Program& program, const Steps* steps);
+  void launch_alone(const Program& program, const Program::Stage& stage);
+  const RowTable* find_row_table(const Program& program, std::size_t stage,
+                                 std::uint64_t key) const;
+  std::vector<kernels::RowStep> row_steps(const Program& program, std::size_t stage,
+                                          const Steps* steps) const;
+  // Throws std::bad_alloc.
+  void make_row_table(const Program& program, std::size_t stage, const Steps* steps);
+  void make_row_tables(const Program& program, const Steps* steps);
+  // The device's copies of the inputs; null for those that the program does not read.
+  std::vector<std::byte*> inputs_there(const Program& program) const;
   void run_rows(const Program& program, const Program::Stage& stage);
   void run_whole(const Program& program, const Program::Stage& stage);
   void add_slices(const Program& program, const Program::Stage& stage);
@@ -151,6 +165,7 @@ class Workspace {
   std::vector<Buffer> scratches_;
   std::vector<std::vector<std::byte*>> bases_;  // one a worker
   std::uint64_t bound_ = 0;                     // id of the program
+  std::uint64_t bound_key_ = 0;                 // of the Steps
   DeviceArray<kernels::RandomState> random_state_;
   // Both are valid as long as no memory has moved.
   std::vector<Recording> recordings_;  // the oldest first

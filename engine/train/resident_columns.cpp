@@ -57,10 +57,11 @@ void ResidentColumns::gather(const kernels::Stream& stream, const Program& progr
     }
     if (is_read(program, column.ends)) {
       wanted.mask = reinterpret_cast<std::uint8_t*>(inputs[static_cast<std::size_t>(column.ends)]);
-      wanted.steps = bytes_of_input(program, column.ends) / batch.rows;
+      wanted.steps = bytes_of_input(program, column.ends) / program.batch();
     } else if (wanted.splits != nullptr && wanted.width > 0) {
       const auto size = static_cast<std::int64_t>(size_of(wanted.to));
-      wanted.steps = bytes_of_input(program, column.value) / (batch.rows * wanted.width * size);
+      wanted.steps =
+          bytes_of_input(program, column.value) / (program.batch() * wanted.width * size);
     }
     gathering.add(wanted);
   }

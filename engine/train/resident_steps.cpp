@@ -131,20 +131,17 @@ void ResidentSteps::run(Session& session, std::int64_t first, std::int64_t last,
       next = session.plan(bound_, batch(first + count));
       if (next != program) break;
     }
-    const kernels::GatherBatch rows{.order = order_.empty() ? nullptr : order_there_.data(),
-                                    .cursor = cursor_.data(),
-                                    .rows = program->batch()};
-    session.run_steps(program, {.key = key_,
-                                .count = count,
-                                .before =
-                                    [&](const std::vector<std::byte*>& inputs) {
-                                      columns_.gather(session.stream(), *program, inputs, rows);
-                                    },
-                                .after =
-                                    [&] {
-                                      if (update) update();
-                                      end_step(session);
-                                    }});
+    const auto fill = [&](const kernels::Stream& stream, const std::vector<std::byte*>& inputs,
+                          std::int64_t begin, std::int64_t rows) {
+      columns_.gather(stream, *program, inputs,
+                      {.order = order_.empty() ? nullptr : order_there_.data(),
+                       .cursor = cursor_.data(),
+                       .first = begin,
+                       .rows = rows});
+    };
+    const auto end = [&](const kernels::Stream& stream) { end_step(stream, session); };
+    session.run_steps(program,
+                      {.key = key_, .count = count, .fill = fill, .end = end, .update = update});
     if (optimizer_ != nullptr) {
       optimizer_->end_steps(count);
       iteration_ += count;
@@ -155,11 +152,11 @@ void ResidentSteps::run(Session& session, std::int64_t first, std::int64_t last,
   }
 }
 
-void ResidentSteps::end_step(const Session& session) const {
+void ResidentSteps::end_step(const kernels::Stream& stream, const Session& session) const {
   kernels::EndStep end{};
   for (const Sum& sum : sums_) {
     if (end.count == kernels::kMaxAddedValues) {
-      kernels::launch(session.stream(), end);
+      kernels::launch(stream, end);
       end.count = 0;
     }
     const auto rows = static_cast<double>(session.program().batch());
@@ -173,10 +170,9 @@ void ResidentSteps::end_step(const Session& session) const {
   if (optimizer_ != nullptr) {
     end.random_state = session.random_state();
     end.rates_of_steps = rates_.data();
-    end.steps = steps();
     end.rates = optimizer_->rates();
   }
-  kernels::launch(session.stream(), end);
+  kernels::launch(stream, end);
 }
 
 void ResidentSteps::read(const Session& session, RunningLogs& logs) const {

@@ -51,7 +51,7 @@ class ResidentSteps {
   // Brings all that changes from step to step to the device, and the rates up to step `last`.
   void bring_up_to_date(const Session& session, std::int64_t last);
   void lay_out_sums(const Program& program, const RunningLogs& logs);
-  void end_step(const Session& session) const;
+  void end_step(const kernels::Stream& stream, const Session& session) const;
 
   const StepGraph& step_;
   const Bound& bound_;
