@@ -195,10 +195,12 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
     inputs = inputs_of(step + kAhead);
     __syncthreads();
   };
-  __syncthreads();
   float4 even = inputs_of(0);
+  float4 odd = kAhead == 2 ? inputs_of(1) : even;
+  // The first hidden states are there, and all lanes of a row have read what its first lane is
+  // about to overwrite with the gates.
+  __syncthreads();
   if constexpr (kAhead == 2) {
-    float4 odd = inputs_of(1);
     for (int step = 0; step < steps; step += 2) {
       take_step(step, even);
       if (step + 1 < steps) take_step(step + 1, odd);

@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 ARCHITECTURES = ("80", "90a", "100")
 # What CMake gives nvcc for a release (cmake/gpu_kernels.cmake).
 OPTIONS = ["-std=c++20", "-O3", "-DNDEBUG", "--expt-relaxed-constexpr", "--diag-suppress=554"]
-MUST_NOT_SPILL = re.compile(r"lstm_|dense_")
+MUST_NOT_SPILL = re.compile(r"lstm_|dense_|row_program_")
 # Of a multiprocessor: (threads, blocks, shared memory, of which a block costs without asking for any). All have 65536 registers.
 PROCESSORS = {
     "80": (2048, 32, 164 * 1024, 1024),

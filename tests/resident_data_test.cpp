@@ -68,6 +68,38 @@ TEST_CASE("resident data: an epoch is launches alone, beside its start and its e
   }
 }
 
+TEST_CASE("resident data: logs of a batch are fetched when a callback reads them, once") {
+  const OnDevice here(Device::emulated());
+  struct Reader final : callbacks::Callback {
+    explicit Reader(int every) : every_(every) {}
+    void on_train_batch_end(std::int64_t batch, const Logs& logs) override {
+      if (every_ == 0 || batch % every_ != 0) return;
+      const Logs copy = logs;
+      values.push_back(copy["loss"]);
+      CHECK(logs["loss"] == values.back());
+    }
+    std::vector<double> values;
+
+   private:
+    int every_;
+  };
+  const auto fit = [](const std::shared_ptr<Reader>& reader) {
+    Sample s = many_types(1);
+    FitOptions options = quiet(4, 1);
+    options.callbacks = {reader};
+    return traffic_of([&] { s.model.fit(s.x, s.y, options); });
+  };
+  const auto never = std::make_shared<Reader>(0);
+  const auto always = std::make_shared<Reader>(1);
+  const auto at_times = std::make_shared<Reader>(5);
+  const auto unread = fit(never);
+  // 43 rows: eleven batches.
+  CHECK(fit(always).downloads == unread.downloads + 11);
+  CHECK(fit(at_times).downloads == unread.downloads + 3);
+  CHECK(at_times->values ==
+        std::vector<double>{always->values[0], always->values[5], always->values[10]});
+}
+
 TEST_CASE("resident data: a rate that changes within an epoch, by a schedule or by a callback") {
   const MakeSample scheduled = [](int steps) {
     Sample s = many_types();

@@ -219,7 +219,7 @@ void Trainer::FitRun::train_epoch(Lease& lease, Progress& progress) {
     tell([&](callbacks::Callback& callback) { callback.on_train_batch_begin(first); });
     epochs.run(lease, first, last);
     if (watched) {
-      const Logs seen = epochs.logs(lease);
+      const Logs seen([&] { return epochs.logs(lease); });
       tell([&](callbacks::Callback& callback) { callback.on_train_batch_end(last - 1, seen); });
     }
     if (progress.due(last)) progress.show(last, epochs.logs(lease));

@@ -24,19 +24,33 @@ bool comes_before(std::string_view a, std::string_view b) {
 
 }  // namespace
 
+Logs& Logs::operator=(const Logs& other) {
+  if (this != &other) *this = Logs(other);
+  return *this;
+}
+
+const std::vector<Logs::Item>& Logs::items() const {
+  if (fetch_) {
+    items_ = std::move(fetch_().items_);
+    fetch_ = nullptr;
+  }
+  return items_;
+}
+
 double Logs::operator[](std::string_view name) const {
-  for (const Item& item : items_) {
+  for (const Item& item : items()) {
     if (item.first == name) return item.second;
   }
-  unknown(name, items_, "logs");
+  unknown(name, items(), "logs");
 }
 
 bool Logs::contains(std::string_view name) const {
-  return std::any_of(items_.begin(), items_.end(),
+  return std::any_of(items().begin(), items().end(),
                      [&](const Item& item) { return item.first == name; });
 }
 
 void Logs::set(std::string_view name, double value) {
+  static_cast<void>(items());
   auto place = items_.begin();
   while (place != items_.end() && comes_before(place->first, name)) ++place;
   if (place != items_.end() && place->first == name) {

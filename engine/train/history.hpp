@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
@@ -13,21 +14,34 @@ class Logs {
  public:
   using Item = std::pair<std::string, double>;
 
+  Logs() = default;
+  // Numbers that are fetched, from a device perhaps, when somebody looks at them first; a copy has
+  // them.
+  explicit Logs(std::function<Logs()> fetch) : fetch_(std::move(fetch)) {}
+  Logs(const Logs& other) : items_(other.items()) {}
+  Logs(Logs&&) = default;
+  Logs& operator=(const Logs& other);
+  Logs& operator=(Logs&&) = default;
+  ~Logs() = default;
+
   // Throws NameError with the known names for an unknown key.
   double operator[](std::string_view name) const;
   double at(std::string_view name) const { return (*this)[name]; }
   bool contains(std::string_view name) const;
   void set(std::string_view name, double value);
-  std::size_t size() const { return items_.size(); }
-  bool empty() const { return items_.empty(); }
-  auto begin() const { return items_.begin(); }
-  auto end() const { return items_.end(); }
+  std::size_t size() const { return items().size(); }
+  bool empty() const { return items().empty(); }
+  auto begin() const { return items().begin(); }
+  auto end() const { return items().end(); }
   void reserve(std::size_t count) { items_.reserve(count); }
   // Appends without sorting: for names that come in order.
   void append(std::string name, double value) { items_.emplace_back(std::move(name), value); }
 
  private:
-  std::vector<Item> items_;
+  const std::vector<Item>& items() const;
+
+  mutable std::function<Logs()> fetch_;
+  mutable std::vector<Item> items_;
 };
 
 // The logs of every epoch of a fit.

@@ -156,7 +156,7 @@ void Trainer::evaluate_rows(Lease& run, Epochs& epochs, Progress& progress,
     for (const auto& item : watchers) item.pointer->on_test_batch_begin(first);
     epochs.run(run, first, last);
     if (watched) {
-      const Logs seen = epochs.logs(run);
+      const Logs seen([&] { return epochs.logs(run); });
       for (const auto& item : watchers) item.pointer->on_test_batch_end(last - 1, seen);
     }
     if (progress.due(last)) progress.show(last, epochs.logs(run));
