@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdio>
 #include <memory>
 #include <set>
+#include <thread>
 #include <unordered_map>
 
 #include "kernels/simt/state.hpp"
@@ -55,6 +57,8 @@ std::unordered_map<std::uintptr_t, std::unique_ptr<Page>> pages;
 std::unordered_map<const void*, Clock> released;
 std::vector<ThreadClocks> clocks;
 int current_round = 0;
+// The host thread that runs the launch.
+std::atomic<std::thread::id> runner;
 bool looks_away = false;
 
 ThreadClocks& clocks_of(const Thread& thread) {
@@ -120,6 +124,7 @@ void remember_read(Granule& granule, const Stamp& stamp, const Thread& thread) {
 }  // namespace
 
 void start_launch() {
+  runner = std::this_thread::get_id();
   pages.clear();
   released.clear();
   current_round = 0;
@@ -157,6 +162,8 @@ void forget(const void* memory, std::size_t bytes) {
 }
 
 void access(const void* address, std::size_t bytes, bool writes, bool is_atomic, const void* code) {
+  // Host code of a kernel's source is watched too; it may run beside a launch.
+  if (runner != std::this_thread::get_id()) return;
   const Thread* thread = machine.current;
   if (looks_away || thread == nullptr || thread->fiber == nullptr) return;
   const auto start = reinterpret_cast<std::uintptr_t>(address);
