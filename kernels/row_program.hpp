@@ -45,7 +45,8 @@ struct RowStep {
 
   template <class Arguments>
   BRAID_HOST_DEVICE const Arguments& as() const {
-    static_assert(sizeof(Arguments) <= kMostBytes && alignof(Arguments) <= 16);
+    static_assert(sizeof(Arguments) <= kMostBytes);
+    static_assert(alignof(Arguments) <= 16);
     return *reinterpret_cast<const Arguments*>(arguments);
   }
 };

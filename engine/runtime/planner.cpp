@@ -8,27 +8,12 @@
 #include "engine/runtime/constants.hpp"
 #include "engine/runtime/launches.hpp"
 #include "engine/runtime/memory_plan.hpp"
+#include "engine/runtime/storage.hpp"
 
 namespace braid {
 namespace {
 
 std::size_t index(Value value) { return static_cast<std::size_t>(value.id); }
-
-// The rows and columns of a value: of one row of the batch where batched.
-struct Extent {
-  std::int64_t rows = 1;
-  std::int64_t columns = 1;
-};
-
-Extent extent_of(const ValueInfo& info) {
-  const Shape& shape = info.shape;
-  const std::size_t first = info.batched ? 1 : 0;
-  Extent extent;
-  if (shape.rank() <= first) return extent;
-  extent.columns = shape.back();
-  for (std::size_t axis = first; axis + 1 < shape.rank(); ++axis) extent.rows *= shape[axis];
-  return extent;
-}
 
 std::int64_t aligned(std::int64_t bytes) {
   return (bytes + kMemoryAlignment - 1) / kMemoryAlignment * kMemoryAlignment;
@@ -50,7 +35,7 @@ class Planner {
     stage_of_node_ = assign_stages(graph_, outputs_, folded_nodes_, joinable_);
     if (on_device()) find_launches();
     find_uses();
-    share_storage();
+    storage_ = share_storage(graph_, infos_, stage_of_node_, uses_);
     place_externals();
     classify();
     cut();
@@ -59,13 +44,6 @@ class Planner {
   }
 
  private:
-  // Where a value lives: in the storage of `root`, some elements further, its rows `stride`
-  // elements apart.
-  struct Storage {
-    int root = -1;
-    std::int64_t first = 0;
-    std::int64_t stride = 0;
-  };
   enum class Class { none, external, tile, arena, slice_sum };
 
   void infer(const std::vector<ValueInfo>& inputs) {
@@ -129,27 +107,29 @@ class Planner {
   }
 
   void find_uses() {
-    uses_.assign(infos_.size(), {});
+    uses_.readers.assign(infos_.size(), {});
     for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
       if (stage_of_node_[n] == kDeadStage) continue;
       const GraphNode& node = graph_.nodes()[n];
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         if (node.inputs[i] && node.op->reads(i))
-          uses_[index(node.inputs[i])].push_back(static_cast<int>(n));
+          uses_.readers[index(node.inputs[i])].push_back(static_cast<int>(n));
       }
     }
-    is_output_.assign(infos_.size(), false);
+    uses_.is_output.assign(infos_.size(), false);
     for (Value output : outputs_) {
-      if (output) is_output_[index(output)] = true;
+      if (output) uses_.is_output[index(output)] = true;
     }
+    for (std::size_t v = 0; v < infos_.size(); ++v)
+      uses_.producer.push_back(is_folded(v) ? -1 : graph_.values()[v].producer);
   }
 
   bool on_device() const { return program_.device_ != Device::cpu(); }
-  bool alive(std::size_t value) const { return is_output_[value] || !uses_[value].empty(); }
-  bool is_folded(std::size_t value) const { return folded_.contains(static_cast<int>(value)); }
-  int producer(std::size_t value) const {
-    return is_folded(value) ? -1 : graph_.values()[value].producer;
+  bool alive(std::size_t value) const {
+    return uses_.is_output[value] || !uses_.readers[value].empty();
   }
+  bool is_folded(std::size_t value) const { return folded_.contains(static_cast<int>(value)); }
+  int producer(std::size_t value) const { return uses_.producer[value]; }
   // When a node runs: on a device launches follow one another, on the CPU stages do.
   int time_of(int node) const {
     return (on_device() ? launch_of_node_ : stage_of_node_)[static_cast<std::size_t>(node)];
@@ -161,72 +141,6 @@ class Planner {
     const auto n = static_cast<std::size_t>(made_by);
     return stage_of_node_[n] % 2 == 0 && (!on_device() || joinable_[n]);
   }
-  bool touched_by_packed_op(std::size_t value) const {
-    const int made_by = producer(value);
-    if (made_by >= 0 && graph_.nodes()[static_cast<std::size_t>(made_by)].op->needs_packed())
-      return true;
-    return std::any_of(uses_[value].begin(), uses_[value].end(), [&](int n) {
-      return graph_.nodes()[static_cast<std::size_t>(n)].op->needs_packed();
-    });
-  }
-  bool is_strided(std::size_t value) const {
-    return extent_of(infos_[value]).columns != storage_[value].stride;
-  }
-
-  // Reshapes, column slices and concatenations that need no copy.
-  void share_storage() {
-    storage_.resize(infos_.size());
-    for (std::size_t v = 0; v < infos_.size(); ++v)
-      storage_[v] = {static_cast<int>(v), 0, extent_of(infos_[v]).columns};
-    shared_.assign(infos_.size(), false);
-    for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
-      if (stage_of_node_[n] == kDeadStage) continue;
-      const GraphNode& node = graph_.nodes()[n];
-      if (node.op->joins_columns()) join(node);
-    }
-    for (std::size_t n = 0; n < graph_.nodes().size(); ++n) {
-      if (stage_of_node_[n] == kDeadStage) continue;
-      const GraphNode& node = graph_.nodes()[n];
-      const Alias alias = node.op->alias();
-      if (alias.kind == Alias::Kind::none) continue;
-      const auto out = index(node.outputs[0]);
-      const auto in = index(node.inputs[static_cast<std::size_t>(alias.input)]);
-      if (shared_[out] || is_output_[out] || infos_[out].dtype != infos_[in].dtype) continue;
-      if (alias.kind == Alias::Kind::reshape) {
-        // Other rows and columns, but the memory of its root.
-        if (is_strided(in)) continue;
-        storage_[out] = {storage_[in].root, storage_[in].first, extent_of(infos_[out]).columns};
-      } else {
-        if (touched_by_packed_op(out)) continue;
-        storage_[out] = storage_[in];
-        storage_[out].first += alias.first_column;
-      }
-      shared_[out] = true;
-    }
-  }
-
-  void join(const GraphNode& node) {
-    const auto out = index(node.outputs[0]);
-    std::int64_t column = 0;
-    for (Value input : node.inputs) {
-      const auto in = index(input);
-      const std::int64_t width = extent_of(infos_[in]).columns;
-      const bool made_here =
-          producer(in) >= 0 && infos_[in].batched && !shared_[in] && !is_output_[in];
-      const bool own_storage =
-          made_here &&
-          graph_.nodes()[static_cast<std::size_t>(producer(in))].op->alias().kind ==
-              Alias::Kind::none &&
-          !graph_.nodes()[static_cast<std::size_t>(producer(in))].op->joins_columns();
-      if (own_storage && !touched_by_packed_op(in)) {
-        storage_[in] = storage_[out];
-        storage_[in].first += column;
-        shared_[in] = true;
-      }
-      column += width;
-    }
-  }
-
   void place_externals() {
     external_of_.assign(infos_.size(), -1);
     for (std::size_t v = 0; v < infos_.size(); ++v) {
@@ -286,9 +200,9 @@ class Planner {
         last_stage(root) = std::max(last_stage(root), stage);
       };
       touch(made_by);
-      for (int use : uses_[v]) touch(use);
-      if (is_output_[v] || !infos_[v].batched || !by_rows || on_device()) local[root] = false;
-      if (is_output_[v]) last_stage(root) = INT32_MAX;
+      for (int use : uses_.readers[v]) touch(use);
+      if (uses_.is_output[v] || !infos_[v].batched || !by_rows || on_device()) local[root] = false;
+      if (uses_.is_output[v]) last_stage(root) = INT32_MAX;
     }
     for (std::size_t v = 0; v < infos_.size(); ++v) {
       if (class_[v] == Class::arena && local[v] && first_stage(v) == last_stage(v))
@@ -443,7 +357,7 @@ class Planner {
   // The caller adds it up, and nobody needs it before.
   bool stays_in_slices(std::size_t value) const {
     return on_device() && program_.slices_ > 1 && is_summed_by_slices(value) &&
-           uses_[value].empty() &&
+           uses_.readers[value].empty() &&
            std::find(left_in_slices_.begin(), left_in_slices_.end(),
                      Value{static_cast<int>(value)}) != left_in_slices_.end();
   }
@@ -492,7 +406,8 @@ class Planner {
 
   void bind_node(const GraphNode& node, Program::Stage& stage) {
     // A value that merely shares its input's storage costs nothing.
-    if (node.op->alias().kind != Alias::Kind::none && shared_[index(node.outputs[0])]) return;
+    if (node.op->alias().kind != Alias::Kind::none && storage_[index(node.outputs[0])].shared)
+      return;
     Program::BoundOp bound{.op = node.op, .inputs = {}, .outputs = {}, .layer = node.layer};
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
       bound.inputs.push_back(operand(node.inputs[i]));
@@ -532,10 +447,8 @@ class Planner {
   std::vector<LaunchGroup> launches_;
   std::vector<int> launch_of_node_;
   std::vector<int> stage_of_node_;
-  std::vector<std::vector<int>> uses_;
-  std::vector<bool> is_output_;
+  ValueUses uses_;
   std::vector<Storage> storage_;
-  std::vector<bool> shared_;
   std::vector<int> external_of_;
   std::vector<Class> class_;
   std::vector<int> first_;
