@@ -31,22 +31,32 @@ dim3 to_dim3(const Extent& extent) {
           static_cast<unsigned>(extent.z)};
 }
 
+// More shared memory than every kernel may have.
+cudaError_t ask_for_shared(const void* kernel, const LaunchShape& shape) {
+  constexpr std::int64_t kSharedWithoutAsking = 48 * 1024;
+  if (shape.shared <= kSharedWithoutAsking) return cudaSuccess;
+  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                              static_cast<int>(shape.shared));
+}
+
+void require(cudaError_t error, std::string_view name, const LaunchShape& shape) {
+  if (error == cudaSuccess) return;
+  static_cast<void>(cudaGetLastError());  // an error of this call alone must not come back later
+  throw DeviceError(described(name, shape) + ": " + cudaGetErrorName(error) + ", " +
+                    cudaGetErrorString(error));
+}
+
 }  // namespace
 
 void launch_on_gpu(const void* kernel, std::string_view name, const LaunchShape& shape,
                    const kernels::Stream& stream, void** arguments, bool cooperative) {
-  constexpr std::int64_t kSharedWithoutAsking = 48 * 1024;
   if (!fits(shape.grid) || !fits(shape.block) || shape.shared < 0) {
     throw DeviceError(described(name, shape) +
                       ": numbers of blocks, threads and bytes that no device takes");
   }
   const auto shared = static_cast<std::size_t>(shape.shared);
-  cudaError_t error = cudaSuccess;
-  if (shape.shared > kSharedWithoutAsking) {
-    error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 static_cast<int>(shape.shared));
-  }
   auto* const cuda_stream = static_cast<cudaStream_t>(stream.native);
+  cudaError_t error = ask_for_shared(kernel, shape);
   if (error == cudaSuccess) {
     const dim3 grid = to_dim3(shape.grid);
     const dim3 block = to_dim3(shape.block);
@@ -54,12 +64,26 @@ void launch_on_gpu(const void* kernel, std::string_view name, const LaunchShape&
                 ? cudaLaunchCooperativeKernel(kernel, grid, block, arguments, shared, cuda_stream)
                 : cudaLaunchKernel(kernel, grid, block, arguments, shared, cuda_stream);
   }
-  if (error != cudaSuccess) {
-    static_cast<void>(
-        cudaGetLastError());  // an error of this launch alone must not come back later
-    throw DeviceError(described(name, shape) + ": " + cudaGetErrorName(error) + ", " +
-                      cudaGetErrorString(error));
+  require(error, name, shape);
+}
+
+std::int64_t blocks_held_by_gpu(const void* kernel, std::string_view name,
+                                const LaunchShape& shape) {
+  int device = 0;
+  int multiprocessors = 0;
+  int of_each = 0;
+  cudaError_t error = ask_for_shared(kernel, shape);
+  if (error == cudaSuccess) error = cudaGetDevice(&device);
+  if (error == cudaSuccess) {
+    error = cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device);
   }
+  if (error == cudaSuccess) {
+    error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(&of_each, kernel,
+                                                          static_cast<int>(shape.block.count()),
+                                                          static_cast<std::size_t>(shape.shared));
+  }
+  require(error, name, shape);
+  return static_cast<std::int64_t>(multiprocessors) * of_each;
 }
 
 std::int64_t shared_bytes_of_gpu_block() {

@@ -14,13 +14,6 @@ namespace braid::simt {
 void launch_on_gpu(const void* kernel, std::string_view name, const LaunchShape& shape,
                    const kernels::Stream& stream, void** arguments, bool cooperative);
 
-// The most shared memory that a block can ask for, on the device of this thread.
-std::int64_t shared_bytes_of_gpu_block();
-static inline std::int64_t shared_bytes_of_block() { return shared_bytes_of_gpu_block(); }
-
-// Whether the current GPU has matrix units for tf32 and bfloat16.
-bool gpu_has_matrix_units();
-
 template <auto kernel>
 constexpr std::string_view kernel_name() {
   std::string_view text = __PRETTY_FUNCTION__;
@@ -29,6 +22,21 @@ constexpr std::string_view kernel_name() {
   text.remove_prefix(start + 9);
   return text.substr(0, text.find_first_of(";]"));
 }
+
+// The most shared memory that a block can ask for, on the device of this thread.
+std::int64_t shared_bytes_of_gpu_block();
+static inline std::int64_t shared_bytes_of_block() { return shared_bytes_of_gpu_block(); }
+
+// The most blocks that a cooperative launch can have.
+std::int64_t blocks_held_by_gpu(const void* kernel, std::string_view name,
+                                const LaunchShape& shape);
+template <auto kernel>
+std::int64_t blocks_at_once(const LaunchShape& shape) {
+  return blocks_held_by_gpu(reinterpret_cast<const void*>(kernel), kernel_name<kernel>(), shape);
+}
+
+// Whether the current GPU has matrix units for tf32 and bfloat16.
+bool gpu_has_matrix_units();
 
 template <auto kernel, class... Parameters>
 void launch_with(void (*)(Parameters...), const LaunchShape& shape, const kernels::Stream& stream,

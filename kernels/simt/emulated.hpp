@@ -232,6 +232,12 @@ static inline std::int64_t shared_bytes_of_block() {
   return static_cast<std::int64_t>(kSharedBytes);
 }
 
+// The most blocks that a cooperative launch can have.
+template <auto kernel>
+std::int64_t blocks_at_once(const LaunchShape& shape) {
+  return blocks_held(shape);
+}
+
 // Launches: every CUDA thread gets the arguments by value.
 template <auto kernel>
 consteval std::string_view kernel_name() {

@@ -283,13 +283,10 @@ std::string objection(const LaunchShape& shape, bool cooperative) {
     return "a block has at most " + std::to_string(kSharedBytes) + " bytes of shared memory";
   }
   if (cooperative) {
-    const auto bytes = static_cast<std::int64_t>(kSharedReservedPerBlock) + shape.shared;
-    std::int64_t fit =
-        std::min<std::int64_t>(kBlocksOfMultiprocessor, kThreadsOfMultiprocessor / block.count());
-    fit = std::min(fit, static_cast<std::int64_t>(kSharedOfMultiprocessor) / bytes);
-    if (grid.x > fit * kMultiprocessors || grid.count() > fit * kMultiprocessors) {
+    const std::int64_t held = blocks_held(shape);
+    if (grid.x > held || grid.count() > held) {
       return "a cooperative launch runs all blocks at once, and the device holds " +
-             std::to_string(fit * kMultiprocessors) + " of these";
+             std::to_string(held) + " of these";
     }
   }
   return "";
@@ -301,6 +298,14 @@ void refuse_impossible(std::string_view kernel, const LaunchShape& shape, bool c
 }
 
 }  // namespace
+
+std::int64_t blocks_held(const LaunchShape& shape) {
+  const auto bytes = static_cast<std::int64_t>(kSharedReservedPerBlock) + shape.shared;
+  const std::int64_t fit = std::min<std::int64_t>(kBlocksOfMultiprocessor,
+                                                  kThreadsOfMultiprocessor / shape.block.count());
+  return std::min(fit, static_cast<std::int64_t>(kSharedOfMultiprocessor) / bytes) *
+         kMultiprocessors;
+}
 
 void set_schedule(const Schedule& schedule) {
   const std::lock_guard lock(one_launch_at_a_time);

@@ -51,6 +51,9 @@ struct KernelCall {
 // wrong. Launches of several host threads follow one another.
 void run_kernel(const KernelCall& kernel, const LaunchShape& shape, bool cooperative);
 
+// Blocks of this shape that the emulated device holds at once, whatever their registers.
+std::int64_t blocks_held(const LaunchShape& shape);
+
 // How often each kernel was launched in this process.
 std::map<std::string, std::int64_t> launched_kernels();
 
