@@ -3,6 +3,9 @@
 
 namespace braid::kernels {
 
+// No id: those of a table are not negative.
+constexpr std::int32_t kNoId = -1;
+
 // out[n, e] = table[ids[n], e]; a row of NaN where not 0 <= ids[n] < V, so that nobody learns from
 // an id that could not be checked before the launch.
 struct EmbeddingForward {
@@ -13,10 +16,12 @@ struct EmbeddingForward {
 BRAID_KERNEL(EmbeddingForward)
 
 // Sorts positions by id, stably: order[segments[v]] .. order[segments[v + 1] - 1] are the positions
-// n with ids[n] = v, in the order of n, leaving out positions that `mask` calls invalid.
+// n with ids[n] = v, in the order of n, leaving out positions that `mask` calls invalid, and all
+// of the id `padding`.
 struct EmbeddingSort {
-  Matrix<const std::int32_t> ids;    // [B, T]   read
-  Matrix<const std::uint8_t> mask;   // [B, T]   read; may be absent
+  Matrix<const std::int32_t> ids;   // [B, T]   read
+  Matrix<const std::uint8_t> mask;  // [B, T]   read; may be absent
+  std::int32_t padding = kNoId;
   std::int32_t* order = nullptr;     // [B * T]  overwritten
   std::int32_t* segments = nullptr;  // [V + 1]  overwritten
   std::int64_t vocabulary = 0;

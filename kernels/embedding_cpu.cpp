@@ -25,7 +25,7 @@ void run(const EmbeddingForward& args) {
 void run(const EmbeddingSort& args) {
   for (std::int64_t v = 0; v <= args.vocabulary; ++v) args.segments[v] = 0;
   const auto counts = [&](std::int64_t b, std::int64_t t) {
-    return !args.mask || args.mask.row(b)[t] != 0;
+    return (!args.mask || args.mask.row(b)[t] != 0) && args.ids.row(b)[t] != args.padding;
   };
   // Counting sort: segment v counts in entry v, then starts there, then ends up one entry further.
   for (std::int64_t b = 0; b < args.ids.rows; ++b) {

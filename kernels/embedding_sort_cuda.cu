@@ -33,7 +33,8 @@ __device__ inline unsigned id_at(const EmbeddingSort& args, std::int64_t n) {
     column = n - row * args.ids.columns;
   }
   if (args.mask.data != nullptr && args.mask.row(row)[column] == 0) return kMasked;
-  return static_cast<unsigned>(args.ids.row(row)[column]);
+  const std::int32_t id = args.ids.row(row)[column];
+  return id == args.padding ? kMasked : static_cast<unsigned>(id);
 }
 
 // Calls body(n, id) for each position of the warp's piece, in order, 32 neighbours at a time; with

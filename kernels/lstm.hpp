@@ -1,6 +1,6 @@
 #pragma once
 #include "kernels/activation.hpp"
-#include "kernels/backend.hpp"
+#include "kernels/embedding.hpp"
 
 namespace braid::kernels {
 
@@ -30,9 +30,11 @@ std::int64_t lstm_backward_scratch(const LstmShape& shape);
 struct LstmForward {
   LstmShape shape;
   Matrix<const float> in;           // [B * T, E]  read; absent where ids and table are given
-  Matrix<const std::int32_t> ids;   // [B, T]      read; input row t of row b is table[ids[b, t]]
+  Matrix<const std::int32_t> ids;   // [B, T]      read; input row t of row b is table[ids[b, t]],
+                                    //             on a GPU NaN where not 0 <= ids[b, t] < V
   Matrix<const float> table;        // [V, E]      read
   Matrix<const std::uint8_t> mask;  // [B, T]      read; absent: every step is valid
+  std::int32_t padding = kNoId;     // steps whose id is this one are masked, too
   Matrix<const float> kernel;       // [E, 4H]     read
   Matrix<const float> recurrent;    // [H, 4H]     read
   const float* bias = nullptr;      // [4H]        read; may be absent
@@ -59,6 +61,7 @@ struct LstmBackward {
   Matrix<const std::int32_t> ids;
   Matrix<const float> table;
   Matrix<const std::uint8_t> mask;
+  std::int32_t padding = kNoId;
   Matrix<const float> kernel;
   Matrix<const float> recurrent;
   Matrix<const float> initial_h;
@@ -68,7 +71,8 @@ struct LstmBackward {
   Matrix<const float> last_output_grad;  // [B, H]      read; absent: 0
   Matrix<const float> last_h_grad;       // [B, H]      read; absent: 0
   Matrix<const float> last_c_grad;       // [B, H]      read; absent: 0
-  Matrix<float> in_grad;         // [B * T, E]  overwritten, 0 at masked steps; absent if not wanted
+  Matrix<float> in_grad;         // [B * T, E]  overwritten, 0 at masked steps (which are left alone
+                                 //             where ids are given); absent if not wanted
   Matrix<float> kernel_grad;     // [E, 4H]     overwritten, or added to; absent if not wanted
   Matrix<float> recurrent_grad;  // [H, 4H]     overwritten, or added to; absent if not wanted
   float* bias_grad = nullptr;    // [4H]        overwritten, or added to; absent if not wanted

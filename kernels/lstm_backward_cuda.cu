@@ -9,9 +9,11 @@
 //   to them
 #include <algorithm>
 
+#include "kernels/lstm_choice.hpp"
 #include "kernels/lstm_gates.hpp"
 #include "kernels/lstm_gpu.hpp"
 #include "kernels/lstm_sequence.hpp"
+#include "kernels/lstm_transpose.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
@@ -169,6 +171,16 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
   SIMT_DYN_SHARED(float, memory);
   const LstmBackward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
+  // Blocks behind those of the rows make what the launch after this one reads.
+  const int row_blocks = (tokens.rows + kRows - 1) / kRows;
+  if (static_cast<int>(blockIdx.x) >= row_blocks) {
+    const std::int64_t block = static_cast<int>(blockIdx.x) - row_blocks;
+    const std::int64_t blocks = static_cast<int>(gridDim.x) - row_blocks;
+    constexpr int kThreads = 4 * kUnits;
+    transpose_gates(args.kernel, slice.kernel, block * kThreads + threadIdx.x, blocks * kThreads);
+    return;
+  }
+  if (blockIdx.x == 0 && threadIdx.x == 0) *slice.taken = 0;
   const LstmFunctions functions{args.activation, args.recurrent_activation};
   const auto units = static_cast<int>(args.shape.units);
   const int unit = static_cast<int>(threadIdx.x / 4);
@@ -254,26 +266,20 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
   if (args.initial_c_grad) args.initial_c_grad.row(row.index)[unit] = c_grad;
 }
 
-template <int kUnits, int kRows, bool kDefault>
-void run_persistent(const Stream& stream, const LstmBackwardSlice& slice) {
-  launch_kernel<lstm_backward_kernel<kUnits, kRows, kDefault>>(
-      {.grid = (slice.args.shape.rows + kRows - 1) / kRows,
-       .block = 4 * kUnits,
-       .shared = BackwardWeights<kUnits, kRows>::kSharedBytes},
-      stream, slice);
-}
 template <int kUnits>
 void run_persistent(const Stream& stream, const LstmBackwardSlice& slice) {
-  if (!has_default_functions(slice.args)) {
-    // More rows of 64 units do not fit into the registers of every GPU.
-    constexpr int kRows = kUnits == 64 ? 2 : 4;
-    return run_persistent<kUnits, kRows, false>(stream, slice);
-  }
-  switch (lstm_rows_of_block(slice.args.shape)) {
-    case 1: return run_persistent<kUnits, 1, true>(stream, slice);
-    case 2: return run_persistent<kUnits, 2, true>(stream, slice);
-    default: return run_persistent<kUnits, 4, true>(stream, slice);
-  }
+  const LstmBackward& args = slice.args;
+  const std::int64_t transposing =
+      args.in_grad ? blocks_to_transpose(args.kernel, 4 * kUnits) : std::int64_t{0};
+  // More rows of 64 units do not fit into the registers of every GPU.
+  constexpr int kOtherRows = kUnits == 64 ? 2 : 4;
+  with_rows_of_block<kUnits, kOtherRows>(args, [&]<int units, int rows, bool is_default>() {
+    launch_kernel<lstm_backward_kernel<units, rows, is_default>>(
+        {.grid = (args.shape.rows + rows - 1) / rows + transposing,
+         .block = 4 * units,
+         .shared = BackwardWeights<units, rows>::kSharedBytes},
+        stream, slice);
+  });
 }
 
 // Of rows `first` and those behind it.
@@ -291,13 +297,14 @@ LstmBackwardSlice slice_of(const LstmBackward& all, std::int64_t first) {
   slice.z_grad = scratch(places.z_grad);
   slice.partial = scratch(places.partial);
   slice.kernel = scratch(places.kernel);
+  slice.taken = reinterpret_cast<unsigned*>(scratch(places.taken));
   slice.recurrent = scratch(places.recurrent);
   slice.c_grad = scratch(places.c_grad);
   // What was saved is only read.
   auto* saved = const_cast<float*>(all.saved);
   slice.kept = lstm_kept(saved + first * lstm_gpu_saved_floats(shape), shape);
   slice.tokens =
-      lstm_tokens(shape, static_cast<bool>(args.mask), args.go_backwards, slice.kept.tokens);
+      lstm_tokens(shape, lstm_mask(args).is_there(), args.go_backwards, slice.kept.tokens);
   return slice;
 }
 

@@ -2,10 +2,13 @@
 // for the state before them. A block makes the gradients of h of a tile of rows and units from the
 // gates' gradients of the step behind, z_grad . recurrent^T, and with them those of its own gates.
 // Rows stand in the order of their numbers of tokens, so that tiles without one end at once.
+#include "kernels/lstm_choice.hpp"
 #include "kernels/lstm_gates.hpp"
 #include "kernels/lstm_gpu.hpp"
 #include "kernels/lstm_products.hpp"
 #include "kernels/lstm_sequence.hpp"
+#include "kernels/lstm_transpose.hpp"
+#include "kernels/simt/elements.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
@@ -56,10 +59,21 @@ struct BackwardCell {
   }
 };
 
+// Transposes what steps and gradients read transposed.
+__global__ void lstm_prepare_steps_kernel(LstmBackwardSlice slice) {
+  const LstmBackward& args = slice.args;
+  const std::int64_t threads = static_cast<std::int64_t>(gridDim.x) * kElementThreads;
+  const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * kElementThreads + threadIdx.x;
+  if (thread == 0) *slice.taken = 0;
+  transpose_gates(args.recurrent, slice.recurrent, thread, threads);
+  if (args.in_grad) transpose_gates(args.kernel, slice.kernel, thread, threads);
+}
+
 template <class Tile, bool kDefault>
-__global__ void __launch_bounds__(Tile::kThreads)
+__global__ void __launch_bounds__(Tile::kThreads, kBlocksOfStep)
     lstm_backward_step_kernel(LstmBackwardSlice slice, int step) {
   SIMT_SHARED(LstmTokens::Row, rows, [Tile::kRows]);
+  SIMT_SHARED(ProductStages<Tile>, stages, [1]);
   const LstmTokens& tokens = slice.tokens;
   const std::int64_t units = slice.args.shape.units;
   const std::int64_t wide = 4 * units;
@@ -84,7 +98,8 @@ __global__ void __launch_bounds__(Tile::kThreads)
       [&](std::int64_t k) { return slice.recurrent + k * stride; });
   TileSums<Tile> sums = {};
   // Where no row has a step behind this one there is nothing to multiply.
-  add_product<PlainColumns>(sums, z_grad, recurrent, rows[0].count > step + 1 ? wide : 0);
+  add_product<PlainColumns>(stages[0], sums, z_grad, recurrent,
+                            rows[0].count > step + 1 ? wide : 0);
   const BackwardCell<kDefault> cell{slice, step};
   for_quads<PlainColumns>(sums, [&](int tile_row, int quad, float4 sum) {
     const std::int64_t place = first_place + tile_row;
@@ -98,37 +113,24 @@ __global__ void __launch_bounds__(Tile::kThreads)
   });
 }
 
-template <class Tile, bool kDefault>
-void run_steps(const Stream& stream, const LstmBackwardSlice& slice) {
-  const LstmShape& shape = slice.args.shape;
-  const bool wants_initial = slice.args.initial_h_grad || slice.args.initial_c_grad;
-  for (std::int64_t step = shape.steps - 1; step >= (wants_initial ? -1 : 0); --step) {
-    launch_kernel<lstm_backward_step_kernel<Tile, kDefault>>(
-        {.grid = tiles_of<Tile>(shape.rows, shape.units), .block = Tile::kThreads}, stream, slice,
-        static_cast<int>(step));
-  }
-}
-template <class Tile>
-void run_steps(const Stream& stream, const LstmBackwardSlice& slice) {
-  if (has_default_functions(slice.args)) {
-    run_steps<Tile, true>(stream, slice);
-  } else {
-    run_steps<Tile, false>(stream, slice);
-  }
-}
-
 }  // namespace
 
 namespace BRAID_GPU {
 
 void run_lstm_steps(const Stream& stream, const LstmBackwardSlice& slice) {
-  const LstmShape& shape = slice.args.shape;
-  transpose_lstm_weights(stream, slice.args.recurrent, slice.recurrent);
-  if (fills_large_tiles(shape.rows, shape.units)) {
-    run_steps<LargeTile>(stream, slice);
-  } else {
-    run_steps<SmallTile>(stream, slice);
-  }
+  const LstmBackward& args = slice.args;
+  const LstmShape& shape = args.shape;
+  launch_kernel<lstm_prepare_steps_kernel>(
+      {.grid = blocks_to_transpose(args.recurrent, kElementThreads), .block = kElementThreads},
+      stream, slice);
+  const std::int64_t last = args.initial_h_grad || args.initial_c_grad ? -1 : 0;
+  with_tile_of_step(args, shape.units, [&]<class Tile, bool is_default>() {
+    for (std::int64_t step = shape.steps - 1; step >= last; --step) {
+      launch_kernel<lstm_backward_step_kernel<Tile, is_default>>(
+          {.grid = tiles_of<Tile>(shape.rows, shape.units), .block = Tile::kThreads}, stream, slice,
+          static_cast<int>(step));
+    }
+  });
 }
 
 }  // namespace BRAID_GPU

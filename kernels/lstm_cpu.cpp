@@ -123,7 +123,8 @@ void gather_output_grads(const LstmBackward& args, const LstmPacking& packing, f
 
 void clear_masked_rows(const LstmBackward& args) {
   const LstmShape& shape = args.shape;
-  for (std::int64_t b = 0; args.mask && b < shape.rows; ++b) {
+  if (!args.mask || args.ids) return;
+  for (std::int64_t b = 0; b < shape.rows; ++b) {
     for (std::int64_t t = 0; t < shape.steps; ++t) {
       if (args.mask.row(b)[t] == 0)
         copy_row(args.in_grad.row(b * shape.steps + t), nullptr, shape.features);
@@ -182,7 +183,7 @@ void run(const LstmForward& args) {
   const auto floats = [&](std::int64_t offset) {
     return reinterpret_cast<float*>(scratch + offset);
   };
-  const LstmPacking packing = pack_lstm(shape, args.mask, args.go_backwards, scratch, layout);
+  const LstmPacking packing = pack_lstm(shape, lstm_mask(args), args.go_backwards, scratch, layout);
   const bool is_plain = is_default(args.activation, args.recurrent_activation);
   const bool is_alone = is_plain && is_worth_gate_panels(shape, packing.steps);
   const float* gate_panels =
@@ -269,7 +270,7 @@ void run(const LstmBackward& args) {
   const auto floats = [&](std::int64_t offset) {
     return reinterpret_cast<float*>(scratch + offset);
   };
-  const LstmPacking packing = pack_lstm(shape, args.mask, args.go_backwards, scratch, layout);
+  const LstmPacking packing = pack_lstm(shape, lstm_mask(args), args.go_backwards, scratch, layout);
   const bool is_plain = is_default(args.activation, args.recurrent_activation);
   const Saved saved = saved_blocks(const_cast<float*>(args.saved), shape);
   const Panels recurrent = make_transposed_panels(args.recurrent, floats(layout.recurrent));

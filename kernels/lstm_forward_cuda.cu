@@ -8,9 +8,9 @@
 //   two steps before
 #include <algorithm>
 
+#include "kernels/lstm_choice.hpp"
 #include "kernels/lstm_gates.hpp"
 #include "kernels/lstm_gpu.hpp"
-#include "kernels/lstm_products.hpp"
 #include "kernels/lstm_sequence.hpp"
 #include "kernels/simt/facade.hpp"
 
@@ -215,78 +215,16 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
   }
 }
 
-// A block multiplies 64 tokens with the weights of 32 units.
-__global__ void __launch_bounds__(LargeTile::kThreads)
-    lstm_projection_kernel(LstmForwardSlice slice, bool inputs_in_fours, bool kernel_in_fours) {
-  const LstmForward& args = slice.args;
-  const LstmTokens& tokens = slice.tokens;
-  const auto units = static_cast<int>(args.shape.units);
-  constexpr int kUnits = LargeTile::kColumns / 4;
-  const auto unit_tiles = static_cast<unsigned>((units + kUnits - 1) / kUnits);
-  const int first_unit = static_cast<int>(blockIdx.x % unit_tiles) * kUnits;
-  const int first_token = static_cast<int>(blockIdx.x / unit_tiles) * LargeTile::kRows;
-  const int total = tokens.total();
-  if (first_token >= total) return;
-
-  RowsOperand<LargeTile> in(args.shape.features, inputs_in_fours, [&](int row) -> const float* {
-    if (first_token + row >= total) return nullptr;
-    const int position = tokens.position_of(first_token + row).input;
-    if (args.in) return args.in.row(position);
-    return args.table.row(args.ids.row(position / tokens.steps)[position % tokens.steps]);
-  });
-  auto kernel = right_operand<LargeTile, GateColumns>(
-      args.shape.features, {first_unit, units, units, kernel_in_fours},
-      [&](std::int64_t feature) { return args.kernel.row(feature); });
-  TileSums<LargeTile> sums;
-  SIMT_UNROLL
-  for (int q = 0; q < LargeTile::kColumnsOfThread / 4; ++q) {
-    const int unit = first_unit + GateColumns::quad<LargeTile>(q);
-    SIMT_UNROLL
-    for (int gate = 0; gate < 4; ++gate) {
-      const float bias =
-          args.bias != nullptr && unit < units ? args.bias[gate * units + unit] : 0.0F;
-      SIMT_UNROLL
-      for (int i = 0; i < LargeTile::kRowsOfThread; ++i) sums.at[i][4 * q + gate] = bias;
-    }
-  }
-  add_product<GateColumns>(sums, in, kernel, args.shape.features);
-  for_quads<GateColumns>(sums, [&](int row, int quad, float4 z) {
-    const int unit = first_unit + quad;
-    const std::int64_t token = first_token + row;
-    if (token < total && unit < units) st_vec(slice.z + (token * units + unit) * 4, z);
-  });
-}
-
-void project_inputs(const Stream& stream, const LstmForwardSlice& slice) {
-  const LstmForward& args = slice.args;
-  const LstmShape& shape = args.shape;
-  const std::int64_t tokens = shape.rows * shape.steps;
-  if (tokens == 0) return;
-  const bool kernel_in_fours = shape.units % 4 == 0 && in_fours(args.kernel);
-  launch_kernel<lstm_projection_kernel>(
-      {.grid = tiles_of<LargeTile>(tokens, 4 * shape.units), .block = LargeTile::kThreads}, stream,
-      slice, in_fours(args.in, args.table), kernel_in_fours);
-}
-
-template <int kUnits, int kRows, bool kDefault>
-void run_persistent(const Stream& stream, const LstmForwardSlice& slice) {
-  launch_kernel<lstm_forward_kernel<kUnits, kRows, kDefault>>(
-      {.grid = (slice.args.shape.rows + kRows - 1) / kRows,
-       .block = 4 * kUnits,
-       .shared = ForwardWeights<kUnits>::kSharedBytes},
-      stream, slice);
-}
 template <int kUnits>
 void run_persistent(const Stream& stream, const LstmForwardSlice& slice) {
-  if (!has_default_functions(slice.args)) {
-    constexpr int kRows = kUnits > 64 ? 2 : 4;  // as many as the registers hold
-    return run_persistent<kUnits, kRows, false>(stream, slice);
-  }
-  switch (lstm_rows_of_block(slice.args.shape)) {
-    case 1: return run_persistent<kUnits, 1, true>(stream, slice);
-    case 2: return run_persistent<kUnits, 2, true>(stream, slice);
-    default: return run_persistent<kUnits, 4, true>(stream, slice);
-  }
+  constexpr int kOtherRows = kUnits > 64 ? 2 : 4;
+  with_rows_of_block<kUnits, kOtherRows>(slice.args, [&]<int units, int rows, bool is_default>() {
+    launch_kernel<lstm_forward_kernel<units, rows, is_default>>(
+        {.grid = (slice.args.shape.rows + rows - 1) / rows,
+         .block = 4 * units,
+         .shared = ForwardWeights<units>::kSharedBytes},
+        stream, slice);
+  });
 }
 
 // Of rows `first` and those behind it.
@@ -309,7 +247,7 @@ LstmForwardSlice slice_of(const LstmForward& all, std::int64_t first) {
     slice.z = slice.kept.gates;
     token_memory = slice.kept.tokens;
   }
-  slice.tokens = lstm_tokens(shape, static_cast<bool>(args.mask), args.go_backwards, token_memory);
+  slice.tokens = lstm_tokens(shape, lstm_mask(args).is_there(), args.go_backwards, token_memory);
   return slice;
 }
 
@@ -321,8 +259,7 @@ void run(const Stream& stream, const LstmForward& args) {
   if (args.shape.units == 0) return;
   for (std::int64_t row = 0; row < args.shape.rows; row += lstm_slice_rows(args.shape)) {
     const LstmForwardSlice slice = slice_of(args, row);
-    find_lstm_tokens(stream, slice.args.mask, slice.tokens);
-    project_inputs(stream, slice);
+    project_lstm_inputs(stream, slice);
     if (args.shape.units <= 32) {
       run_persistent<32>(stream, slice);
     } else if (args.shape.units <= 64) {

@@ -2,6 +2,7 @@
 // and units, h . recurrent, and turns them into states; rows stand in the order of their numbers of
 // tokens, so that tiles without one end at once. h alternates between two buffers, as other blocks
 // still read that of the step before.
+#include "kernels/lstm_choice.hpp"
 #include "kernels/lstm_gates.hpp"
 #include "kernels/lstm_gpu.hpp"
 #include "kernels/lstm_products.hpp"
@@ -45,9 +46,10 @@ __global__ void lstm_start_kernel(LstmForwardSlice slice) {
 }
 
 template <class Tile, bool kDefault>
-__global__ void __launch_bounds__(Tile::kThreads)
+__global__ void __launch_bounds__(Tile::kThreads, kBlocksOfStep)
     lstm_forward_step_kernel(LstmForwardSlice slice, int step, bool recurrent_in_fours) {
   SIMT_SHARED(LstmTokens::Row, rows, [Tile::kRows]);
+  SIMT_SHARED(ProductStages<Tile>, stages, [1]);
   const LstmForward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
   const LstmFunctions functions{args.activation, args.recurrent_activation};
@@ -75,7 +77,7 @@ __global__ void __launch_bounds__(Tile::kThreads)
       right_operand<Tile, GateColumns>(units, {first_unit, units, units, recurrent_in_fours},
                                        [&](std::int64_t k) { return args.recurrent.row(k); });
   TileSums<Tile> sums = {};
-  add_product<GateColumns>(sums, h_rows, recurrent, units);
+  add_product<GateColumns>(stages[0], sums, h_rows, recurrent, units);
   for_quads<GateColumns>(sums, [&](int tile_row, int quad, float4 sum) {
     const LstmTokens::Row& row = rows[tile_row];
     const int unit = first_unit + quad;
@@ -100,37 +102,21 @@ __global__ void __launch_bounds__(Tile::kThreads)
   });
 }
 
-template <class Tile, bool kDefault>
-void run_steps(const Stream& stream, const LstmForwardSlice& slice) {
-  const LstmShape& shape = slice.args.shape;
-  const bool recurrent_in_fours = shape.units % 4 == 0 && in_fours(slice.args.recurrent);
-  for (std::int64_t step = 0; step < shape.steps; ++step) {
-    launch_kernel<lstm_forward_step_kernel<Tile, kDefault>>(
-        {.grid = tiles_of<Tile>(shape.rows, 4 * shape.units), .block = Tile::kThreads}, stream,
-        slice, static_cast<int>(step), recurrent_in_fours);
-  }
-}
-template <class Tile>
-void run_steps(const Stream& stream, const LstmForwardSlice& slice) {
-  if (has_default_functions(slice.args)) {
-    run_steps<Tile, true>(stream, slice);
-  } else {
-    run_steps<Tile, false>(stream, slice);
-  }
-}
-
 }  // namespace
 
 namespace BRAID_GPU {
 
 void run_lstm_steps(const Stream& stream, const LstmForwardSlice& slice) {
   const LstmShape& shape = slice.args.shape;
+  const bool recurrent_in_fours = shape.units % 4 == 0 && in_fours(slice.args.recurrent);
   launch_kernel<lstm_start_kernel>(element_shape(shape.rows * shape.units), stream, slice);
-  if (fills_large_tiles(shape.rows, 4 * shape.units)) {
-    run_steps<LargeTile>(stream, slice);
-  } else {
-    run_steps<SmallTile>(stream, slice);
-  }
+  with_tile_of_step(slice.args, 4 * shape.units, [&]<class Tile, bool is_default>() {
+    for (std::int64_t step = 0; step < shape.steps; ++step) {
+      launch_kernel<lstm_forward_step_kernel<Tile, is_default>>(
+          {.grid = tiles_of<Tile>(shape.rows, 4 * shape.units), .block = Tile::kThreads}, stream,
+          slice, static_cast<int>(step), recurrent_in_fours);
+    }
+  });
 }
 
 }  // namespace BRAID_GPU

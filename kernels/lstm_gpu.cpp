@@ -81,6 +81,7 @@ LstmBackwardPlaces lstm_backward_places(const LstmShape& shape) {
   places.partial =
       pieces.take(lstm_weight_splits(slice) * (slice.features + slice.units + 1) * wide);
   places.kernel = pieces.take(wide * in_whole_fours(slice.features));
+  places.taken = pieces.take(1);
   if (slice.units > kUnitsInRegisters) {
     places.recurrent = pieces.take(wide * in_whole_fours(slice.units));
     places.c_grad = pieces.take(slice.rows * slice.units);

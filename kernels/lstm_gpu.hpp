@@ -2,6 +2,7 @@
 #include "kernels/host_device.hpp"
 #include "kernels/launch.hpp"
 #include "kernels/lstm.hpp"
+#include "kernels/lstm_mask.hpp"
 
 // What the sources of the GPU's LSTM kernels share: tokens, the places of everything that is kept,
 // and the launchers of the parts. Gates stand side by side here, [unit][i, f, g, o], so that a
@@ -128,6 +129,7 @@ struct LstmBackwardPlaces {
   std::int64_t z_grad = 0;     // [tokens, H, 4]
   std::int64_t partial = 0;    // [splits, E + H + 1, H, 4] sums of the weight gradients
   std::int64_t kernel = 0;     // [H, 4, E] the kernel transposed
+  std::int64_t taken = 0;      // a number: pieces of the gradients that blocks have taken
   std::int64_t recurrent = 0;  // [H, 4, H] the recurrent kernel transposed (many units)
   std::int64_t c_grad = 0;     // [B, H] (many units)
   std::int64_t bytes = 0;
@@ -153,7 +155,9 @@ inline float* floats_at(void* memory, std::int64_t bytes) {
   return reinterpret_cast<float*>(static_cast<std::byte*>(memory) + bytes);
 }
 
-// Parts of one slice. Everything that a part reads has been made by those before it.
+// Parts of one slice. Everything that a part reads has been made by those before it; going back,
+// the steps also leave the transposed kernel, where the inputs' gradients are wanted, and nothing
+// taken.
 struct LstmForwardSlice {
   LstmForward args;
   LstmTokens tokens;
@@ -169,17 +173,17 @@ struct LstmBackwardSlice {
   float* z_grad = nullptr;
   float* partial = nullptr;
   float* kernel = nullptr;
+  unsigned* taken = nullptr;
   float* recurrent = nullptr;
   float* c_grad = nullptr;
 };
 
-#define BRAID_LSTM_PARTS(backend)                                                           \
-  namespace backend {                                                                       \
-  void find_lstm_tokens(const Stream&, Matrix<const std::uint8_t> mask, const LstmTokens&); \
-  void run_lstm_steps(const Stream&, const LstmForwardSlice&);                              \
-  void run_lstm_steps(const Stream&, const LstmBackwardSlice&);                             \
-  void find_lstm_gradients(const Stream&, const LstmBackwardSlice&);                        \
-  void transpose_lstm_weights(const Stream&, Matrix<const float> weights, float* out);      \
+#define BRAID_LSTM_PARTS(backend)                                    \
+  namespace backend {                                                \
+  void project_lstm_inputs(const Stream&, const LstmForwardSlice&);  \
+  void run_lstm_steps(const Stream&, const LstmForwardSlice&);       \
+  void run_lstm_steps(const Stream&, const LstmBackwardSlice&);      \
+  void find_lstm_gradients(const Stream&, const LstmBackwardSlice&); \
   }
 BRAID_LSTM_PARTS(emulated)
 BRAID_LSTM_PARTS(cuda)

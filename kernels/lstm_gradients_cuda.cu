@@ -1,84 +1,83 @@
-// What follows from the gradients of the pre-activations, all of them tiles of products
-// (lstm_products.hpp): the inputs' gradients, tokens times the transposed kernel; the weights',
-// sums over tokens, cut into splits whose partial sums a last launch adds up in their order.
+// What follows from the gradients of the pre-activations, in one launch. First tiles of products
+// (lstm_products.hpp), which no block waits for: the weights' gradients, sums over tokens, cut into
+// splits; the inputs', tokens times the transposed kernel. Pieces of both are of unlike sizes, the
+// large ones first: a block takes the next one that nobody has, and it does not matter who. Behind
+// a barrier of the grid the splits' partial sums are added up in their order.
 #include <algorithm>
 
 #include "kernels/lstm_gpu.hpp"
 #include "kernels/lstm_products.hpp"
-#include "kernels/simt/elements.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
 namespace {
 
-constexpr int kTurned = 32;  // rows and columns of the tile that a block transposes
-constexpr int kTurnThreads = 256;
-constexpr int kTurnWarps = kTurnThreads / 32;
+constexpr int kThreads = LargeTile::kThreads;
+constexpr int kWarps = kThreads / 32;
+constexpr int kTokensAtOnce = kThreads;
+constexpr int kClearedAtOnce = 8 * kWarps;  // inputs
 
-// out[u * 4 + gate, n] = weights[n, gate * H + u]; columns behind the last, up to whole fours, are
-// 0.
-__device__ inline void transpose_tile(const Matrix<const float>& weights, std::int64_t tile,
-                                      float* out) {
-  SIMT_SHARED(float, turned, [kTurned][kTurned + 1]);
-  const std::int64_t inputs = weights.rows;
-  const std::int64_t wide = weights.columns;
-  const std::int64_t units = wide / 4;
-  const std::int64_t stride = in_whole_fours(inputs);
-  const std::int64_t column_tiles = tiles_of(wide, kTurned);
-  const std::int64_t first_column = tile % column_tiles * kTurned;
-  const std::int64_t first_input = tile / column_tiles * kTurned;
-  const int lane = static_cast<int>(threadIdx.x) % kTurned;
-  const int warp = static_cast<int>(threadIdx.x) / kTurned;
-  for (int i = warp; i < kTurned; i += kTurnWarps) {
-    const bool inside = first_input + i < inputs && first_column + lane < wide;
-    turned[i][lane] = inside ? weights.row(first_input + i)[first_column + lane] : 0.0F;
+struct GradientWork {
+  // How the weight gradients are cut. Rows of the partial sums: E of the kernel, H of the recurrent
+  // kernel, one of the bias.
+  int of_kernel = 0;     // tiles
+  int of_recurrent = 0;  // tiles
+  int of_columns = 0;    // tiles
+  int splits = 1;
+  bool inputs_in_fours = false;
+  bool kept_in_fours = false;
+  bool grads_in_fours = false;  // of the inputs
+
+  BRAID_HOST_DEVICE std::int64_t weight_pieces() const {
+    return static_cast<std::int64_t>(of_kernel + of_recurrent) * of_columns * splits;
   }
-  __syncthreads();
-  for (int i = warp; i < kTurned; i += kTurnWarps) {
-    const std::int64_t column = first_column + i;
-    if (column >= wide || first_input + lane >= stride) continue;
-    out[(column % units * 4 + column / units) * stride + first_input + lane] = turned[lane][i];
-  }
+};
+
+// The gradients of the inputs of so many tokens.
+BRAID_HOST_DEVICE inline std::int64_t input_pieces(const LstmBackward& args, std::int64_t tokens) {
+  if (!args.in_grad) return 0;
+  return tiles_of(tokens, LargeTile::kRows) * tiles_of(args.shape.features, LargeTile::kColumns);
+}
+// Those of masked inputs are 0. Behind ids they are nobody's.
+BRAID_HOST_DEVICE inline std::int64_t clearing_pieces(const LstmBackward& args) {
+  if (!args.in_grad || !args.mask || args.ids) return 0;
+  return tiles_of(args.shape.rows * args.shape.steps, kClearedAtOnce);
 }
 
-__global__ void lstm_transpose_kernel(Matrix<const float> weights, float* out) {
-  transpose_tile(weights, blockIdx.x, out);
+// Where the gradients of a row of the partial sums go; absent if not wanted.
+__device__ inline float* weight_grads(const LstmBackward& args, std::int64_t row) {
+  const LstmShape& shape = args.shape;
+  if (row < shape.features) return args.kernel_grad ? args.kernel_grad.row(row) : nullptr;
+  if (row == shape.features + shape.units) return args.bias_grad;
+  return args.recurrent_grad ? args.recurrent_grad.row(row - shape.features) : nullptr;
+}
+__device__ inline void give_gate(const LstmBackward& args, float* grads, std::int64_t place,
+                                 float sum) {
+  float& to = grads[place % 4 * args.shape.units + place / 4];
+  to = args.accumulate ? to + sum : sum;
 }
 
-// The first blocks transpose the kernel; a warp of the others clears the gradients of one masked
-// input, then of the next.
-__global__ void lstm_prepare_inputs_kernel(LstmBackwardSlice slice, int transposing) {
-  const LstmBackward& args = slice.args;
-  if (static_cast<int>(blockIdx.x) < transposing) {
-    transpose_tile(args.kernel, blockIdx.x, slice.kernel);
-    return;
-  }
-  const auto steps = static_cast<int>(args.shape.steps);
-  const int inputs = static_cast<int>(args.shape.rows) * steps;
-  const int clearing = static_cast<int>(gridDim.x) - transposing;
-  for (int n = (static_cast<int>(blockIdx.x) - transposing) * kTurnWarps +
-               static_cast<int>(threadIdx.x) / 32;
-       n < inputs; n += clearing * kTurnWarps) {
-    if (args.mask.row(n / steps)[n % steps] != 0) continue;
-    float* row = args.in_grad.row(n);
-    for (std::int64_t e = threadIdx.x % 32; e < args.shape.features; e += 32) row[e] = 0;
-  }
+__device__ inline void give_unit(const LstmBackward& args, std::int64_t row, std::int64_t unit,
+                                 const float4& sums) {
+  float* grads = weight_grads(args, row);
+  if (grads == nullptr) return;
+  const float gates[4] = {sums.x, sums.y, sums.z, sums.w};
+  SIMT_UNROLL
+  for (int gate = 0; gate < 4; ++gate) give_gate(args, grads, unit * 4 + gate, gates[gate]);
 }
 
-// A block makes the gradients of 128 columns of 64 tokens' inputs.
-__global__ void __launch_bounds__(LargeTile::kThreads)
-    lstm_input_gradient_kernel(LstmBackwardSlice slice, bool out_in_fours) {
+// A piece makes the gradients of 128 columns of 64 tokens' inputs.
+__device__ inline void make_input_gradients(ProductStages<LargeTile>& stages,
+                                            const LstmBackwardSlice& slice, std::int64_t piece,
+                                            bool out_in_fours) {
   const LstmBackward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
   const std::int64_t features = args.shape.features;
   const std::int64_t wide = 4 * args.shape.units;
-  const auto column_tiles =
-      static_cast<unsigned>((features + LargeTile::kColumns - 1) / LargeTile::kColumns);
-  const std::int64_t first_column =
-      static_cast<std::int64_t>(blockIdx.x % column_tiles) * LargeTile::kColumns;
-  const int first_token = static_cast<int>(blockIdx.x / column_tiles) * LargeTile::kRows;
+  const std::int64_t column_tiles = tiles_of(features, LargeTile::kColumns);
+  const std::int64_t first_column = piece % column_tiles * LargeTile::kColumns;
+  const int first_token = static_cast<int>(piece / column_tiles) * LargeTile::kRows;
   const int total = tokens.total();
-  if (first_token >= total) return;
 
   RowsOperand<LargeTile> z_grad(wide, true, [&](int row) -> const float* {
     const std::int64_t token = first_token + row;
@@ -89,7 +88,7 @@ __global__ void __launch_bounds__(LargeTile::kThreads)
       wide, {first_column, features, 0, true},
       [&](std::int64_t k) { return slice.kernel + k * stride; });
   TileSums<LargeTile> sums = {};
-  add_product<PlainColumns>(sums, z_grad, kernel, wide);
+  add_product<PlainColumns>(stages, sums, z_grad, kernel, wide);
   for_quads<PlainColumns>(sums, [&](int row, int quad, float4 grad) {
     if (first_token + row >= total) return;
     float* out = args.in_grad.row(tokens.position_of(first_token + row).input);
@@ -105,23 +104,24 @@ __global__ void __launch_bounds__(LargeTile::kThreads)
   });
 }
 
-// How the weight gradients are cut. Rows of the partial sums: E of the kernel, H of the recurrent
-// kernel, one of the bias.
-struct WeightTiles {
-  int of_kernel = 0;
-  int of_recurrent = 0;
-  int of_columns = 0;
-  int splits = 1;
-  bool in_fours = false;
-  bool kept_in_fours = false;
-};
+// A warp clears the gradients of one masked input, then of the next.
+__device__ inline void clear_masked_inputs(const LstmBackward& args, std::int64_t piece) {
+  const std::int64_t steps = args.shape.steps;
+  const std::int64_t end = min((piece + 1) * kClearedAtOnce, args.shape.rows * steps);
+  for (std::int64_t n = piece * kClearedAtOnce + threadIdx.x / 32; n < end; n += kWarps) {
+    if (args.mask.row(n / steps)[n % steps] != 0) continue;
+    float* row = args.in_grad.row(n);
+    for (std::int64_t e = threadIdx.x % 32; e < args.shape.features; e += 32) row[e] = 0;
+  }
+}
 
-constexpr int kTokensAtOnce = LargeTile::kThreads;
-
-// A block sums 64 x 128 of the weight gradients over the tokens of one split: inputs, or h before
-// the token, times gradients of pre-activations. The first of a column of blocks sums the bias too.
-__global__ void __launch_bounds__(LargeTile::kThreads)
-    lstm_weight_gradient_kernel(LstmBackwardSlice slice, WeightTiles tiles) {
+// kSplit: the sums go to memory, to be added up; else to where they are wanted.
+// A piece sums 64 x 128 of the weight gradients over the tokens of one split: inputs, or h before
+// the token, times gradients of pre-activations. The first of a column of pieces sums the bias too.
+template <bool kSplit>
+__device__ inline void sum_weight_gradients(ProductStages<LargeTile>& stages,
+                                            const LstmBackwardSlice& slice,
+                                            const GradientWork& work, int piece) {
   SIMT_SHARED(const float*, rows, [kTokensAtOnce]);
   const LstmBackward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
@@ -129,15 +129,15 @@ __global__ void __launch_bounds__(LargeTile::kThreads)
   const std::int64_t units = args.shape.units;
   const std::int64_t wide = 4 * units;
   const auto thread = static_cast<int>(threadIdx.x);
-  const int tile = static_cast<int>(blockIdx.x) / tiles.splits;
-  const int split = static_cast<int>(blockIdx.x) % tiles.splits;
-  const int row_tile = tile / tiles.of_columns;
-  const int first_column = tile % tiles.of_columns * LargeTile::kColumns;
-  const bool of_inputs = row_tile < tiles.of_kernel;
-  const int first_row = (of_inputs ? row_tile : row_tile - tiles.of_kernel) * LargeTile::kRows;
+  const int tile = piece / work.splits;
+  const int split = piece % work.splits;
+  const int row_tile = tile / work.of_columns;
+  const int first_column = tile % work.of_columns * LargeTile::kColumns;
+  const bool of_inputs = row_tile < work.of_kernel;
+  const int first_row = (of_inputs ? row_tile : row_tile - work.of_kernel) * LargeTile::kRows;
 
   const int total = tokens.total();
-  const int share = (total + tiles.splits - 1) / tiles.splits;
+  const int share = (total + work.splits - 1) / work.splits;
   const int begin = min(split * share, total);
   const int end = min(begin + share, total);
   const auto row_of = [&](int token) -> const float* {
@@ -148,7 +148,8 @@ __global__ void __launch_bounds__(LargeTile::kThreads)
       return args.initial_h ? args.initial_h.row(row) : nullptr;
     }
     if (args.in) return args.in.row(position.input);
-    return args.table.row(args.ids.row(row)[position.input % tokens.steps]);
+    const std::int32_t id = args.ids.row(row)[position.input % tokens.steps];
+    return id >= 0 && id < args.table.rows ? args.table.row(id) : nullptr;
   };
 
   TileSums<LargeTile> sums = {};
@@ -160,12 +161,12 @@ __global__ void __launch_bounds__(LargeTile::kThreads)
     __syncthreads();
     auto left = left_operand<LargeTile>(count,
                                         {first_row, of_inputs ? features : units, 0,
-                                         of_inputs ? tiles.in_fours : tiles.kept_in_fours},
+                                         of_inputs ? work.inputs_in_fours : work.kept_in_fours},
                                         [&](std::int64_t k) { return rows[k]; });
     auto right = right_operand<LargeTile, PlainColumns>(
         count, {first_column, wide, 0, true},
         [&](std::int64_t k) -> const float* { return slice.z_grad + (first + k) * wide; });
-    add_product<PlainColumns>(sums, left, right, count,
+    add_product<PlainColumns>(stages, sums, left, right, count,
                               [&](const float(*stage)[LargeTile::kColumns]) {
                                 if (row_tile > 0) return;
                                 SIMT_UNROLL
@@ -176,99 +177,126 @@ __global__ void __launch_bounds__(LargeTile::kThreads)
   }
 
   const std::int64_t all_rows = features + units + 1;
-  float* partial = slice.partial + split * all_rows * wide;
   const std::int64_t above = of_inputs ? 0 : features;
   for_quads<PlainColumns>(sums, [&](int row, int quad, float4 sum) {
     const std::int64_t column = first_column + 4 * quad;
     if (first_row + row >= (of_inputs ? features : units) || column >= wide) return;
-    st_vec(partial + (above + first_row + row) * wide + column, sum);
+    if constexpr (kSplit) {
+      float* partial = slice.partial + split * all_rows * wide;
+      st_vec(partial + (above + first_row + row) * wide + column, sum);
+    } else {
+      give_unit(args, above + first_row + row, column / 4, sum);
+    }
   });
-  if (row_tile == 0 && first_column + thread < wide) {
+  if (row_tile > 0 || first_column + thread >= wide) return;
+  if constexpr (kSplit) {
+    float* partial = slice.partial + split * all_rows * wide;
     partial[(all_rows - 1) * wide + first_column + thread] = column_sum;
+  } else if (args.bias_grad != nullptr) {
+    give_gate(args, args.bias_grad, first_column + thread, column_sum);
   }
 }
 
-// A thread adds up the splits of one unit's four gates.
-__global__ void lstm_weight_sum_kernel(LstmBackwardSlice slice, int splits) {
+// A thread adds up the splits of one unit's four gates, then of another one's.
+__device__ inline void add_splits(const LstmBackwardSlice& slice, int splits) {
   const LstmBackward& args = slice.args;
-  const std::int64_t features = args.shape.features;
   const std::int64_t units = args.shape.units;
-  const std::int64_t all_rows = features + units + 1;
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kElementThreads;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kElementThreads + threadIdx.x;
-       i < all_rows * units; i += step) {
-    const std::int64_t row = i / units;
-    const std::int64_t unit = i % units;
-    float* out = args.bias_grad;
-    if (row < features) {
-      out = args.kernel_grad ? args.kernel_grad.row(row) : nullptr;
-    } else if (row < features + units) {
-      out = args.recurrent_grad ? args.recurrent_grad.row(row - features) : nullptr;
-    }
-    if (out == nullptr) continue;
+  const std::int64_t count = (args.shape.features + units + 1) * units;
+  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kThreads;
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count;
+       i += step) {
+    if (weight_grads(args, i / units) == nullptr) continue;
     Floats<4> sum = Floats<4>::load(slice.partial + i * 4);
     for (int split = 1; split < splits; ++split) {
-      sum += Floats<4>::load(slice.partial + (split * all_rows * units + i) * 4);
+      sum += Floats<4>::load(slice.partial + (split * count + i) * 4);
     }
-    const float gates[4] = {sum.value.x, sum.value.y, sum.value.z, sum.value.w};
-    for (int gate = 0; gate < 4; ++gate) {
-      float& to = out[gate * units + unit];
-      to = args.accumulate ? to + gates[gate] : gates[gate];
-    }
+    give_unit(args, i / units, i % units, sum.value);
   }
 }
 
-void find_input_gradients(const Stream& stream, const LstmBackwardSlice& slice) {
+// Which piece the block is at, in shared memory: registers are for the products. A loop for each
+// kind of piece, as a block never comes to an earlier one.
+struct PiecesOfBlock {
+  std::int64_t next;
+  std::int64_t weights_end;
+  std::int64_t inputs_end;
+  std::int64_t end;
+};
+
+// Where sums are not split, each block has one piece, and there is no barrier.
+template <bool kSplit>
+__global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
+    lstm_gradient_kernel(LstmBackwardSlice slice, GradientWork work) {
+  SIMT_SHARED(ProductStages<LargeTile>, stages, [1]);
+  SIMT_SHARED(PiecesOfBlock, pieces, [1]);
   const LstmBackward& args = slice.args;
-  const std::int64_t inputs = args.shape.rows * args.shape.steps;
-  const std::int64_t features = args.shape.features;
-  if (inputs == 0 || features == 0) return;
-  const std::int64_t transposing =
-      tiles_of(features, kTurned) * tiles_of(4 * args.shape.units, kTurned);
-  const std::int64_t clearing = args.mask ? blocks_for(inputs, kTurnWarps) : 0;
-  launch_kernel<lstm_prepare_inputs_kernel>({.grid = transposing + clearing, .block = kTurnThreads},
-                                            stream, slice, static_cast<int>(transposing));
-  launch_kernel<lstm_input_gradient_kernel>(
-      {.grid = tiles_of<LargeTile>(inputs, features), .block = LargeTile::kThreads}, stream, slice,
-      in_fours(args.in_grad));
+  if (threadIdx.x == 0) {
+    const std::int64_t weights_end = work.weight_pieces();
+    const std::int64_t inputs_end = weights_end + input_pieces(args, slice.tokens.total());
+    pieces[0] = {blockIdx.x, weights_end, inputs_end, inputs_end + clearing_pieces(args)};
+  }
+  __syncthreads();
+  const auto take_next = [&] {
+    __syncthreads();  // whoever is still at work on the piece
+    if (threadIdx.x == 0) {
+      pieces[0].next = kSplit ? gridDim.x + atomicAdd(slice.taken, 1U) : pieces[0].end;
+    }
+    __syncthreads();
+  };
+  SIMT_NO_UNROLL
+  while (pieces[0].next < pieces[0].weights_end) {
+    sum_weight_gradients<kSplit>(stages[0], slice, work, static_cast<int>(pieces[0].next));
+    take_next();
+  }
+  SIMT_NO_UNROLL
+  while (pieces[0].next < pieces[0].inputs_end) {
+    make_input_gradients(stages[0], slice, pieces[0].next - pieces[0].weights_end,
+                         work.grads_in_fours);
+    take_next();
+  }
+  SIMT_NO_UNROLL
+  while (pieces[0].next < pieces[0].end) {
+    clear_masked_inputs(args, pieces[0].next - pieces[0].inputs_end);
+    take_next();
+  }
+  if constexpr (kSplit) {
+    grid_sync();
+    add_splits(slice, work.splits);
+  }
 }
 
 }  // namespace
 
 namespace BRAID_GPU {
 
-void transpose_lstm_weights(const Stream& stream, Matrix<const float> weights, float* out) {
-  if (weights.rows == 0 || weights.columns == 0) return;
-  launch_kernel<lstm_transpose_kernel>(
-      {.grid = tiles_of(weights.rows, kTurned) * tiles_of(weights.columns, kTurned),
-       .block = kTurnThreads},
-      stream, weights, out);
-}
-
 void find_lstm_gradients(const Stream& stream, const LstmBackwardSlice& slice) {
   const LstmBackward& args = slice.args;
   const LstmShape& shape = args.shape;
-  if (args.in_grad) find_input_gradients(stream, slice);
-  if (!args.kernel_grad && !args.recurrent_grad && args.bias_grad == nullptr) return;
-  // The bias is summed beside the first of the others, wanted or not.
-  const bool kernel = args.kernel_grad && shape.features > 0;
-  const WeightTiles cut{
-      .of_kernel = kernel ? static_cast<int>(tiles_of(shape.features, LargeTile::kRows)) : 0,
-      .of_recurrent = args.recurrent_grad || !kernel
-                          ? static_cast<int>(tiles_of(shape.units, LargeTile::kRows))
-                          : 0,
-      .of_columns = static_cast<int>(tiles_of(4 * shape.units, LargeTile::kColumns)),
-      .splits = static_cast<int>(lstm_weight_splits(shape)),
-      .in_fours = in_fours(args.in, args.table),
-      .kept_in_fours = shape.units % 4 == 0 && in_fours(args.initial_h) &&
-                       reinterpret_cast<std::uintptr_t>(slice.kept.h) % 16 == 0};
-  launch_kernel<lstm_weight_gradient_kernel>(
-      {.grid = static_cast<std::int64_t>(cut.of_kernel + cut.of_recurrent) * cut.of_columns *
-               cut.splits,
-       .block = LargeTile::kThreads},
-      stream, slice, cut);
-  launch_kernel<lstm_weight_sum_kernel>(
-      element_shape((shape.features + shape.units + 1) * shape.units), stream, slice, cut.splits);
+  GradientWork work{.inputs_in_fours = in_fours(args.in, args.table),
+                    .kept_in_fours = shape.units % 4 == 0 && in_fours(args.initial_h) &&
+                                     reinterpret_cast<std::uintptr_t>(slice.kept.h) % 16 == 0,
+                    .grads_in_fours = in_fours(args.in_grad)};
+  if (args.kernel_grad || args.recurrent_grad || args.bias_grad != nullptr) {
+    const auto tiles = [](std::int64_t count, std::int64_t of_tile) {
+      return static_cast<int>(tiles_of(count, of_tile));
+    };
+    // The bias is summed beside the first of the others, wanted or not.
+    const bool kernel = args.kernel_grad && shape.features > 0;
+    work.of_kernel = kernel ? tiles(shape.features, LargeTile::kRows) : 0;
+    work.of_recurrent = args.recurrent_grad || !kernel ? tiles(shape.units, LargeTile::kRows) : 0;
+    work.of_columns = tiles(4 * shape.units, LargeTile::kColumns);
+    work.splits = static_cast<int>(lstm_weight_splits(shape));
+  }
+  const std::int64_t pieces =
+      work.weight_pieces() + input_pieces(args, shape.rows * shape.steps) + clearing_pieces(args);
+  if (pieces == 0) return;
+  LaunchShape launch{.grid = pieces, .block = kThreads};
+  if (work.splits == 1) {
+    launch_kernel<lstm_gradient_kernel<false>>(launch, stream, slice, work);
+    return;
+  }
+  launch.grid = std::min(pieces, lstm_blocks_at_once<lstm_gradient_kernel<true>>(launch));
+  launch_cooperative<lstm_gradient_kernel<true>>(launch, stream, slice, work);
 }
 
 }  // namespace BRAID_GPU

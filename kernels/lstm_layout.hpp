@@ -1,5 +1,5 @@
 #pragma once
-#include "kernels/lstm.hpp"
+#include "kernels/lstm_mask.hpp"
 
 // Where the LSTM kernels keep what they need. Steps are packed: step s of a call holds the s-th
 // valid position of every row that has so many, rows with more valid steps first, so that the rows
@@ -82,20 +82,19 @@ struct LstmPacking {
   std::int64_t tokens() const { return starts[steps]; }
 };
 
-inline LstmPacking pack_lstm(const LstmShape& shape, Matrix<const std::uint8_t> mask,
-                             bool go_backwards, std::byte* scratch, const LstmScratch& layout) {
+inline LstmPacking pack_lstm(const LstmShape& shape, const LstmMask& mask, bool go_backwards,
+                             std::byte* scratch, const LstmScratch& layout) {
   LstmPacking packing{reinterpret_cast<std::int32_t*>(scratch + layout.order),
                       reinterpret_cast<std::int32_t*>(scratch + layout.counts),
                       reinterpret_cast<std::int32_t*>(scratch + layout.positions),
                       reinterpret_cast<std::int32_t*>(scratch + layout.starts), 0};
-  const auto valid = [&](std::int64_t b, std::int64_t t) { return !mask || mask.row(b)[t] != 0; };
   // Counting sort by the number of valid steps, most first, stable. starts serves as the table of
   // counts.
   const std::int64_t kinds = shape.steps + 1;
   for (std::int64_t i = 0; i <= kinds; ++i) packing.starts[i] = 0;
   const auto count_of = [&](std::int64_t b) {
     std::int32_t count = 0;
-    for (std::int64_t t = 0; t < shape.steps; ++t) count += valid(b, t) ? 1 : 0;
+    for (std::int64_t t = 0; t < shape.steps; ++t) count += mask.is_valid(b, t) ? 1 : 0;
     return count;
   };
   for (std::int64_t b = 0; b < shape.rows; ++b) ++packing.starts[shape.steps - count_of(b) + 1];
@@ -110,7 +109,7 @@ inline LstmPacking pack_lstm(const LstmShape& shape, Matrix<const std::uint8_t> 
     std::int32_t* positions = packing.positions + i * shape.steps;
     for (std::int64_t k = 0; k < shape.steps; ++k) {
       const std::int64_t t = go_backwards ? shape.steps - 1 - k : k;
-      if (valid(packing.order[i], t)) *positions++ = static_cast<std::int32_t>(t);
+      if (mask.is_valid(packing.order[i], t)) *positions++ = static_cast<std::int32_t>(t);
     }
   }
   packing.steps = shape.rows == 0 ? 0 : packing.counts[0];

@@ -53,6 +53,19 @@ inline bool fills_large_tiles(std::int64_t rows, std::int64_t columns) {
   return tiles_of<LargeTile>(rows, columns) >= lstm_cut.multiprocessors;
 }
 
+// Blocks that a multiprocessor is to hold of the products of all tokens, and of those of one step.
+// Unless it is told, the compiler may aim at more of them, and spill registers for it.
+constexpr int kBlocksOfTokens = 3;
+constexpr int kBlocksOfStep = 2;
+
+// Blocks of a cooperative launch at the most.
+template <auto kernel>
+std::int64_t lstm_blocks_at_once(const LaunchShape& shape) {
+  const std::int64_t wanted = kBlocksOfTokens * lstm_cut.multiprocessors;
+  const std::int64_t fitting = blocks_at_once<kernel>(shape);
+  return wanted < fitting ? wanted : fitting;
+}
+
 template <class Tile>
 struct TileSums {
   float at[Tile::kRowsOfThread][Tile::kColumnsOfThread];
@@ -224,21 +237,27 @@ __device__ inline auto left_operand(std::int64_t depth, const ColumnRange& range
   return ColumnsOperand<Tile, Tile::kRows, 1, RowOf>(depth, range, row_of);
 }
 
+// Where the operands of a product pass through shared memory. A kernel that has several products
+// has one of these for all of them.
+template <class Tile>
+struct ProductStages {
+  float left[2][Tile::kDepth][Tile::kPaddedRows];
+  float right[2][Tile::kDepth][Tile::kColumns];
+};
+
 // sums += left . right. watch(stage) sees the right operand's part of each stage. All threads of
 // the block come here together; before they come again, they must meet at a barrier.
 template <class Columns, class Tile, class Left, class Right, class Watch>
-__device__ inline void add_product(TileSums<Tile>& sums, Left& left, Right& right,
-                                   std::int64_t depth, const Watch& watch) {
-  SIMT_SHARED(float, left_stages, [2][Tile::kDepth][Tile::kPaddedRows]);
-  SIMT_SHARED(float, right_stages, [2][Tile::kDepth][Tile::kColumns]);
+__device__ inline void add_product(ProductStages<Tile>& stages, TileSums<Tile>& sums, Left& left,
+                                   Right& right, std::int64_t depth, const Watch& watch) {
   int stage = 0;
   if (depth > 0) {
     left.fetch(0);
     right.fetch(0);
   }
   for (std::int64_t k = 0; k < depth; k += Tile::kDepth) {
-    left.put(left_stages[stage]);
-    right.put(right_stages[stage]);
+    left.put(stages.left[stage]);
+    right.put(stages.right[stage]);
     __syncthreads();
     if (k + Tile::kDepth < depth) {
       left.fetch(k + Tile::kDepth);
@@ -251,27 +270,27 @@ __device__ inline void add_product(TileSums<Tile>& sums, Left& left, Right& righ
       float columns[Tile::kColumnsOfThread];
       SIMT_UNROLL
       for (int i = 0; i < Tile::kRowsOfThread; i += 4) {
-        const auto four = ld_vec<float4>(&left_stages[stage][first + at][Tile::row(i)]);
+        const auto four = ld_vec<float4>(&stages.left[stage][first + at][Tile::row(i)]);
         rows[i] = four.x;
         rows[i + 1] = four.y;
         rows[i + 2] = four.z;
         rows[i + 3] = four.w;
       }
-      Columns::template read<Tile>(right_stages[stage][first + at], columns);
+      Columns::template read<Tile>(stages.right[stage][first + at], columns);
       SIMT_UNROLL
       for (int i = 0; i < Tile::kRowsOfThread; ++i) {
         SIMT_UNROLL
         for (int j = 0; j < Tile::kColumnsOfThread; ++j) sums.at[i][j] += rows[i] * columns[j];
       }
     }
-    watch(right_stages[stage]);
+    watch(stages.right[stage]);
     stage ^= 1;
   }
 }
 template <class Columns, class Tile, class Left, class Right>
-__device__ inline void add_product(TileSums<Tile>& sums, Left& left, Right& right,
-                                   std::int64_t depth) {
-  add_product<Columns>(sums, left, right, depth, [](const float(*)[Tile::kColumns]) {});
+__device__ inline void add_product(ProductStages<Tile>& stages, TileSums<Tile>& sums, Left& left,
+                                   Right& right, std::int64_t depth) {
+  add_product<Columns>(stages, sums, left, right, depth, [](const float(*)[Tile::kColumns]) {});
 }
 
 // Calls body(row, quad, sums of the quad) for everything in the tile; groups are added up in their

@@ -86,7 +86,8 @@ TEST_CASE("lstm on a gpu: pieces of the scratch and saved memory are aligned and
       const std::int64_t splits = kernels::lstm_weight_splits({rows, steps, features, units});
       pieces = {{backward.z_grad, rows * steps * wide},
                 {backward.partial, splits * (features + units + 1) * wide},
-                {backward.kernel, wide * in_whole_fours(features)}};
+                {backward.kernel, wide * in_whole_fours(features)},
+                {backward.taken, 1}};
       if (units > 64) {
         pieces.emplace_back(backward.recurrent, wide * in_whole_fours(units));
         pieces.emplace_back(backward.c_grad, rows * units);
@@ -208,6 +209,9 @@ TEST_CASE("lstm on a gpu: inputs named by ids, of slices of the batch too") {
 TEST_CASE(
     "lstm on a gpu: sums of the weight gradients are cut into splits, in any order of threads") {
   RandomNumbers random(26);
+  // Many blocks with a piece of the work each, and few with several.
+  const std::int64_t multiprocessors = GENERATE(132, 4);
+  const CutScope cut({.multiprocessors = multiprocessors});
   LstmProblem problem = random_lstm({40, 9, 5, 7}, random);
   problem.mask = random_mask(problem, random);
   const LstmOutputGrads grads = random_grads(problem, random);
@@ -223,8 +227,11 @@ TEST_CASE(
     CHECK(got.kernel == first.kernel);
     CHECK(got.recurrent == first.recurrent);
     CHECK(got.bias == first.bias);
+    CHECK(got.in == first.in);
   }
-  check_close(first.kernel, lstm_backward(problem, grads).kernel, 1e-5);
+  const LstmGrads expected = lstm_backward(problem, grads);
+  check_close(first.kernel, expected.kernel, 1e-5);
+  check_close(first.in, expected.in, 1e-5);
 }
 
 TEST_CASE("lstm on a gpu: gradients that nobody wants are not written") {
@@ -255,5 +262,32 @@ TEST_CASE("lstm on a gpu: gradients that nobody wants are not written") {
       if (wanted == "recurrent") check_close(of_recurrent.values(), expected.recurrent, 1e-5);
       if (wanted == "bias") check_close(of_bias.values(), expected.bias, 1e-5);
     }
+  }
+}
+
+TEST_CASE("lstm on a gpu: gradients are whole again with the scratch memory of the call before") {
+  RandomNumbers random(28);
+  const CutScope cut({.multiprocessors = 4});
+  LstmProblem problem = random_lstm({40, 9, 5, 7}, random);
+  problem.mask = random_mask(problem, random);
+  LstmKernel kernel(gpu_backend(), problem);
+  kernel.forward();
+  GuardedMatrix<float> last(random.floats(40 * 7, -1, 1), 7);
+  GuardedScratch scratch(kernels::lstm_backward_scratch({40, 9, 5, 7}));
+  Numbers in_grad;
+  Numbers kernel_grad;
+  for (const bool again : {false, true}) {
+    GuardedMatrix<float> in(40 * 9, 5);
+    GuardedMatrix<float> of_kernel(5, 28);
+    kernels::LstmBackward arguments = kernel.backward_arguments();
+    arguments.last_h_grad = last.matrix();
+    arguments.in_grad = in.matrix();
+    arguments.kernel_grad = of_kernel.matrix();
+    arguments.scratch = scratch.data();
+    launch_on(gpu_backend(), arguments);
+    CHECK((!again || in.values() == in_grad));
+    CHECK((!again || of_kernel.values() == kernel_grad));
+    in_grad = in.values();
+    kernel_grad = of_kernel.values();
   }
 }

@@ -300,3 +300,103 @@ TEST_CASE("lstm: weight gradients are added to what is there when asked") {
     CHECK(of_recurrent.guards_are_intact());
   }
 }
+
+TEST_CASE("lstm: steps of the padding's id are masked, whatever else the mask says") {
+  RandomNumbers random(13);
+  constexpr std::int64_t kVocabulary = 4;
+  for (const bool masked : {false, true}) {
+    LstmProblem problem = random_lstm({9, 7, 5, 6}, random);
+    problem.mask = masked ? random_mask(problem, random) : Numbers(63, 1.0);
+    Numbers table_values = random.floats(kVocabulary * 5, -1, 1);
+    std::fill_n(table_values.begin() + 2 * 5, 5, NAN);  // what nobody reads
+    const Numbers given_mask = problem.mask;
+    Numbers id_values;
+    for (std::size_t n = 0; n < 63; ++n) {
+      const std::int64_t id = random.below(kVocabulary);
+      id_values.push_back(static_cast<double>(id));
+      if (id == 2) problem.mask[n] = 0;
+      for (std::int64_t e = 0; e < 5; ++e)
+        problem.in[n * 5 + static_cast<std::size_t>(e)] =
+            table_values[lstm_reference::at(id, e, 5)];
+    }
+    GuardedMatrix<float> table(table_values, 5, 2);
+    GuardedMatrix<std::int32_t> ids(id_values, 7, 3);
+    GuardedMatrix<std::uint8_t> mask(given_mask, 7);
+    const LstmOutputGrads grads = random_grads(problem, random);
+    for (const Backend backend : tested_backends()) {
+      INFO(kernels::name_of(backend) << (masked ? ", masked" : ""));
+      LstmKernel kernel(backend, problem);
+      const LstmResults expected = kernel.forward();
+      const LstmGrads expected_grads = kernel.backward(grads);
+      const auto name_inputs = [&](auto& arguments) {
+        arguments.in = {};
+        arguments.ids = ids.matrix();
+        arguments.table = table.matrix();
+        arguments.padding = 2;
+        arguments.mask = masked ? mask.matrix() : Matrix<std::uint8_t>{};
+      };
+      GuardedMatrix<float> sequence(63, 6);
+      GuardedMatrix<float> saved(1, 9 * kernels::lstm_saved_per_row({9, 7, 5, 6}));
+      kernels::LstmForward forward = kernel.forward_arguments();
+      name_inputs(forward);
+      forward.sequence = sequence.matrix();
+      forward.saved = saved.data();
+      kernel.launch(forward);
+      CHECK(sequence.values() == expected.sequence);
+
+      GuardedMatrix<float> arriving(grads.sequence, 6);
+      GuardedMatrix<float> last(grads.last_h, 6);
+      GuardedMatrix<float> last_c(grads.last_c, 6);
+      GuardedMatrix<float> in_grad(Numbers(63 * 5, 7.0), 5);
+      GuardedMatrix<float> kernel_grad(5, 24);
+      kernels::LstmBackward backward = kernel.backward_arguments();
+      name_inputs(backward);
+      backward.saved = saved.data();
+      backward.sequence_grad = arriving.matrix();
+      backward.last_output_grad = last.matrix();
+      backward.last_c_grad = last_c.matrix();
+      backward.in_grad = in_grad.matrix();
+      backward.kernel_grad = kernel_grad.matrix();
+      kernel.launch(backward);
+      CHECK(largest_error(kernel_grad.values(), expected_grads.kernel) < 1e-6);
+      Numbers expected_in = expected_grads.in;
+      for (std::size_t n = 0; n < 63 * 5; ++n) {
+        if (problem.mask[n / 5] == 0) expected_in[n] = 7;  // left alone
+      }
+      CHECK(largest_error(in_grad.values(), expected_in) < 1e-6);
+      CHECK(in_grad.guards_are_intact());
+    }
+  }
+}
+
+TEST_CASE("lstm: a row with an id outside of the table is NaN on a gpu, and others are not") {
+  RandomNumbers random(14);
+  const LstmProblem problem = random_lstm({4, 3, 5, 6}, random);
+  GuardedMatrix<float> table(random.floats(7 * 5, -1, 1), 5);
+  GuardedMatrix<std::int32_t> ids(Numbers{0, 6, 1, 2, 7, 3, 4, 5, 6, 0, -1, 1}, 3);
+  LstmKernel kernel(gpu_backend(), problem);
+  GuardedMatrix<float> h(4, 6);
+  GuardedMatrix<float> saved(1, 4 * kernels::lstm_saved_per_row({4, 3, 5, 6}));
+  kernels::LstmForward forward = kernel.forward_arguments();
+  forward.in = {};
+  forward.ids = ids.matrix();
+  forward.table = table.matrix();
+  forward.last_h = h.matrix();
+  forward.saved = saved.data();
+  kernel.launch(forward);
+  for (std::size_t i = 0; i < 4 * 6; ++i) {
+    const bool is_bad = i / 6 == 1 || i / 6 == 3;
+    CHECK(std::isnan(h.values()[i]) == is_bad);
+  }
+  GuardedMatrix<float> last(random.floats(4 * 6, -1, 1), 6);
+  GuardedMatrix<float> kernel_grad(5, 24);
+  kernels::LstmBackward backward = kernel.backward_arguments();
+  backward.in = {};
+  backward.ids = ids.matrix();
+  backward.table = table.matrix();
+  backward.saved = saved.data();
+  backward.last_h_grad = last.matrix();
+  backward.kernel_grad = kernel_grad.matrix();
+  kernel.launch(backward);
+  for (const double grad : kernel_grad.values()) CHECK(std::isnan(grad));
+}

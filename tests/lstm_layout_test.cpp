@@ -33,8 +33,8 @@ void check_packing(std::int64_t rows, std::int64_t steps, const std::vector<doub
   GuardedScratch scratch(layout.bytes);
   GuardedMatrix<std::uint8_t> bytes(mask, steps, 3);
   const LstmPacking packing =
-      pack_lstm(shape, mask.empty() ? Matrix<std::uint8_t>{} : bytes.matrix(), go_backwards,
-                static_cast<std::byte*>(scratch.data()), layout);
+      pack_lstm(shape, {.mask = mask.empty() ? Matrix<std::uint8_t>{} : bytes.matrix()},
+                go_backwards, static_cast<std::byte*>(scratch.data()), layout);
   CHECK(scratch.guards_are_intact());
 
   const auto is_valid = [&](std::int64_t b, std::int64_t t) {

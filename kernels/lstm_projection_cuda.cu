@@ -1,0 +1,196 @@
+// What all steps need of their inputs, in one launch. Where steps may be masked, warps count the
+// valid ones of a row each; then they give each row its tokens: the sum over all rows before it
+// says where they start, comparisons with the rows of its piece at which place of the order it
+// stands. Then blocks multiply tiles of tokens with the kernel. Each of the three reads what all
+// blocks left of the one before: barriers of the grid lie between them, so all blocks run at once.
+#include <algorithm>
+
+#include "kernels/lstm_gpu.hpp"
+#include "kernels/lstm_products.hpp"
+#include "kernels/simt/facade.hpp"
+
+namespace braid::kernels {
+namespace {
+
+constexpr int kThreads = LargeTile::kThreads;
+constexpr int kWarps = kThreads / 32;
+constexpr unsigned kAll = 0xFFFFFFFFU;
+
+__device__ inline int total_of_warp(int value) {
+  for (int offset = 16; offset > 0; offset /= 2) value += __shfl_xor_sync(kAll, value, offset);
+  return value;
+}
+
+// Calls body(row) for the rows of this warp.
+template <class Body>
+__device__ inline void for_rows(int rows, const Body& body) {
+  const int step = static_cast<int>(gridDim.x) * kWarps;
+  SIMT_NO_UNROLL
+  for (int row = static_cast<int>(blockIdx.x * kWarps + threadIdx.x / 32); row < rows; row += step)
+    body(row);
+}
+
+__device__ inline void count_tokens(const LstmMask& mask, const LstmTokens& tokens) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  for_rows(tokens.rows, [&](int row) {
+    int count = 0;
+    for (int t = lane; t < tokens.steps; t += 32) count += mask.is_valid(row, t) ? 1 : 0;
+    count = total_of_warp(count);
+    if (lane == 0) tokens.counts[row] = count;
+  });
+}
+
+__device__ inline void place_tokens(const LstmMask& mask, const LstmTokens& tokens) {
+  const int lane = static_cast<int>(threadIdx.x % 32);
+  const std::int32_t* counts = tokens.counts;
+  for_rows(tokens.rows, [&](int row) {
+    const int own = counts[row];
+    int before = 0;
+    for (int r = lane; r < row; r += 32) before += counts[r];
+    before = total_of_warp(before);
+
+    const int piece = row / static_cast<int>(kSortedRows) * static_cast<int>(kSortedRows);
+    const int end = min(piece + static_cast<int>(kSortedRows), tokens.rows);
+    int rank = 0;
+    for (int r = piece + lane; r < end; r += 32) {
+      rank += counts[r] > own || (counts[r] == own && r < row) ? 1 : 0;
+    }
+    rank = total_of_warp(rank);
+    if (lane == 0) {
+      tokens.first[row] = before;
+      tokens.order[piece + rank] = row;
+      if (row == tokens.rows - 1) tokens.first[row + 1] = before + own;
+    }
+
+    int found = 0;
+    for (int first = 0; first < tokens.steps; first += 32) {
+      const int k = first + lane;
+      const int t = tokens.go_backwards ? tokens.steps - 1 - k : k;
+      const bool is_token = k < tokens.steps && mask.is_valid(row, t);
+      const unsigned votes = __ballot_sync(kAll, is_token ? 1 : 0);
+      const int place = found + __popc(votes & ((1U << static_cast<unsigned>(lane)) - 1U));
+      if (is_token) {
+        tokens.positions[before + place] = static_cast<std::uint32_t>(row * tokens.steps + t) |
+                                           (place == 0 ? LstmTokens::kRowStart : 0U);
+      }
+      found += __popc(votes);
+    }
+  });
+}
+
+// How operands lie in memory.
+struct InFours {
+  bool inputs = false;
+  bool kernel = false;
+};
+
+constexpr int kUnitsOfTile = LargeTile::kColumns / 4;
+
+// A block multiplies 64 tokens with the weights of 32 units. rows: memory for where its inputs are;
+// absent where there is no token, or an id outside of the table.
+__device__ inline void project_tile(ProductStages<LargeTile>& stages,
+                                    const float* (&rows)[LargeTile::kRows],
+                                    const LstmForwardSlice& slice, const InFours& in_fours,
+                                    unsigned tile) {
+  const LstmForward& args = slice.args;
+  const LstmTokens& tokens = slice.tokens;
+  const auto units = static_cast<int>(args.shape.units);
+  const auto unit_tiles = static_cast<unsigned>((units + kUnitsOfTile - 1) / kUnitsOfTile);
+  const int first_unit = static_cast<int>(tile % unit_tiles) * kUnitsOfTile;
+  const int first_token = static_cast<int>(tile / unit_tiles) * LargeTile::kRows;
+  const int total = tokens.total();
+  const auto input_of = [&](int token) -> const float* {
+    if (token >= total) return nullptr;
+    const int position = tokens.position_of(token).input;
+    if (args.in) return args.in.row(position);
+    const std::int32_t id = args.ids.row(position / tokens.steps)[position % tokens.steps];
+    return id >= 0 && id < args.table.rows ? args.table.row(id) : nullptr;
+  };
+  const auto thread = static_cast<int>(threadIdx.x);
+  if (thread < LargeTile::kRows) rows[thread] = input_of(first_token + thread);
+  __syncthreads();
+  RowsOperand<LargeTile> in(args.shape.features, in_fours.inputs,
+                            [&](int row) { return rows[row]; });
+  auto kernel = right_operand<LargeTile, GateColumns>(
+      args.shape.features, {first_unit, units, units, in_fours.kernel},
+      [&](std::int64_t feature) { return args.kernel.row(feature); });
+  TileSums<LargeTile> sums;
+  SIMT_UNROLL
+  for (int q = 0; q < LargeTile::kColumnsOfThread / 4; ++q) {
+    const int unit = first_unit + GateColumns::quad<LargeTile>(q);
+    SIMT_UNROLL
+    for (int gate = 0; gate < 4; ++gate) {
+      const float bias =
+          args.bias != nullptr && unit < units ? args.bias[gate * units + unit] : 0.0F;
+      SIMT_UNROLL
+      for (int i = 0; i < LargeTile::kRowsOfThread; ++i) sums.at[i][4 * q + gate] = bias;
+    }
+  }
+  add_product<GateColumns>(stages, sums, in, kernel, args.shape.features);
+  for_quads<GateColumns>(sums, [&](int row, int quad, float4 z) {
+    const int unit = first_unit + quad;
+    const std::int64_t token = first_token + row;
+    if (token >= total || unit >= units) return;
+    // Nobody is to learn from an id that could not be checked before the launch.
+    if (args.ids && rows[row] == nullptr) z = {NAN, NAN, NAN, NAN};
+    st_vec(slice.z + (token * units + unit) * 4, z);
+  });
+}
+
+// Which tile the block is at, in shared memory: registers are for the products.
+struct TilesOfBlock {
+  unsigned next;
+  unsigned end;
+};
+
+__global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
+    lstm_projection_kernel(LstmForwardSlice slice, InFours in_fours) {
+  SIMT_SHARED(ProductStages<LargeTile>, stages, [1]);
+  SIMT_SHARED(const float*, rows, [LargeTile::kRows]);
+  SIMT_SHARED(TilesOfBlock, tiles, [1]);
+  const LstmForward& args = slice.args;
+  const LstmTokens& tokens = slice.tokens;
+  if (tokens.positions != nullptr) {
+    count_tokens(lstm_mask(args), tokens);
+    grid_sync();
+    place_tokens(lstm_mask(args), tokens);
+    grid_sync();
+  }
+  if (threadIdx.x == 0) {
+    const std::int64_t all =
+        tiles_of(tokens.total(), LargeTile::kRows) * tiles_of(args.shape.units, kUnitsOfTile);
+    tiles[0] = {blockIdx.x, static_cast<unsigned>(all)};
+  }
+  __syncthreads();
+  SIMT_NO_UNROLL
+  while (tiles[0].next < tiles[0].end) {
+    project_tile(stages[0], rows, slice, in_fours, tiles[0].next);
+    // Within the tile all threads have met: nobody has yet to see which one it is.
+    if (threadIdx.x == 0) tiles[0].next += gridDim.x;
+    __syncthreads();
+  }
+}
+
+}  // namespace
+
+namespace BRAID_GPU {
+
+void project_lstm_inputs(const Stream& stream, const LstmForwardSlice& slice) {
+  const LstmForward& args = slice.args;
+  const LstmShape& shape = args.shape;
+  const std::int64_t inputs = shape.rows * shape.steps;
+  if (inputs == 0) return;
+  const InFours fours{.inputs = in_fours(args.in, args.table),
+                      .kernel = shape.units % 4 == 0 && in_fours(args.kernel)};
+  LaunchShape launch{.grid = tiles_of<LargeTile>(inputs, 4 * shape.units), .block = kThreads};
+  if (slice.tokens.positions == nullptr) {
+    launch_kernel<lstm_projection_kernel>(launch, stream, slice, fours);
+    return;
+  }
+  launch.grid = std::min(std::max(launch.grid.x, tiles_of(shape.rows, kWarps)),
+                         lstm_blocks_at_once<lstm_projection_kernel>(launch));
+  launch_cooperative<lstm_projection_kernel>(launch, stream, slice, fours);
+}
+
+}  // namespace BRAID_GPU
+}  // namespace braid::kernels
