@@ -6,7 +6,10 @@
 #include "engine/graph/ops/activation.hpp"
 #include "engine/graph/ops/dense.hpp"
 #include "engine/graph/ops/elementwise.hpp"
+#include "engine/graph/ops/embedding.hpp"
 #include "engine/graph/ops/loss.hpp"
+#include "engine/graph/ops/lstm.hpp"
+#include "engine/graph/ops/mask.hpp"
 #include "engine/graph/ops/shape.hpp"
 #include "engine/runtime/program.hpp"
 #include "tests/support/catch.hpp"
@@ -37,6 +40,25 @@ struct DenseGraph {
   std::string producer_of(Value value) {
     const Op& op = *graph.producer(value)->op;
     return std::string(op.kind()) + " " + op.detail();
+  }
+};
+
+struct LstmGraph {
+  Graph graph;
+  Value words = graph.input("words", {.shape = {None, 5}, .dtype = DType::int32, .batched = true});
+  Value table = graph.weight(kernel_of(9, 3));
+  Value vectors = ops::embedding(graph, words, table);
+  Value mask = ops::ids_not_equal(graph, words, 0);
+
+  Value lstm(Value of_mask) {
+    const ops::LstmInputs inputs{.in = vectors,
+                                 .mask = of_mask,
+                                 .kernel = graph.weight(kernel_of(3, 8)),
+                                 .recurrent = graph.weight(kernel_of(2, 8))};
+    return ops::lstm(graph, inputs, {}).last_output;
+  }
+  Value operand(Value out, ops::Lstm::Input input) const {
+    return graph.producer(out)->inputs[static_cast<std::size_t>(input)];
   }
 };
 
@@ -162,4 +184,46 @@ TEST_CASE("fusion: what a concatenation joins is written in its place at once") 
     }
   }
   CHECK(found == 1);
+}
+
+TEST_CASE("fusion: an LSTM reads the rows of a table itself, and the padding from the ids") {
+  LstmGraph words;
+  const Value out = words.lstm(words.mask);
+  const Value more = ops::mask_weights(words.graph, words.mask);
+  CHECK(fuse_embedding_into_lstm(words.graph, {out, more}) == 1);
+  CHECK(words.operand(out, ops::Lstm::kIn) == words.words);
+  CHECK(words.operand(out, ops::Lstm::kTable) == words.table);
+  CHECK(words.operand(out, ops::Lstm::kMask) == Value{});
+  CHECK(words.graph.producer(out)->op->detail() == "tanh, sigmoid, padding 0");
+}
+
+TEST_CASE("fusion: a mask that does not come from the LSTM's own ids stays its operand") {
+  LstmGraph words;
+  const Value others =
+      words.graph.input("others", {.shape = {None, 5}, .dtype = DType::int32, .batched = true});
+  const Value given =
+      words.graph.input("given", {.shape = {None, 5}, .dtype = DType::bool_, .batched = true});
+  for (const Value mask : {Value{}, given, ops::ids_not_equal(words.graph, others, 0)}) {
+    LstmGraph again = words;
+    const Value out = again.lstm(mask);
+    CHECK(fuse_embedding_into_lstm(again.graph, {out}) == 1);
+    CHECK(again.operand(out, ops::Lstm::kMask) == mask);
+    CHECK(again.graph.producer(out)->op->detail() == "tanh, sigmoid");
+  }
+  const Value also = ops::ids_not_equal(words.graph, words.words, 0, given);
+  const Value out = words.lstm(also);
+  CHECK(fuse_embedding_into_lstm(words.graph, {out}) == 1);
+  CHECK(words.operand(out, ops::Lstm::kMask) == given);
+}
+
+TEST_CASE("fusion: vectors of words that somebody else reads, or that are kept, stay") {
+  LstmGraph kept;
+  const Value out = kept.lstm(kept.mask);
+  CHECK(fuse_embedding_into_lstm(kept.graph, {out, kept.vectors}) == 0);
+  LstmGraph used;
+  const Value one = used.lstm(used.mask);
+  const Value other = ops::affine(used.graph, used.vectors, 2);
+  CHECK(fuse_embedding_into_lstm(used.graph, {one, other}) == 0);
+  CHECK(used.operand(one, ops::Lstm::kIn) == used.vectors);
+  CHECK(used.operand(one, ops::Lstm::kTable) == Value{});
 }

@@ -1,6 +1,9 @@
 // The LSTM in a graph against float64 (tests/support/lstm_reference.hpp): every mask of up to four
 // steps, initial states, both directions, any of its outputs.
 #include "engine/graph/ops/lstm.hpp"
+
+#include "engine/graph/ops/embedding.hpp"
+#include "engine/graph/ops/mask.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/lstm_kernel.hpp"
 #include "tests/support/op_check.hpp"
@@ -174,7 +177,105 @@ std::vector<OpCheck> activations() {
   return checks;
 }
 
-const OpFamily family{every_mask_of_four_steps, sizes, parts, frozen_operands, activations};
+// What stands around an LSTM of words.
+struct Words {
+  bool padding = true;  // id 0 is masked
+  bool also = false;    // and steps that another mask says
+  bool shared = false;  // somebody else reads the vectors, and the mask
+  bool go_backwards = false;
+};
+
+OpCheck lstm_of_words(const LstmSize& size, std::int64_t vocabulary, const Words& words,
+                      RandomNumbers& random) {
+  const LstmProblem numbers = random_lstm(size, random);
+  const auto [rows, steps, features, units] = size;
+  OpCheck check{.name = named("lstm of words ", Shape{rows, steps}, " of ", vocabulary,
+                              words.padding ? ", padded" : "", words.also ? ", masked" : "",
+                              words.shared ? ", shared" : "")};
+  check.inputs = {ids("words", random_ids({rows, steps}, vocabulary, random)).any_length(),
+                  weight("table", random_array({vocabulary, features}, random)),
+                  weight("kernel", {Shape{features, 4 * units}, numbers.kernel}),
+                  weight("recurrent", {Shape{units, 4 * units}, numbers.recurrent}),
+                  weight("bias", {Shape{4 * units}, numbers.bias})};
+  if (words.also)
+    check.inputs.push_back(mask("mask", random_masks(rows, steps, random)).any_length());
+  check.build = [words](Graph& graph, const Values& in) -> Values {
+    const Value vectors = ops::embedding(graph, in[0], in[1]);
+    const Value also = words.also ? in[5] : Value{};
+    const Value mask = words.padding ? ops::ids_not_equal(graph, in[0], 0, also) : also;
+    ops::LstmInputs inputs{.in = vectors, .mask = mask, .kernel = in[2], .recurrent = in[3]};
+    inputs.bias = in[4];
+    const auto out = ops::lstm(graph, inputs, {.go_backwards = words.go_backwards});
+    Values outputs{out.sequence, out.last_c};
+    if (words.shared) outputs.push_back(ops::average_over_time(graph, vectors, mask));
+    return outputs;
+  };
+  check.reference = [words](const Arrays& in) -> Arrays {
+    const std::int64_t width = in[1].columns();
+    LstmProblem problem{.rows = in[0].shape[0],
+                        .steps = in[0].shape[1],
+                        .features = width,
+                        .units = in[3].shape[0],
+                        .kernel = in[2].values,
+                        .recurrent = in[3].values,
+                        .bias = in[4].values,
+                        .go_backwards = words.go_backwards};
+    for (std::int64_t n = 0; n < in[0].elements(); ++n) {
+      const auto id = static_cast<std::int64_t>(in[0][n]);
+      for (std::int64_t e = 0; e < width; ++e) problem.in.push_back(in[1](id, e));
+      const bool valid = (!words.padding || id != 0) && (!words.also || in[5][n] != 0);
+      problem.mask.push_back(valid ? 1 : 0);
+    }
+    const LstmResults results = lstm_forward(problem);
+    Arrays outputs{{Shape{problem.rows, problem.steps, problem.units}, results.sequence},
+                   {Shape{problem.rows, problem.units}, results.last_c}};
+    if (!words.shared) return outputs;
+    Array means(Shape{problem.rows, width});
+    for (std::int64_t b = 0; b < problem.rows; ++b) {
+      double count = 0;
+      for (std::int64_t t = 0; t < problem.steps; ++t) {
+        const auto n = static_cast<std::size_t>(b * problem.steps + t);
+        count += problem.mask[n];
+        for (std::int64_t e = 0; e < width; ++e)
+          means(b, e) +=
+              problem.mask[n] *
+              problem.in[n * static_cast<std::size_t>(width) + static_cast<std::size_t>(e)];
+      }
+      for (std::int64_t e = 0; e < width; ++e) means(b, e) /= count;
+    }
+    outputs.push_back(means);
+    return outputs;
+  };
+  return check;
+}
+
+std::vector<OpCheck> words() {
+  RandomNumbers random(6);
+  std::vector<OpCheck> checks;
+  for (const LstmSize& size : {LstmSize{0, 3, 2, 3}, LstmSize{3, 0, 2, 3}, LstmSize{1, 4, 1, 1},
+                               LstmSize{9, 5, 3, 2}, LstmSize{67, 3, 2, 3}}) {
+    for (const bool padding : {false, true}) {
+      for (const bool also : {false, true}) {
+        checks.push_back(lstm_of_words(
+            size, 4, {.padding = padding, .also = also, .go_backwards = padding != also}, random));
+      }
+    }
+  }
+  OpCheck shared = lstm_of_words({7, 4, 3, 2}, 5, {.shared = true}, random);
+  // A row without a word has no mean.
+  for (std::int64_t b = 0; b < 7; ++b) shared.inputs[0].array(b, 0) = 1;
+  checks.push_back(std::move(shared));
+  for (const std::size_t wanted : {1, 2}) {
+    OpCheck check = lstm_of_words({5, 3, 2, 3}, 4, {}, random);
+    check.name = named(check.name, ", gradient of operand ", wanted);
+    for (std::size_t i = 0; i < check.inputs.size(); ++i)
+      check.inputs[i].differentiable = i == wanted;
+    checks.push_back(std::move(check));
+  }
+  return checks;
+}
+
+const OpFamily family{every_mask_of_four_steps, sizes, parts, frozen_operands, activations, words};
 
 }  // namespace
 
@@ -190,3 +291,7 @@ TEST_CASE("ops: an LSTM does without what is not there") {
 }
 
 TEST_CASE("ops: an LSTM may have other activations") { check(activations()); }
+
+TEST_CASE("ops: an LSTM of words reads the table itself, and masks their padding") {
+  check(words());
+}

@@ -6,7 +6,10 @@
 
 #include "engine/graph/ops/activation.hpp"
 #include "engine/graph/ops/dense.hpp"
+#include "engine/graph/ops/embedding.hpp"
 #include "engine/graph/ops/loss.hpp"
+#include "engine/graph/ops/lstm.hpp"
+#include "engine/graph/ops/mask.hpp"
 
 namespace braid {
 namespace {
@@ -31,6 +34,13 @@ bool gives_probabilities(const Op& op, const kernels::LossRule& rule, std::size_
   const auto* softmax = dynamic_cast<const ops::Softmax*>(&op);
   return softmax != nullptr && !softmax->logarithm() &&
          softmax->axis() == static_cast<std::int64_t>(rank) - 1;
+}
+
+// The op that makes the value, if it is one of these.
+template <class OpType>
+const OpType* made_by(const Graph& graph, Value value) {
+  const GraphNode* producer = value ? graph.producer(value) : nullptr;
+  return producer == nullptr ? nullptr : dynamic_cast<const OpType*>(producer->op.get());
 }
 
 }  // namespace
@@ -88,11 +98,44 @@ int fuse_probabilities_into_loss(Graph& graph) {
   return fused;
 }
 
+int fuse_embedding_into_lstm(Graph& graph, const std::vector<Value>& kept) {
+  const std::vector<int> uses = count_uses(graph);
+  int fused = 0;
+  for (std::size_t number = 0; number < graph.nodes().size(); ++number) {
+    const GraphNode& node = graph.nodes()[number];
+    const auto* lstm = dynamic_cast<const ops::Lstm*>(node.op.get());
+    if (lstm == nullptr) continue;
+    std::vector<Value> inputs = node.inputs;
+    const Value rows = inputs[ops::Lstm::kIn];
+    const auto* embedding = made_by<ops::Embedding>(graph, rows);
+    if (embedding == nullptr || uses[static_cast<std::size_t>(rows.id)] != 1) continue;
+    if (std::find(kept.begin(), kept.end(), rows) != kept.end()) continue;
+    const std::vector<Value>& looked_up = graph.producer(rows)->inputs;
+    inputs[ops::Lstm::kIn] = looked_up[0];
+    inputs[ops::Lstm::kTable] = looked_up[1];
+    ops::LstmIds ids{.layer = embedding->layer()};
+    Value& mask = inputs[ops::Lstm::kMask];
+    const auto* unequal = made_by<ops::IdsNotEqual>(graph, mask);
+    if (unequal != nullptr && unequal->value() >= 0) {
+      const std::vector<Value>& compared = graph.producer(mask)->inputs;
+      if (compared[0] == looked_up[0]) {
+        ids.padding = unequal->value();
+        mask = compared[1];
+      }
+    }
+    graph.replace(static_cast<int>(number),
+                  std::make_shared<ops::Lstm>(lstm->options(), std::move(ids)), std::move(inputs));
+    ++fused;
+  }
+  return fused;
+}
+
 void fuse(Graph& graph, std::vector<Value>& kept) {
   const char* wish = std::getenv("BRAID_FUSION");
   if (wish != nullptr && std::string_view(wish) == "off") return;
   fuse_probabilities_into_loss(graph);
   fuse_dense_activation(graph, kept);
+  fuse_embedding_into_lstm(graph, kept);
 }
 
 }  // namespace braid

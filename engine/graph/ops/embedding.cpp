@@ -4,7 +4,6 @@
 
 #include "engine/core/error.hpp"
 #include "engine/graph/autograd.hpp"
-#include "kernels/embedding.hpp"
 
 namespace braid::ops {
 namespace {
@@ -12,20 +11,28 @@ namespace {
 // Positions of the batch sorted by id, for the gradient: order [N], segments [V + 1].
 class EmbeddingSort final : public Op {
  public:
+  explicit EmbeddingSort(std::int32_t padding) : padding_(padding) {}
+
   std::string_view kind() const override { return "embedding_sort"; }
-  bool reads(std::size_t input) const override { return input == 0; }
+  bool reads(std::size_t input) const override { return input != kTable; }
   bool tileable() const override { return false; }
   bool needs_packed() const override { return true; }
   std::vector<ValueInfo> infer(Infos in) const override {
-    return {{.shape = Shape{in[0].shape.elements()}, .dtype = DType::int32},
-            {.shape = Shape{in[1].shape[0] + 1}, .dtype = DType::int32}};
+    return {{.shape = Shape{in[kIds].shape.elements()}, .dtype = DType::int32},
+            {.shape = Shape{in[kTable].shape[0] + 1}, .dtype = DType::int32}};
   }
   void run(const Run& run) const override {
-    run.launch(kernels::EmbeddingSort{.ids = run.in<std::int32_t>(0),
+    run.launch(kernels::EmbeddingSort{.ids = run.in<std::int32_t>(kIds),
+                                      .mask = run.in<std::uint8_t>(kMask),
+                                      .padding = padding_,
                                       .order = run.out<std::int32_t>(0).data,
                                       .segments = run.out<std::int32_t>(1).data,
-                                      .vocabulary = run.in_shape(1)[0]});
+                                      .vocabulary = run.in_shape(kTable)[0]});
   }
+
+ private:
+  enum { kIds, kTable, kMask };
+  std::int32_t padding_;
 };
 
 class EmbeddingGradient final : public Op {
@@ -53,52 +60,52 @@ class EmbeddingGradient final : public Op {
   enum { kOrder, kSegments, kOutGrad, kTable };
 };
 
-class Embedding final : public Op {
- public:
-  explicit Embedding(std::string layer) : layer_(std::move(layer)) {}
-  std::string_view kind() const override { return "embedding"; }
-  std::vector<ValueInfo> infer(Infos in) const override {
-    return {{.shape = in[kIds].shape.append(in[kTable].shape.back()), .batched = in[kIds].batched}};
-  }
-  void run(const Run& run) const override {
-    const Matrix<const std::int32_t> ids = run.in<std::int32_t>(kIds);
-    const Matrix<const float> table = run.in<float>(kTable);
-    if (run.on_host()) check(run, ids, table.rows);
-    run.launch(kernels::EmbeddingForward{.ids = ids, .table = table, .out = run.out<float>(0)});
-  }
-  std::vector<Value> gradients(GradientBuilder& build) const override {
-    const auto sorted = build.graph.add(std::make_shared<EmbeddingSort>(),
-                                        {build.input(kIds), build.input(kTable)});
-    return {Value{}, build.graph.op<EmbeddingGradient>(
-                         {sorted[0], sorted[1], build.gradient(), build.input(kTable)})};
-  }
-
- private:
-  // Ids that come from data have been checked with their names; those that the model itself works
-  // out are seen only here.
-  void check(const Run& run, Matrix<const std::int32_t> ids, std::int64_t limit) const {
-    for (std::int64_t b = 0; b < ids.rows; ++b) {
-      std::int64_t place = -1;
-      run.launch(kernels::FindOutside{
-          .ids = ids.row(b), .count = ids.columns, .limit = limit, .position = &place});
-      if (place < 0) continue;
-      const std::int64_t rows_a_row =
-          run.rows() == 0 ? 1 : std::max<std::int64_t>(ids.rows / run.rows(), 1);
-      throw RangeError(layer_ + ": row " + std::to_string(run.first_row() + b / rows_a_row) +
-                       ", column " + std::to_string(b % rows_a_row * ids.columns + place) +
-                       ": the id " + std::to_string(ids.row(b)[place]) + " is not in 0 .. " +
-                       std::to_string(limit - 1));
-    }
-  }
-
-  enum { kIds, kTable };
-  std::string layer_;
-};
+enum { kIds, kTable };
 
 }  // namespace
 
+std::vector<ValueInfo> Embedding::infer(Infos in) const {
+  return {{.shape = in[kIds].shape.append(in[kTable].shape.back()), .batched = in[kIds].batched}};
+}
+
+void Embedding::run(const Run& run) const {
+  const Matrix<const std::int32_t> ids = run.in<std::int32_t>(kIds);
+  const Matrix<const float> table = run.in<float>(kTable);
+  check_ids(run, ids, table.rows, layer_);
+  run.launch(kernels::EmbeddingForward{.ids = ids, .table = table, .out = run.out<float>(0)});
+}
+
+std::vector<Value> Embedding::gradients(GradientBuilder& build) const {
+  return {Value{}, embedding_gradient(build.graph, build.input(kIds), build.input(kTable),
+                                      build.gradient())};
+}
+
+void check_ids(const Run& run, Matrix<const std::int32_t> ids, std::int64_t limit,
+               const std::string& layer) {
+  if (!run.on_host()) return;
+  for (std::int64_t b = 0; b < ids.rows; ++b) {
+    std::int64_t place = -1;
+    run.launch(kernels::FindOutside{
+        .ids = ids.row(b), .count = ids.columns, .limit = limit, .position = &place});
+    if (place < 0) continue;
+    const std::int64_t rows_a_row =
+        run.rows() == 0 ? 1 : std::max<std::int64_t>(ids.rows / run.rows(), 1);
+    throw RangeError(layer + ": row " + std::to_string(run.first_row() + b / rows_a_row) +
+                     ", column " + std::to_string(b % rows_a_row * ids.columns + place) +
+                     ": the id " + std::to_string(ids.row(b)[place]) + " is not in 0 .. " +
+                     std::to_string(limit - 1));
+  }
+}
+
 Value embedding(Graph& graph, Value ids, Value table, std::string layer) {
   return graph.op<Embedding>({ids, table}, std::move(layer));
+}
+
+Value embedding_gradient(Graph& graph, Value ids, Value table, Value out_grad,
+                         const LeftOut& left_out) {
+  const auto sorted =
+      graph.add(std::make_shared<EmbeddingSort>(left_out.padding), {ids, table, left_out.mask});
+  return graph.op<EmbeddingGradient>({sorted[0], sorted[1], out_grad, table});
 }
 
 }  // namespace braid::ops

@@ -3,151 +3,187 @@
 #include "engine/core/error.hpp"
 #include "engine/graph/autograd.hpp"
 #include "engine/graph/ops/activation.hpp"
+#include "engine/graph/ops/embedding.hpp"
 #include "kernels/lstm.hpp"
 
 namespace braid::ops {
 namespace {
 
-// Operands that forward and backward share, in this order.
-enum { kIn, kMask, kKernel, kRecurrent, kBias, kInitialH, kInitialC, kForwardInputs };
-// What the backward op gets behind them.
-enum { kSaved = kForwardInputs, kSequenceGrad, kLastOutputGrad, kLastHGrad, kLastCGrad };
 enum { kSequence, kLastOutput, kLastH, kLastC, kSavedOutput };
 
-kernels::LstmShape shape_of(const Shape& in, const Shape& recurrent, std::int64_t rows) {
-  return {.rows = rows, .steps = in[1], .features = in[2], .units = recurrent[0]};
+// Of inputs [B, T, E], or of ids [B, T] of rows of a table [V, E]. Without a shape of its own: a
+// warm step asks the heap for nothing.
+kernels::LstmShape shape_of(const Shape& in, bool of_ids, const Shape& table,
+                            const Shape& recurrent, std::int64_t rows) {
+  return {.rows = rows,
+          .steps = in[1],
+          .features = of_ids ? table.back() : in[2],
+          .units = recurrent[0]};
+}
+kernels::LstmShape shape_of(Infos in, std::int64_t rows) {
+  const ValueInfo& table = in[Lstm::kTable];
+  return shape_of(in[Lstm::kIn].shape, table.present, table.shape, in[Lstm::kRecurrent].shape,
+                  rows);
 }
 
 double products(Infos in) {
-  const Shape& shape = in[kIn].shape;
-  const auto units = static_cast<double>(in[kRecurrent].shape[0]);
-  return 2.0 * static_cast<double>(shape[0]) * static_cast<double>(shape[1]) * 4 * units *
-         (static_cast<double>(shape[2]) + units);
+  const kernels::LstmShape shape = shape_of(in, in[Lstm::kIn].shape[0]);
+  const auto units = static_cast<double>(shape.units);
+  return 2.0 * static_cast<double>(shape.rows) * static_cast<double>(shape.steps) * 4 * units *
+         (static_cast<double>(shape.features) + units);
+}
+
+// What forward and backward get alike.
+template <class Arguments>
+Arguments arguments_of(const Run& run, const LstmOptions& options, std::int32_t padding) {
+  const bool of_ids = run.has_in(Lstm::kTable);
+  Arguments args;
+  args.shape = shape_of(run.in_shape(Lstm::kIn), of_ids, run.in_shape(Lstm::kTable),
+                        run.in_shape(Lstm::kRecurrent), run.rows());
+  if (of_ids) {
+    args.ids = run.in<std::int32_t>(Lstm::kIn);
+    args.table = run.in<float>(Lstm::kTable);
+    args.padding = padding;
+  } else {
+    args.in = run.in<float>(Lstm::kIn);
+  }
+  args.mask = run.in<std::uint8_t>(Lstm::kMask);
+  args.kernel = run.in<float>(Lstm::kKernel);
+  args.recurrent = run.in<float>(Lstm::kRecurrent);
+  args.initial_h = run.in<float>(Lstm::kInitialH);
+  args.initial_c = run.in<float>(Lstm::kInitialC);
+  args.scratch = run.scratch();
+  args.activation = options.activation;
+  args.recurrent_activation = options.recurrent_activation;
+  args.go_backwards = options.go_backwards;
+  return args;
 }
 
 class LstmGradient final : public Op {
  public:
-  LstmGradient(LstmOptions options, std::vector<bool> needed)
-      : options_(options), needed_(std::move(needed)) {}
+  // What comes behind the operands of the forward op.
+  enum {
+    kSaved = Lstm::kInputs,
+    kSequenceGrad,
+    kLastOutputGrad,
+    kLastHGrad,
+    kLastCGrad,
+  };
+
+  LstmGradient(LstmOptions options, std::int32_t padding, std::vector<bool> needed)
+      : options_(options), padding_(padding), needed_(std::move(needed)) {}
 
   std::string_view kind() const override { return "lstm_gradient"; }
-  // One output for each input of the forward op; the mask's is never there.
+  // One output for each input of the forward op; the mask's and the table's are never there: what
+  // ids name has its gradient in the place of theirs.
   std::vector<ValueInfo> infer(Infos in) const override {
     std::vector<ValueInfo> outputs;
-    for (std::size_t i = 0; i < kForwardInputs; ++i) {
+    for (std::size_t i = 0; i < Lstm::kInputs; ++i) {
       outputs.push_back(needed_[i] && in[i].present ? in[i] : kAbsent);
+    }
+    if (needed_[Lstm::kTable]) {
+      const ValueInfo& ids = in[Lstm::kIn];
+      outputs[Lstm::kIn] = {.shape = ids.shape.append(in[Lstm::kTable].shape.back()),
+                            .batched = ids.batched};
+      outputs[Lstm::kTable] = kAbsent;
     }
     return outputs;
   }
   std::int64_t scratch_bytes(Infos in, std::int64_t rows) const override {
-    return kernels::lstm_backward_scratch(shape_of(in[kIn].shape, in[kRecurrent].shape, rows));
+    return kernels::lstm_backward_scratch(shape_of(in, rows));
   }
   double operations(Infos in, Infos) const override { return 2 * products(in); }
   void run(const Run& run) const override {
-    run.launch(kernels::LstmBackward{
-        .shape = shape_of(run.in_shape(kIn), run.in_shape(kRecurrent), run.rows()),
-        .in = run.in<float>(kIn),
-        .mask = run.in<std::uint8_t>(kMask),
-        .kernel = run.in<float>(kKernel),
-        .recurrent = run.in<float>(kRecurrent),
-        .initial_h = run.in<float>(kInitialH),
-        .initial_c = run.in<float>(kInitialC),
-        .saved = run.in<float>(kSaved).data,
-        .sequence_grad = run.in<float>(kSequenceGrad),
-        .last_output_grad = run.in<float>(kLastOutputGrad),
-        .last_h_grad = run.in<float>(kLastHGrad),
-        .last_c_grad = run.in<float>(kLastCGrad),
-        .in_grad = run.out<float>(kIn),
-        .kernel_grad = run.out<float>(kKernel),
-        .recurrent_grad = run.out<float>(kRecurrent),
-        .bias_grad = run.out<float>(kBias).data,
-        .initial_h_grad = run.out<float>(kInitialH),
-        .initial_c_grad = run.out<float>(kInitialC),
-        .scratch = run.scratch(),
-        .activation = options_.activation,
-        .recurrent_activation = options_.recurrent_activation,
-        .go_backwards = options_.go_backwards,
-        .accumulate = run.accumulate()});
+    auto args = arguments_of<kernels::LstmBackward>(run, options_, padding_);
+    args.saved = run.in<float>(kSaved).data;
+    args.sequence_grad = run.in<float>(kSequenceGrad);
+    args.last_output_grad = run.in<float>(kLastOutputGrad);
+    args.last_h_grad = run.in<float>(kLastHGrad);
+    args.last_c_grad = run.in<float>(kLastCGrad);
+    args.in_grad = run.out<float>(Lstm::kIn);
+    args.kernel_grad = run.out<float>(Lstm::kKernel);
+    args.recurrent_grad = run.out<float>(Lstm::kRecurrent);
+    args.bias_grad = run.out<float>(Lstm::kBias).data;
+    args.initial_h_grad = run.out<float>(Lstm::kInitialH);
+    args.initial_c_grad = run.out<float>(Lstm::kInitialC);
+    args.accumulate = run.accumulate();
+    run.launch(args);
   }
 
  private:
   LstmOptions options_;
+  std::int32_t padding_;
   std::vector<bool> needed_;
-};
-
-class Lstm final : public Op {
- public:
-  explicit Lstm(LstmOptions options) : options_(options) {}
-
-  std::string_view kind() const override { return "lstm"; }
-  std::string detail() const override {
-    return name_of(options_.activation) + ", " + name_of(options_.recurrent_activation) +
-           (options_.go_backwards ? ", backwards" : "");
-  }
-  std::vector<ValueInfo> infer(Infos in) const override {
-    const Shape& shape = in[kIn].shape;
-    const Dim units = in[kRecurrent].shape[0];
-    const ValueInfo& mask = in[kMask];
-    if (mask.present && mask.shape[1] != shape[1] && mask.shape[1] != None && shape[1] != None) {
-      throw ShapeError("the mask " + to_string(mask.shape) + " does not fit the sequence " +
-                       to_string(shape));
-    }
-    const ValueInfo state{.shape = Shape{shape[0], units}, .batched = true};
-    const Dim saved = shape[1] == None
-                          ? None
-                          : kernels::lstm_saved_per_row(shape_of(shape, in[kRecurrent].shape, 1));
-    return {{.shape = Shape{shape[0], shape[1], units}, .batched = true},
-            state,
-            state,
-            state,
-            {.shape = Shape{shape[0], saved}, .batched = true}};
-  }
-  std::int64_t scratch_bytes(Infos in, std::int64_t rows) const override {
-    return kernels::lstm_forward_scratch(shape_of(in[kIn].shape, in[kRecurrent].shape, rows));
-  }
-  double operations(Infos in, Infos) const override { return products(in); }
-  void run(const Run& run) const override {
-    run.launch(kernels::LstmForward{
-        .shape = shape_of(run.in_shape(kIn), run.in_shape(kRecurrent), run.rows()),
-        .in = run.in<float>(kIn),
-        .mask = run.in<std::uint8_t>(kMask),
-        .kernel = run.in<float>(kKernel),
-        .recurrent = run.in<float>(kRecurrent),
-        .bias = run.in<float>(kBias).data,
-        .initial_h = run.in<float>(kInitialH),
-        .initial_c = run.in<float>(kInitialC),
-        .sequence = run.out<float>(kSequence),
-        .last_output = run.out<float>(kLastOutput),
-        .last_h = run.out<float>(kLastH),
-        .last_c = run.out<float>(kLastC),
-        .saved = run.out<float>(kSavedOutput).data,
-        .scratch = run.scratch(),
-        .activation = options_.activation,
-        .recurrent_activation = options_.recurrent_activation,
-        .go_backwards = options_.go_backwards});
-  }
-  std::vector<Value> gradients(GradientBuilder& build) const override {
-    std::vector<Value> inputs;
-    std::vector<bool> needed;
-    for (std::size_t i = 0; i < kForwardInputs; ++i) {
-      inputs.push_back(build.input(i));
-      needed.push_back(build.needs(i));
-    }
-    inputs.push_back(build.output(kSavedOutput));
-    for (std::size_t i = kSequence; i <= kLastC; ++i) inputs.push_back(build.gradient(i));
-    return build.graph.add(std::make_shared<LstmGradient>(options_, needed), inputs);
-  }
-
- private:
-  LstmOptions options_;
 };
 
 }  // namespace
 
+std::string Lstm::detail() const {
+  std::string text = name_of(options_.activation) + ", " + name_of(options_.recurrent_activation);
+  if (options_.go_backwards) text += ", backwards";
+  if (ids_.padding != kernels::kNoId) text += ", padding " + std::to_string(ids_.padding);
+  return text;
+}
+
+std::vector<ValueInfo> Lstm::infer(Infos in) const {
+  const Shape& shape = in[kIn].shape;
+  const Dim units = in[kRecurrent].shape[0];
+  const ValueInfo& mask = in[kMask];
+  if (mask.present && mask.shape[1] != shape[1] && mask.shape[1] != None && shape[1] != None) {
+    throw ShapeError("the mask " + to_string(mask.shape) + " does not fit the sequence " +
+                     to_string(shape));
+  }
+  const ValueInfo state{.shape = Shape{shape[0], units}, .batched = true};
+  const Dim saved = shape[1] == None ? None : kernels::lstm_saved_per_row(shape_of(in, 1));
+  return {{.shape = Shape{shape[0], shape[1], units}, .batched = true},
+          state,
+          state,
+          state,
+          {.shape = Shape{shape[0], saved}, .batched = true}};
+}
+
+std::int64_t Lstm::scratch_bytes(Infos in, std::int64_t rows) const {
+  return kernels::lstm_forward_scratch(shape_of(in, rows));
+}
+
+double Lstm::operations(Infos in, Infos) const { return products(in); }
+
+void Lstm::run(const Run& run) const {
+  auto args = arguments_of<kernels::LstmForward>(run, options_, ids_.padding);
+  if (args.ids) check_ids(run, args.ids, args.table.rows, ids_.layer);
+  args.bias = run.in<float>(kBias).data;
+  args.sequence = run.out<float>(kSequence);
+  args.last_output = run.out<float>(kLastOutput);
+  args.last_h = run.out<float>(kLastH);
+  args.last_c = run.out<float>(kLastC);
+  args.saved = run.out<float>(kSavedOutput).data;
+  run.launch(args);
+}
+
+std::vector<Value> Lstm::gradients(GradientBuilder& build) const {
+  std::vector<Value> inputs;
+  std::vector<bool> needed;
+  for (std::size_t i = 0; i < kInputs; ++i) {
+    inputs.push_back(build.input(i));
+    needed.push_back(build.needs(i));
+  }
+  inputs.push_back(build.output(kSavedOutput));
+  for (std::size_t i = kSequence; i <= kLastC; ++i) inputs.push_back(build.gradient(i));
+  std::vector<Value> grads = build.graph.add(
+      std::make_shared<LstmGradient>(options_, ids_.padding, needed), std::move(inputs));
+  if (needed[kTable]) {
+    // Masked steps have no gradients, and nobody looks for them.
+    grads[kTable] = embedding_gradient(build.graph, build.input(kIn), build.input(kTable),
+                                       grads[kIn], {build.input(kMask), ids_.padding});
+    grads[kIn] = {};
+  }
+  return grads;
+}
+
 LstmOutputs lstm(Graph& graph, const LstmInputs& inputs, const LstmOptions& options) {
   const auto outputs = graph.add(std::make_shared<Lstm>(options),
                                  {inputs.in, inputs.mask, inputs.kernel, inputs.recurrent,
-                                  inputs.bias, inputs.initial_h, inputs.initial_c});
+                                  inputs.bias, inputs.initial_h, inputs.initial_c, inputs.table});
   return {outputs[kSequence], outputs[kLastOutput], outputs[kLastH], outputs[kLastC]};
 }
 

@@ -20,25 +20,6 @@ void require_same_steps(const ValueInfo& a, const ValueInfo& b) {
                    " do not go together");
 }
 
-class IdsNotEqual final : public Op {
- public:
-  explicit IdsNotEqual(std::int32_t value) : value_(value) {}
-  std::string_view kind() const override { return "ids_not_equal"; }
-  std::string detail() const override { return std::to_string(value_); }
-  std::vector<ValueInfo> infer(Infos in) const override {
-    return {mask_info(in[0], in[0].shape.rank())};
-  }
-  void run(const Run& run) const override {
-    run.launch(kernels::IdsNotEqual{.ids = run.in<std::int32_t>(0),
-                                    .and_mask = run.in<std::uint8_t>(1),
-                                    .mask = run.out<std::uint8_t>(0),
-                                    .value = value_});
-  }
-
- private:
-  std::int32_t value_;
-};
-
 // One column of bytes: a mask entry for each step.
 template <class T>
 Matrix<T> as_column(Matrix<T> matrix) {
@@ -196,6 +177,16 @@ class AverageOverTime final : public Op {
 };
 
 }  // namespace
+
+std::vector<ValueInfo> IdsNotEqual::infer(Infos in) const {
+  return {mask_info(in[0], in[0].shape.rank())};
+}
+void IdsNotEqual::run(const Run& run) const {
+  run.launch(kernels::IdsNotEqual{.ids = run.in<std::int32_t>(0),
+                                  .and_mask = run.in<std::uint8_t>(1),
+                                  .mask = run.out<std::uint8_t>(0),
+                                  .value = value_});
+}
 
 Value ids_not_equal(Graph& graph, Value ids, std::int32_t value, Value also) {
   return graph.op<IdsNotEqual>({ids, also}, value);

@@ -6,6 +6,22 @@ namespace braid::ops {
 // Masks are bool values [B, T], true = valid. None of these has a gradient but masking and
 // average_over_time.
 
+// One op for each value; the fusion pass lets an LSTM look at the ids itself.
+class IdsNotEqual final : public Op {
+ public:
+  explicit IdsNotEqual(std::int32_t value) : value_(value) {}
+
+  std::int32_t value() const { return value_; }
+
+  std::string_view kind() const override { return "ids_not_equal"; }
+  std::string detail() const override { return std::to_string(value_); }
+  std::vector<ValueInfo> infer(Infos in) const override;
+  void run(const Run& run) const override;
+
+ private:
+  std::int32_t value_;
+};
+
 // ids [B, T] != value, and valid in `also` (which may be absent).
 Value ids_not_equal(Graph& graph, Value ids, std::int32_t value, Value also = {});
 
