@@ -24,8 +24,16 @@ function(braid_add_kernels variant)
   set(BRAID_KERNEL_OBJECTS ${BRAID_KERNEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
 endfunction()
 
+# Vectors of 16 lanes have ways of their own through products and cells. With this option a processor that has AVX2 runs
+# them too, each vector as two, so that they are tested where AVX-512 is not at hand: slower, the same bits.
+option(BRAID_AVX512_BY_AVX2 "Compile the kernels for AVX-512 to AVX2 instructions" OFF)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  braid_add_kernels(avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+  if(BRAID_AVX512_BY_AVX2)
+    braid_add_kernels(avx512 -march=x86-64-v3 -DBRAID_LANES=16)
+    set_source_files_properties(kernels/launch.cpp PROPERTIES COMPILE_DEFINITIONS BRAID_AVX512_BY_AVX2)
+  else()
+    braid_add_kernels(avx512 -march=x86-64-v4 -mprefer-vector-width=512)
+  endif()
   braid_add_kernels(avx2 -march=x86-64-v3)
 else()
   braid_add_kernels(avx512)

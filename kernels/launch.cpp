@@ -65,6 +65,9 @@ bool is_supported(Backend backend) {
   if (backend == Backend::cuda) return cuda_answers != nullptr && cuda_answers();
   if (backend == Backend::emulated) return emulated_answers != nullptr && emulated_answers();
 #if defined(__x86_64__)
+#if defined(BRAID_AVX512_BY_AVX2)
+  if (backend == Backend::avx512) backend = Backend::avx2;
+#endif
   switch (backend) {
     case Backend::avx512: return __builtin_cpu_supports("x86-64-v4") != 0;
     case Backend::avx2: return __builtin_cpu_supports("x86-64-v3") != 0;

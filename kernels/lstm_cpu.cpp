@@ -186,10 +186,12 @@ void run(const LstmForward& args) {
   const LstmPacking packing = pack_lstm(shape, lstm_mask(args), args.go_backwards, scratch, layout);
   const bool is_plain = is_default(args.activation, args.recurrent_activation);
   const bool is_alone = is_plain && is_worth_gate_panels(shape, packing.steps);
+  // The one copy of the recurrent kernel that the steps read, if they read a copy.
   const float* gate_panels =
       is_alone ? make_gate_panels(args.recurrent, floats(layout.recurrent)) : nullptr;
-  const Panels recurrent =
-      shape.rows < kPanelRows ? Panels{} : make_panels(args.recurrent, floats(layout.recurrent));
+  const Panels recurrent = is_alone || shape.rows < kPanelRows
+                               ? Panels{}
+                               : make_panels(args.recurrent, floats(layout.recurrent));
   const Panels kernel = packing.tokens() < kTokensWorthPanels
                             ? Panels{}
                             : make_panels(args.kernel, floats(layout.kernel));

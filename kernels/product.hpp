@@ -14,12 +14,13 @@ namespace braid::kernels {
 namespace {
 
 #if defined(__AVX512F__)
-constexpr int kLanes = 16;
-#elif defined(__AVX2__)
-constexpr int kLanes = 8;
-#else
-constexpr int kLanes = 4;
+#define BRAID_LANES 16
+#elif defined(__AVX2__) && !defined(BRAID_LANES)
+#define BRAID_LANES 8
+#elif !defined(BRAID_LANES)
+#define BRAID_LANES 4
 #endif
+constexpr int kLanes = BRAID_LANES;
 typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
 
 inline Vector load(const float* from) {
@@ -29,7 +30,7 @@ inline Vector load(const float* from) {
 }
 inline void store(float* to, Vector v) { std::memcpy(to, &v, sizeof(v)); }
 
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX2__) && BRAID_LANES == 8
 inline __m256i first_lanes(int count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
@@ -39,7 +40,7 @@ inline __m256i first_lanes(int count) {
 inline Vector load_first(const float* from, int count) {
 #if defined(__AVX512F__)
   return (Vector)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << count) - 1U), from);
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && BRAID_LANES == 8
   return (Vector)_mm256_maskload_ps(from, first_lanes(count));
 #else
   Vector v{};
@@ -50,7 +51,7 @@ inline Vector load_first(const float* from, int count) {
 inline void store_first(float* to, Vector v, int count) {
 #if defined(__AVX512F__)
   _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1U), (__m512)v);
-#elif defined(__AVX2__)
+#elif defined(__AVX2__) && BRAID_LANES == 8
   _mm256_maskstore_ps(to, first_lanes(count), (__m256)v);
 #else
   for (int i = 0; i < count; ++i) to[i] = v[i];
