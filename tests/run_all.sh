@@ -5,7 +5,8 @@ build=$1
 golden=$2
 with_install=${3:-}
 log=$(mktemp) || exit 1
-trap 'rm -f "$log"' EXIT
+failures=$(mktemp) || exit 1
+trap 'rm -f "$log" "$failures"' EXIT
 passed=0
 failed=0
 skipped=0
@@ -18,8 +19,9 @@ run() {
   "$@" </dev/null 2>&1 | tee "$log"
   status=${PIPESTATUS[0]}
   read -r p f s < <("$totals" | tail -n 1)
+  names_of_failures >>"$failures"
   if [ -z "${s:-}" ] || { [ "$status" -ne 0 ] && [ "$f" -eq 0 ]; }; then
-    echo "failed: $1 ended with status $status"
+    echo "failed: $1 ended with status $status" | tee -a "$failures"
     f=$((${f:-0} + 1))
   fi
   passed=$((passed + ${p:-0}))
@@ -44,6 +46,15 @@ totals_of_closing_line() {
   awk '/^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$/ { print $1, $3, $5 }' "$log"
 }
 
+# Unit tests by the names that stand between two lines of dashes above what they report; all others say it in one line.
+names_of_failures() {
+  awk '
+    /^---------+$/ { in_name = !in_name; if (in_name) name = ""; next }
+    in_name { sub(/^ +/, ""); name = name (name == "" ? "" : ": ") $0 }
+    /: FAILED:$/ && !named[name]++ { print "failed: " name }
+    /^failed: |^FAILED / { print substr($0, 1, 300) }' "$log"
+}
+
 run totals_of_catch2 "$build/tests/braid_tests"
 if [ -x "$build/tests/braid_golden" ]; then
   run totals_of_closing_line "$build/tests/braid_golden" "$golden"
@@ -57,5 +68,6 @@ run totals_of_closing_line "$(dirname "$0")/gpu_check_test.sh"
 if [ "$with_install" = install ]; then
   run totals_of_closing_line "$(dirname "$0")/install_test/run.sh" "$build"
 fi
+cat "$failures"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" -eq 0 ]
