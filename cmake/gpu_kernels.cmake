@@ -7,7 +7,7 @@ set_property(CACHE BRAID_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(BRAID_CUDA_ARCHITECTURES "75-real;80-real;86-real;89-real;90a-real;100-real;120-real;120-virtual"
     CACHE STRING "Architectures that the GPU kernels are compiled for")
 
-option(BRAID_SPILLS_ARE_ERRORS "Compilation fails where nvcc spills registers of an LSTM kernel" OFF)
+option(BRAID_SPILLS_ARE_ERRORS "Compilation fails where nvcc spills registers of a kernel of the LSTM or Dense" OFF)
 
 file(GLOB BRAID_GPU_KERNELS CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/*_cuda.cu)
 file(GLOB BRAID_SIMT_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/kernels/simt/*.cpp)
@@ -101,7 +101,7 @@ if(BRAID_WITH_CUDA)
   braid_gpu_table(cuda ${PROJECT_BINARY_DIR}/kernels/cuda_table.cpp)
   braid_set_rounding(-fmad=false)
   if(BRAID_SPILLS_ARE_ERRORS)
-    file(GLOB without_spills CONFIGURE_DEPENDS kernels/lstm_*_cuda.cu)
+    file(GLOB without_spills CONFIGURE_DEPENDS kernels/lstm_*_cuda.cu kernels/dense*_cuda.cu)
     set_source_files_properties(${without_spills} PROPERTIES COMPILE_OPTIONS "-Xptxas=--warn-on-spills,--warning-as-error")
   endif()
   add_library(braid_gpu_kernels OBJECT ${BRAID_GPU_KERNELS} kernels/simt/cuda_launch.cpp kernels/simt/cuda_device.cpp

@@ -18,7 +18,7 @@ struct Float32Tile {
   // registers for.
   static constexpr int kSums = kThreadRows * kThreadColumns;
   static constexpr int kStep = kSums >= 16 ? 2 : 4;
-  static constexpr int kBlocksOfMultiprocessor = kSums == 64 ? 2 : 3;
+  static constexpr int kBlocksOfMultiprocessor = kSums >= 16 ? 2 : 3;
   // A line's gap: 4 floats let 8 lines be read in fours at once, 8 only keep the alignment.
   static constexpr bool kAlongA = of_a == Neighbours::along_depth;
   static constexpr bool kAlongB = of_b == Neighbours::along_depth;

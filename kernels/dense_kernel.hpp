@@ -24,16 +24,23 @@ __device__ inline void copy_stage(float* memory, DenseCopies<typename Tile::A>& 
   cp_async_commit();
 }
 
-// Calls body(group, address of its first element, how many elements of it lie inside).
+// Rows or columns of a tile that lie inside.
+template <int kMost>
+__device__ inline int within(std::int64_t left) {
+  return static_cast<int>(left < kMost ? left : kMost);
+}
+
+// Calls body(row, column, how many of the elements from there on lie inside), unless none does.
 template <class Tile, class Body>
 __device__ inline void at_group(const Tile& tile, const DenseProduct& args, int group,
                                 std::int64_t first_row, std::int64_t first_column,
                                 const Body& body) {
-  const std::int64_t row = first_row + tile.row_of_group(group);
-  const std::int64_t column = first_column + tile.column_of_group(group);
-  const std::int64_t left = args.columns - column;
-  if (row >= args.rows || left <= 0) return;
-  body(row, column, static_cast<int>(left < Tile::kWidth ? left : Tile::kWidth));
+  // Compared within the tile, where numbers take one register each.
+  const int row = tile.row_of_group(group);
+  const int column = tile.column_of_group(group);
+  const int left = within<Tile::kColumns>(args.columns - first_column) - column;
+  if (row >= within<Tile::kRows>(args.rows - first_row) || left <= 0) return;
+  body(first_row + row, first_column + column, left < Tile::kWidth ? left : Tile::kWidth);
 }
 
 template <int kWidth>

@@ -129,7 +129,7 @@ std::vector<std::string> global_functions_of_tree() {
   std::vector<std::string> names;
   for (const auto& entry :
        std::filesystem::directory_iterator(std::filesystem::path(source_folder()) / "kernels")) {
-    if (entry.path().extension() != ".cu") continue;
+    if (entry.path().extension() != ".cu" && entry.path().extension() != ".hpp") continue;
     const std::vector<std::string> here = global_functions_in(text_of(entry.path()));
     names.insert(names.end(), here.begin(), here.end());
   }
