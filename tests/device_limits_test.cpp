@@ -13,39 +13,20 @@
 #include "kernels/mask.hpp"
 #include "kernels/metric.hpp"
 #include "kernels/optimizer.hpp"
-#include "kernels/simt/emulated_stream.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/step.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/planned_launches.hpp"
 
 using namespace braid;
 using namespace braid::kernels;
+using namespace braid::testing;
 
 namespace {
 
 constexpr std::int64_t kMillion = 1000000;
 constexpr std::int64_t kMostIds = 2147483647;
 
-// Operands lie nowhere: whoever touched one would not live.
-template <class T>
-T* nowhere() {
-  return reinterpret_cast<T*>(std::uintptr_t{4096});
-}
-template <class T = float>
-Matrix<T> matrix(std::int64_t rows, std::int64_t columns) {
-  return {nowhere<T>(), rows, columns, columns};
-}
-using Bytes = std::uint8_t;
-using Ids = std::int32_t;
-
-// The launches that a kernel would make. DeviceError where a device would refuse one.
-template <class Arguments>
-std::vector<simt::PlannedLaunch> planned(const Arguments& arguments) {
-  std::vector<simt::PlannedLaunch> launches;
-  simt::EmulatedStream stream{.planned = &launches};
-  launch({Backend::emulated, &stream}, arguments);
-  return launches;
-}
 template <class Arguments>
 void check_planned(const Arguments& arguments, std::size_t most = 4) {
   std::vector<simt::PlannedLaunch> launches;

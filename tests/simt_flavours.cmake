@@ -26,6 +26,7 @@ braid_simt_flavour(address "${sanitizers};-O1" "" "${sanitizers}")
 # Kernels report their accesses to functions of our own (kernels/simt/races.cpp): the sanitizer's library is not linked.
 braid_simt_flavour(race "-DBRAID_SIMT_RACES;-O2" "-fsanitize=thread" "")
 # Kernels that tests/mutate.py breaks on purpose.
-braid_simt_flavour(mutation "-O1" "" "")
+# An index that a change takes over the end of a local array ends the program, as the sanitizers would.
+braid_simt_flavour(mutation "-O1" "-fsanitize=bounds-strict;-fsanitize-undefined-trap-on-error" "")
 # Which lines of kernels the tests execute (tests/kernel_coverage.py).
 braid_simt_flavour(coverage "-O1" "--coverage" "--coverage")

@@ -1,0 +1,146 @@
+// How many blocks share the work of a launch. A kernel gives the same results with fewer of them,
+// or one element at a time, and would only be slow: what the launches say is all that shows it.
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "kernels/activation.hpp"
+#include "kernels/dense.hpp"
+#include "kernels/dropout.hpp"
+#include "kernels/elementwise.hpp"
+#include "kernels/embedding.hpp"
+#include "kernels/loss.hpp"
+#include "kernels/mask.hpp"
+#include "kernels/metric.hpp"
+#include "kernels/optimizer.hpp"
+#include "kernels/softmax.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/planned_launches.hpp"
+
+using namespace braid;
+using namespace braid::kernels;
+using namespace braid::testing;
+
+namespace {
+
+constexpr std::int64_t kRows = 600;
+constexpr std::int64_t kColumns = 96;
+// A block of 256 threads takes as many elements, four times as many in fours; or a row a warp.
+constexpr std::int64_t kBlocksOfElements = kRows * kColumns / 256;
+constexpr std::int64_t kBlocksOfFours = (kBlocksOfElements + 3) / 4;
+constexpr std::int64_t kBlocksOfRows = kRows / 4;
+
+using Bytes = std::uint8_t;
+using Ids = std::int32_t;
+
+// Rows whose first element is aligned to 16 bytes, or not.
+Matrix<float> rows_of(bool aligned, std::int64_t gap = 0) {
+  return {nowhere<float>() + (aligned ? 0 : 1), kRows, kColumns, kColumns + gap};
+}
+
+template <class Arguments>
+void check_blocks(const std::string& kernel, std::int64_t blocks, const Arguments& arguments) {
+  INFO(kernel);
+  const std::vector<simt::PlannedLaunch> launches = planned(arguments);
+  REQUIRE(launches.size() == 1);
+  CHECK(launches[0].kernel.find(kernel) != std::string::npos);
+  CHECK(launches[0].shape.grid.x == blocks);
+}
+
+// A kernel for fours and one for single elements.
+template <class MakeArguments>
+void check_fours(const std::string& kernel, const MakeArguments& arguments_of) {
+  for (const std::int64_t gap : {0, 4}) {
+    check_blocks(kernel + "<4>", kBlocksOfFours, arguments_of(rows_of(true, gap)));
+    check_blocks(kernel + "<1>", kBlocksOfElements, arguments_of(rows_of(false, gap)));
+  }
+  // Rows that begin anywhere.
+  check_blocks(kernel + "<1>", kBlocksOfElements, arguments_of(rows_of(true, 3)));
+  CHECK(planned(arguments_of({nowhere<float>(), 0, kColumns, kColumns})).empty());
+  CHECK(planned(arguments_of({nowhere<float>(), kRows, 0, 0})).empty());
+}
+
+}  // namespace
+
+TEST_CASE("kernel shapes: elements are taken in fours where they lie aligned, by enough blocks") {
+  check_fours("activation_forward_kernel", [](Matrix<float> m) {
+    return ActivationForward{m, m, {ActivationKind::tanh}};
+  });
+  check_fours("activation_backward_kernel", [](Matrix<float> m) {
+    return ActivationBackward{{}, m, m, m, {ActivationKind::tanh}};
+  });
+  check_fours("affine_kernel", [](Matrix<float> m) { return Affine{m, m}; });
+  check_fours("sum_kernel", [](Matrix<float> m) {
+    return Sum{.in = {m, m}, .count = 2, .out = m};
+  });
+  check_fours("fill_kernel", [](Matrix<float> m) { return Fill{.out = m}; });
+  check_fours("penalty_gradient_kernel",
+              [](Matrix<float> m) { return PenaltyGradient{.weight = m, .out = m}; });
+  check_fours("scale_rows_kernel", [](Matrix<float> m) {
+    return ScaleRows{.in = m, .row_factor = {nowhere<float>(), m.rows, 1, 1}, .out = m};
+  });
+}
+
+TEST_CASE("kernel shapes: elements that are taken one by one have a thread each") {
+  const Matrix<float> m = rows_of(true);
+  const auto bytes = matrix<Bytes>(kRows, kColumns);
+  const auto ids = matrix<Ids>(kRows, kColumns);
+  const auto check = [](const std::string& kernel, const auto& arguments) {
+    check_blocks(kernel, kBlocksOfElements, arguments);
+  };
+  check("dropout_kernel", Dropout{m, m, 0.5F, nowhere<RandomState>()});
+  check("float_to_ids_kernel", FloatToIds{m, ids});
+  check("to_float_kernel",
+        ToFloat{nowhere<void>(), ElementType::uint8, nowhere<float>(), kRows * kColumns});
+  check("transpose_blocks_kernel",
+        TransposeBlocks{nowhere<float>(), nowhere<float>(), kRows, kColumns / 3, 3});
+  check("ids_not_equal_kernel", IdsNotEqual{ids, {}, bytes, 0});
+  check("masking_backward_kernel", MaskingBackward{matrix<const Bytes>(kRows, 1), m, m});
+  check("combine_masks_kernel", CombineMasks{bytes, bytes, bytes});
+  check("mask_to_weight_kernel", MaskToWeight{bytes, {}, m});
+  check("row_ends_kernel", RowEnds{nowhere<std::int64_t>(), bytes});
+  check("sum_slices_kernel",
+        SumSlices{nowhere<float>(), 2, kRows * kColumns, nowhere<float>(), kRows * kColumns});
+}
+
+TEST_CASE("kernel shapes: bytes are copied in sixteens where they lie aligned") {
+  check_blocks("uint4", (kBlocksOfElements + 15) / 16,
+               CopyRows{matrix<const Bytes>(kRows, kColumns), matrix<Bytes>(kRows, kColumns)});
+  check_blocks("copy_rows_kernel<unsigned char>", kBlocksOfElements,
+               CopyRows{{nowhere<Bytes>() + 1, kRows, kColumns, kColumns},
+                        {nowhere<Bytes>() + 1, kRows, kColumns, kColumns}});
+}
+
+TEST_CASE("kernel shapes: a row that a warp takes has one") {
+  const Matrix<float> m = rows_of(true);
+  const auto column = matrix(kRows, 1);
+  const auto check = [](const std::string& kernel, const auto& arguments) {
+    check_blocks(kernel, kBlocksOfRows, arguments);
+  };
+  check("softmax_forward_kernel", SoftmaxForward{m, m});
+  check("softmax_backward_kernel", SoftmaxBackward{m, m, m});
+  check("loss_kernel", LossForward{.rule = {LossKind::categorical_crossentropy},
+                                   .truth = m,
+                                   .predicted = m,
+                                   .values = column});
+  check("loss_gradient_kernel", LossBackward{.rule = {LossKind::categorical_crossentropy},
+                                             .truth = m,
+                                             .predicted = m,
+                                             .predicted_grad = m});
+  check("dense_column_kernel", DenseForward{.in = m, .kernel = matrix(kColumns, 1), .out = column});
+  check("embedding_forward_kernel",
+        EmbeddingForward{matrix<const Ids>(kRows, 1), matrix<const float>(50, kColumns), m});
+}
+
+TEST_CASE("kernel shapes: updates have a thread for each parameter of the largest variable") {
+  const GradientSource gradient{.data = nowhere<float>()};
+  auto* const number = nowhere<float>();
+  const auto* const rates = nowhere<UpdateRates>();
+  for (const std::int64_t count : {0, 1, 256, 257, 10000}) {
+    INFO(count);
+    const auto launches =
+        planned(AdamUpdate{gradient, number, number, number, nullptr, count, rates});
+    CHECK(launches.size() == (count == 0 ? 0U : 1U));
+    if (!launches.empty()) CHECK(launches[0].shape.grid.x == (count + 255) / 256);
+  }
+}
