@@ -55,6 +55,8 @@ class Check:
     def __init__(self, build, source, out):
         self.build, self.source, self.out = build, source, out
         self.facts = {}
+        cublaslt = None if "BRAID_CUBLASLT" in os.environ else find_cublaslt()
+        self.library = {"BRAID_CUBLASLT": cublaslt} if cublaslt else {}
         out.mkdir(parents=True, exist_ok=True)
         self.log = open(out / "log.txt", "w", encoding="utf-8")
 
@@ -64,7 +66,7 @@ class Check:
     def run(self, command, seconds, environment=None):
         """Runs a command with all that it starts, at most so long."""
         words = [str(word) for word in command]
-        settings = {"BRAID_SOURCE": str(self.source or ""), **(environment or {})}
+        settings = {"BRAID_SOURCE": str(self.source or ""), **self.library, **(environment or {})}
         self.log.write(f"\n$ {' '.join(f'{key}={value}' for key, value in (environment or {}).items())} {' '.join(words)}\n")
         self.log.flush()
         begin = self.log.tell()
@@ -170,6 +172,14 @@ def graph(check, seconds):
     return Result("failed" if wrong else "passed", "; ".join(wrong or same))
 
 
+def find_cublaslt():
+    """A file of a Python installation, for programs whose loader knows of none."""
+    name = "libcublasLt.so.1[23]"
+    folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
+    found = [path for folder in folders for path in sorted(folder.glob(f"nvidia/*/lib/{name}"), reverse=True)]
+    return str(found[0]) if found else None
+
+
 def find_sanitizer():
     places = [os.environ.get("CUDA_HOME"), "/usr/local/cuda", "/usr/local/cuda/compute-sanitizer"]
     found = shutil.which("compute-sanitizer")
@@ -204,12 +214,15 @@ def sanitizer(tool):
     return work
 
 
-def kernel_times(check, seconds):
-    command = [check.program("bench/braid_device_bench"), "--device", "cuda", "--budget", int(seconds * 0.8)]
-    ran = check.run([*command, "--json", check.out / "kernels.json"], seconds)
-    if ran.cut or ran.status != 0:
-        return Result("cut" if ran.cut else "failed", gpu_report.last_line(ran.text), ran.text)
-    return Result("passed", "see the table of kernels", ran.text, gpu_report.section("Kernels", ran.text))
+def kernel_times(title, file, only=(), environment=None):
+    def work(check, seconds):
+        command = [check.program("bench/braid_device_bench"), "--device", "cuda", "--budget", int(seconds * 0.8), *only]
+        ran = check.run([*command, "--json", check.out / file], seconds, environment)
+        if ran.cut or ran.status != 0:
+            return Result("cut" if ran.cut else "failed", gpu_report.last_line(ran.text), ran.text)
+        return Result("passed", f"see the table: {title}", ran.text, gpu_report.section(title, ran.text))
+
+    return work
 
 
 def comparison(title, script, *options):
@@ -237,7 +250,9 @@ STEPS = [
     Step("suite", "all other tests with the default device cuda", 80, suite),
     *(Step(tool, f"compute-sanitizer {tool} over the tests of kernels", 45, sanitizer(tool)) for tool in SANITIZERS),
     Step("examples", "the examples on cuda", 30, examples),
-    Step("kernel-times", "each kernel at the shapes of the reference models", 40, kernel_times),
+    Step("kernel-times", "each kernel at the shapes of the reference models", 40, kernel_times("Kernels", "kernels.json")),
+    Step("own-products", "Dense's products by Braid's kernels alone, without cuBLASLt", 10,
+         kernel_times("Dense without cuBLASLt", "own_products.json", ["--only", "Dense"], {"BRAID_CUBLASLT": "none"})),
     Step("steps", "steps of the models against PyTorch and JAX", 120, comparison("Steps of the models", "run.py", "--device", "cuda")),
     Step("lstm-layers", "the LSTM against cuDNN called directly", 50, comparison("LSTM layers", "lstm_layers.py")),
 ]

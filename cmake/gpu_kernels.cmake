@@ -92,6 +92,13 @@ if(NOT BRAID_CUDA STREQUAL "OFF")
     message(FATAL_ERROR "BRAID_CUDA is ON, and no CUDA compiler was found: set CUDACXX to nvcc")
   endif()
 endif()
+# cuBLASLt is looked for when a program runs; its header alone is wanted here, with or without nvcc.
+find_path(BRAID_CUBLASLT_INCLUDE cublasLt.h HINTS ${CUDAToolkit_INCLUDE_DIRS} /usr/local/cuda/include)
+if(BRAID_CUBLASLT_INCLUDE)
+  set_source_files_properties(kernels/product_library.cpp PROPERTIES COMPILE_DEFINITIONS BRAID_HAS_CUBLASLT
+                              COMPILE_OPTIONS "-isystem;${BRAID_CUBLASLT_INCLUDE}")
+endif()
+
 message(STATUS "GPU kernels in the library: ${BRAID_WITH_CUDA}")
 
 # What nvcc gets for every kernel source. It warns (554) of the conversion of Matrix<const T> to its own type.
@@ -104,7 +111,7 @@ if(BRAID_WITH_CUDA)
     file(GLOB without_spills CONFIGURE_DEPENDS kernels/lstm_*_cuda.cu kernels/dense*_cuda.cu)
     set_source_files_properties(${without_spills} PROPERTIES COMPILE_OPTIONS "-Xptxas=--warn-on-spills,--warning-as-error")
   endif()
-  add_library(braid_gpu_kernels OBJECT ${BRAID_GPU_KERNELS} kernels/simt/cuda_launch.cpp kernels/simt/cuda_device.cpp
+  add_library(braid_gpu_kernels OBJECT ${BRAID_GPU_KERNELS} kernels/simt/cuda_launch.cpp kernels/simt/cuda_device.cpp kernels/simt/cuda_library.cpp
               ${PROJECT_BINARY_DIR}/kernels/cuda_table.cpp)
   target_include_directories(braid_gpu_kernels PRIVATE ${PROJECT_SOURCE_DIR} ${BRAID_FORWARDING_DIR})
   target_compile_options(braid_gpu_kernels PRIVATE

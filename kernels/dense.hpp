@@ -6,7 +6,7 @@
 namespace braid::kernels {
 
 // out = activation(in . kernel + bias). The order of summation over K depends on K alone, never on
-// the number of rows.
+// the number of rows, but in large products that a GPU's library makes (product_library.hpp).
 struct DenseForward {
   Matrix<const float> in;       // [N, K]  read; may be a column slice
   Matrix<const float> kernel;   // [K, M]  read

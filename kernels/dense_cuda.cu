@@ -1,11 +1,13 @@
 // A block of 256 threads owns a tile of the outputs and sums it over the whole depth, which it
 // reads through shared memory, some stages ahead; a thread holds 1 to 64 outputs
 // (dense_float32.hpp), or its share of a warp's blocks of 16 x 8 (dense_matrix_units.hpp). A single
-// column of outputs is one dot product for each row (dense_column.hpp).
+// column of outputs is one dot product for each row (dense_column.hpp). Large products go to the
+// device's library, where there is one (dense_library.hpp).
 #include "kernels/dense.hpp"
 
 #include "kernels/dense_choice.hpp"
 #include "kernels/dense_column.hpp"
+#include "kernels/dense_library.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
@@ -31,6 +33,7 @@ void run(const Stream& stream, const DenseForward& args) {
   if (args.out.rows == 0 || args.out.columns == 0) return;
   const DenseProduct product = product_of(args);
   if (product.columns == 1) return launch_column(stream, product);
+  if (run_by_library(stream, args)) return;
   launch_product<Neighbours::along_depth, Neighbours::across>(stream, product, args.precision);
 }
 
@@ -38,6 +41,7 @@ void run(const Stream& stream, const DenseInputGradient& args) {
   if (args.in_grad.rows == 0 || args.in_grad.columns == 0) return;
   const DenseProduct product = product_of(args);
   if (product.columns == 1) return launch_column(stream, column_of_row(product));
+  if (run_by_library(stream, args)) return;
   launch_product<Neighbours::along_depth, Neighbours::along_depth>(stream, product, args.precision);
 }
 

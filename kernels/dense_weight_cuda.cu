@@ -4,6 +4,7 @@
 // one thread for each element.
 #include "kernels/dense.hpp"
 #include "kernels/dense_choice.hpp"
+#include "kernels/dense_library.hpp"
 #include "kernels/simt/elements.hpp"
 #include "kernels/simt/facade.hpp"
 
@@ -41,6 +42,7 @@ void run(const Stream& stream, const DenseWeightGradient& args) {
   const std::int64_t columns = product.columns;
   const std::int64_t rows = product.rows;
   if (columns == 0 || (rows == 0 && args.bias_grad == nullptr)) return;
+  if (run_by_library(stream, args)) return;
   const std::int64_t parts =
       args.scratch == nullptr ? 1 : dense_weight_parts(product.depth, args.in.columns, columns);
   if (parts > 1) {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "tests/support/catch.hpp"
-#include "tests/support/dense_kernel.hpp"
+#include "tests/support/dense_precision.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -15,35 +15,10 @@ using kernels::Precision;
 
 namespace {
 
-const char* text_of(Precision precision) {
-  return precision == Precision::tf32       ? "tf32"
-         : precision == Precision::bfloat16 ? "bfloat16"
-                                            : "float32";
-}
-
-// To 10 bits of fraction with ties away from 0, or to 7 bits with ties to even.
-double rounded(Precision precision, double x) {
-  if (precision == Precision::float32 || x == 0 || !std::isfinite(x)) return x;
-  const int bits = precision == Precision::tf32 ? 10 : 7;
-  const int exponent = std::ilogb(x) - bits;
-  const double steps = std::ldexp(x, -exponent);
-  return std::ldexp(precision == Precision::tf32 ? std::round(steps) : std::nearbyint(steps),
-                    exponent);
-}
-
 // CPUs take float32, and so does a GPU where the result is a single column.
 Precision taken(Backend backend, Precision precision, std::int64_t columns) {
   return backend == Backend::emulated && columns != 1 ? precision : Precision::float32;
 }
-
-DenseProblem rounded(Precision precision, DenseProblem problem) {
-  for (Numbers* numbers : {&problem.in, &problem.kernel, &problem.out_grad}) {
-    for (double& x : *numbers) x = rounded(precision, x);
-  }
-  return problem;
-}
-
-constexpr Precision kRounding[] = {Precision::tf32, Precision::bfloat16};
 
 // Depths around the 8 and 16 places of an instruction and the tiles of 16 and 32, rows and columns
 // around blocks of 16 and 8 and tiles of 32.

@@ -7,6 +7,10 @@
 #include "kernels/launch.hpp"
 #include "kernels/simt/shape.hpp"
 
+namespace braid::kernels {
+class ProductLibrary;
+}
+
 // Launches on a GPU, as emulated.hpp has them.
 namespace braid::simt {
 
@@ -34,6 +38,9 @@ template <auto kernel>
 std::int64_t blocks_at_once(const LaunchShape& shape) {
   return blocks_held_by_gpu(reinterpret_cast<const void*>(kernel), kernel_name<kernel>(), shape);
 }
+
+// Null where the current GPU has none (product_library.hpp).
+kernels::ProductLibrary* gpu_product_library();
 
 // Whether the current GPU has matrix units for tf32 and bfloat16.
 bool gpu_has_matrix_units();

@@ -59,6 +59,19 @@ bool can_be_row_step(const Arguments& arguments) {
   return kernels::kIsRowKernel<Arguments>;
 }
 
+// While it lives, no launch becomes a step of a row program.
+class LaunchesAlone {
+ public:
+  LaunchesAlone() { ++count_; }
+  ~LaunchesAlone() { --count_; }
+  LaunchesAlone(const LaunchesAlone&) = delete;
+  LaunchesAlone& operator=(const LaunchesAlone&) = delete;
+  static bool any() { return count_ > 0; }
+
+ private:
+  static inline int count_ = 0;
+};
+
 // Returns when the results are there. A device gets copies of the operands in its own memory. Every
 // other launch of a kernel that can be one is the only step of a row program.
 template <class Arguments>
@@ -66,7 +79,8 @@ void launch_on(Backend backend, const Arguments& arguments) {
   const ScheduleScope order(backend == Backend::emulated ? next_schedule()
                                                          : simt::current_schedule());
   static std::map<Backend, int> launches_of_this_kernel;
-  const bool as_step = can_be_row_step(arguments) && launches_of_this_kernel[backend]++ % 2 == 1;
+  const bool as_step = !LaunchesAlone::any() && can_be_row_step(arguments) &&
+                       launches_of_this_kernel[backend]++ % 2 == 1;
   note_launch(typeid(Arguments), backend);
   std::optional<DeviceOperands> operands;
   if (runs_on_device(backend)) operands.emplace(backend);

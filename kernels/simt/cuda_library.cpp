@@ -1,0 +1,53 @@
+#include <cuda_runtime.h>
+
+#include <cstdlib>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "kernels/product_library.hpp"
+#include "kernels/simt/cuda_launch.hpp"
+
+namespace braid::simt {
+namespace {
+
+// BRAID_CUBLASLT names the file of the library, or is "none".
+std::vector<std::string> files() {
+  const char* const wish = std::getenv("BRAID_CUBLASLT");
+  if (wish == nullptr || *wish == '\0') {
+    return {"libcublasLt.so.13", "/usr/local/cuda/lib64/libcublasLt.so.13", "libcublasLt.so.12"};
+  }
+  if (std::string(wish) == "none") return {};
+  return {wish};
+}
+
+// While it lives, this thread may do what does not belong into the graph that it captures.
+class BesidesCapture {
+ public:
+  BesidesCapture() { exchange(); }
+  ~BesidesCapture() { exchange(); }
+  BesidesCapture(const BesidesCapture&) = delete;
+  BesidesCapture& operator=(const BesidesCapture&) = delete;
+
+ private:
+  void exchange() { static_cast<void>(cudaThreadExchangeStreamCaptureMode(&mode_)); }
+  cudaStreamCaptureMode mode_ = cudaStreamCaptureModeRelaxed;
+};
+
+}  // namespace
+
+// One for each device, made when first asked for, and kept.
+kernels::ProductLibrary* gpu_product_library() {
+  static std::mutex mutex;
+  static auto* const libraries = new std::map<int, std::unique_ptr<kernels::ProductLibrary>>;
+  int device = 0;
+  if (cudaGetDevice(&device) != cudaSuccess) return nullptr;
+  const std::lock_guard lock(mutex);
+  const auto known = libraries->find(device);
+  if (known != libraries->end()) return known->second.get();
+  const BesidesCapture besides_capture;
+  return ((*libraries)[device] = kernels::ProductLibrary::open(files())).get();
+}
+
+}  // namespace braid::simt

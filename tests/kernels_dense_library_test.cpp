@@ -1,0 +1,232 @@
+// Large products by the device's library: what is asked of cuBLASLt, carried out by a library that
+// stands in for it (cublaslt_stand_in/), against sums in float64.
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <limits>
+#include <vector>
+
+#include "kernels/simt/emulated_library.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/dense_precision.hpp"
+#include "tests/support/stand_in_library.hpp"
+
+using namespace braid;
+using namespace braid::testing;
+using kernels::Activation;
+using kernels::ActivationKind;
+using kernels::Precision;
+using kernels::ProductLibrary;
+
+namespace {
+
+constexpr Backend kDevice = Backend::emulated;
+
+// cuBLASLt's numbers of epilogues.
+constexpr int kBias = 4;
+constexpr int kSumsOfA = 256;
+
+bool tests_emulated() {
+  const std::vector<Backend>& tested = tested_backends();
+  return std::find(tested.begin(), tested.end(), kDevice) != tested.end();
+}
+
+void check_everything(Backend device, const DenseProblem& problem, std::int64_t gap) {
+  INFO(text_of(problem.precision) << ", " << described(problem.size) << ", gap " << gap);
+  const double unit = problem.precision == Precision::float32 ? kFloat32Unit : kMatrixUnit;
+  const DenseProblem operands = rounded(problem.precision, problem);
+  CHECK(are_sums(as_numbers(dense_forward(device, problem, false, gap)),
+                 forward_totals(operands, false), unit));
+  CHECK(are_sums(as_numbers(dense_forward(device, problem, true, gap)),
+                 forward_totals(operands, true), unit));
+  CHECK(are_sums(as_numbers(dense_input_gradient(device, problem, gap)), input_totals(operands),
+                 unit));
+  const DenseWeightGradients gradients = dense_weight_gradients(device, problem, gap);
+  CHECK(are_sums(gradients.kernel, kernel_totals(operands), unit));
+  CHECK(are_sums(gradients.bias, bias_totals(problem)));
+}
+
+}  // namespace
+
+TEST_CASE("dense library: outputs and gradients are right for all sizes, in column slices too") {
+  if (!tests_emulated()) return;
+  const StandInLibrary library;
+  if (!library.is_there()) return;
+  RandomNumbers random(71);
+  // Single columns are for a kernel of our own.
+  const std::vector<DenseSize> sizes{{1, 2, 2},    {2, 3, 2},    {5, 7, 3},   {17, 2, 9},
+                                     {16, 16, 16}, {33, 17, 31}, {7, 64, 33}, {31, 8, 67}};
+  for (const DenseSize& size : sizes) {
+    DenseProblem problem(size, random);
+    for (const Precision precision : {Precision::float32, Precision::tf32, Precision::bfloat16}) {
+      problem.precision = precision;
+      const int before = library.controls().products;
+      for (const std::int64_t gap : {0, 3, 4}) check_everything(kDevice, problem, gap);
+      CHECK(library.controls().products - before == 3 * 4);
+    }
+  }
+  for (int n = 0; n < 30; ++n) {
+    DenseProblem problem({1 + random.below(40), 1 + random.below(40), 1 + random.below(40)},
+                         random);
+    problem.precision = n % 3 == 0   ? Precision::float32
+                        : n % 3 == 1 ? Precision::tf32
+                                     : Precision::bfloat16;
+    if (problem.size.columns > 1 && problem.size.depth > 1)
+      check_everything(kDevice, problem, random.below(5));
+  }
+  CHECK(library.controls().descriptors == 1);  // the handle
+}
+
+TEST_CASE("dense library: every activation follows the bias, and keeps NaN") {
+  if (!tests_emulated()) return;
+  const StandInLibrary library;
+  if (!library.is_there()) return;
+  RandomNumbers random(72);
+  DenseProblem problem({9, 5, 12}, random);
+  const std::vector<float> sums = dense_forward(kDevice, problem, true, 0);
+  for (const Activation& activation : all_activations()) {
+    INFO(name_of(activation));
+    const std::vector<float> outputs = dense_forward(kDevice, problem, true, 3, activation);
+    for (std::size_t i = 0; i < sums.size(); ++i)
+      CHECK(outputs[i] == Approx(activated(activation, static_cast<double>(sums[i]))).margin(1e-6));
+  }
+  problem.in[0] = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<float> outputs =
+      dense_forward(kDevice, problem, true, 0, Activation{ActivationKind::relu});
+  for (std::size_t i = 0; i < outputs.size(); ++i) CHECK(std::isnan(outputs[i]) == (i < 12));
+}
+
+TEST_CASE("dense library: gradients are added to what is there when asked") {
+  if (!tests_emulated()) return;
+  const StandInLibrary library;
+  if (!library.is_there()) return;
+  RandomNumbers random(73);
+  const DenseProblem problem({23, 6, 11}, random);
+  const Numbers inputs = random.floats(23 * 6, -1, 1);
+  auto of_input = input_totals(problem);
+  add_to(of_input, inputs);
+  CHECK(are_sums(as_numbers(dense_input_gradient(kDevice, problem, 0, inputs)), of_input));
+  const DenseWeightGradients before{random.floats(6 * 11, -1, 1), random.floats(11, -1, 1)};
+  auto of_kernel = kernel_totals(problem);
+  auto of_bias = bias_totals(problem);
+  add_to(of_kernel, before.kernel);
+  add_to(of_bias, before.bias);
+  const DenseWeightGradients gradients = dense_weight_gradients(kDevice, problem, 0, before);
+  CHECK(are_sums(gradients.kernel, of_kernel));
+  CHECK(are_sums(gradients.bias, of_bias));
+  CHECK(library.controls().products == 2);
+}
+
+TEST_CASE("dense library: what it has no way for is left to kernels of our own") {
+  if (!tests_emulated()) return;
+  const StandInLibrary library;
+  if (!library.is_there()) return;
+  StandInControls& controls = library.controls();
+  RandomNumbers random(74);
+  const DenseProblem problem({700, 6, 11}, random);
+  for (const bool by_status : {false, true}) {
+    controls.refuses_by_status = by_status;
+    controls.refused_epilogue = kSumsOfA;
+    controls.products = 0;
+    const DenseWeightGradients gradients = dense_weight_gradients(kDevice, problem, by_status);
+    CHECK(controls.products == 1);
+    CHECK(are_sums(gradients.kernel, kernel_totals(problem)));
+    CHECK(are_sums(gradients.bias, bias_totals(problem)));
+    controls.refused_epilogue = kBias;
+    controls.products = 0;
+    CHECK(are_sums(as_numbers(dense_forward(kDevice, problem, true, by_status)),
+                   forward_totals(problem, true)));
+    CHECK(controls.products == 0);
+  }
+}
+
+TEST_CASE("dense library: it is asked once for each kind of product") {
+  if (!tests_emulated()) return;
+  const StandInLibrary library;
+  if (!library.is_there()) return;
+  RandomNumbers random(75);
+  DenseProblem problem({8, 4, 12}, random);
+  for (int n = 0; n < 3; ++n) static_cast<void>(dense_forward(kDevice, problem, true, 4));
+  CHECK(library.controls().searches == 1);
+  problem.precision = Precision::tf32;
+  static_cast<void>(dense_forward(kDevice, problem, true, 4));
+  CHECK(library.controls().searches == 2);
+  static_cast<void>(dense_forward(kDevice, problem, true, 5));  // rows lie otherwise
+  CHECK(library.controls().searches == 3);
+  library.controls().refused_epilogue = kSumsOfA;
+  for (int n = 0; n < 3; ++n) static_cast<void>(dense_weight_gradients(kDevice, problem, 0));
+  CHECK(library.controls().searches == 5);
+}
+
+TEST_CASE("dense library: other strides and other alignments are other kinds of products") {
+  if (!tests_emulated()) return;
+  const StandInLibrary library;
+  if (!library.is_there()) return;
+  alignas(256) static float numbers[4][400];
+  const auto multiply = [&](std::int64_t shift_a, std::int64_t shift_b, std::int64_t shift_out,
+                            std::int64_t shift_bias, std::int64_t gap) {
+    CHECK(simt::emulated_product_library()->multiply(
+        nullptr, {.a = {numbers[0] + shift_a, 8, 8, 8},
+                  .b = {numbers[1] + shift_b, 8, 8, 8},
+                  .out = {numbers[2] + shift_out, 8, 8, 8 + gap},
+                  .bias = numbers[3] + shift_bias}));
+    return library.controls().searches;
+  };
+  CHECK(multiply(0, 0, 0, 0, 0) == 1);
+  CHECK(multiply(1, 0, 0, 0, 0) == 2);
+  CHECK(multiply(0, 1, 0, 0, 0) == 3);
+  CHECK(multiply(0, 0, 1, 0, 0) == 4);
+  CHECK(multiply(0, 0, 0, 1, 0) == 5);
+  CHECK(multiply(0, 0, 0, 0, 4) == 6);
+  CHECK(multiply(64, 64, 64, 64, 0) == 6);
+}
+
+TEST_CASE("dense library: only products of large matrices are for it") {
+  if (!tests_emulated()) return;
+  const StandInLibrary library(ProductLibrary::kLeastSize);
+  if (!library.is_there()) return;
+  RandomNumbers random(76);
+  constexpr std::int64_t kLarge = ProductLibrary::kLeastSize;
+  for (const DenseSize& size : {DenseSize{kLarge - 1, kLarge, kLarge}, DenseSize{kLarge, 1, kLarge},
+                                DenseSize{kLarge, kLarge, 2}}) {
+    CHECK_FALSE(simt::emulated_product_library()->wants(size.rows, size.columns, size.depth));
+  }
+  CHECK(simt::emulated_product_library()->wants(kLarge, kLarge, kLarge));
+  static_cast<void>(dense_forward(kDevice, DenseProblem({40, 30, 20}, random), true, 0));
+  CHECK(library.controls().products == 0);
+}
+
+TEST_CASE("dense library: a failed call names itself, the product and the status") {
+  if (!tests_emulated()) return;
+  const StandInLibrary library;
+  if (!library.is_there()) return;
+  RandomNumbers random(77);
+  const DenseProblem problem({8, 4, 12}, random);
+  library.controls().fails = true;
+  CHECK_THROWS_WITH(
+      dense_forward(kDevice, problem, true, 0),
+      "cublasLtMatmul of the product [8, 4] . [4, 12]: CUBLAS_STATUS_EXECUTION_FAILED");
+  library.controls().fails = false;
+  CHECK(are_sums(as_numbers(dense_forward(kDevice, problem, true, 0)),
+                 forward_totals(problem, true)));
+  CHECK(library.controls().descriptors == 1);
+}
+
+TEST_CASE("dense library: a file that is missing or no such library is none") {
+  CHECK(ProductLibrary::open({}) == nullptr);
+  CHECK(ProductLibrary::open({"/nowhere/libcublasLt.so", "libm.so.6"}) == nullptr);
+}
+
+TEST_CASE("dense library: large products are right on a GPU, whoever makes them") {
+  const std::vector<Backend>& tested = tested_backends();
+  if (std::find(tested.begin(), tested.end(), Backend::cuda) == tested.end()) {
+    std::cout << "skipped: no GPU answers, large products by its cuBLASLt are unverified\n";
+    return;
+  }
+  RandomNumbers random(78);
+  DenseProblem problem({520, 516, 524}, random);
+  for (const Precision precision : {Precision::float32, Precision::tf32, Precision::bfloat16}) {
+    problem.precision = precision;
+    for (const std::int64_t gap : {0, 3}) check_everything(Backend::cuda, problem, gap);
+  }
+}
