@@ -94,6 +94,22 @@ TEST_CASE("lstm: outputs and gradients are right for odd, prime and whole sizes"
   }
 }
 
+// Rows alone and together, units of whole vectors and panels of any instruction set and others.
+TEST_CASE("lstm: outputs and gradients are right for random sizes") {
+  RandomNumbers random(31);
+  const std::int64_t whole[] = {8, 16, 32, 48, 64, 96};
+  for (int n = 0; n < 12; ++n) {
+    const std::int64_t units = n % 2 == 0 ? whole[n / 2] : 1 + random.below(70);
+    const std::int64_t rows = n % 3 == 0 ? 1 : 1 + random.below(6);
+    LstmProblem problem =
+        random_lstm({rows, 1 + random.below(24), 1 + random.below(24), units}, random);
+    problem.go_backwards = random.below(2) == 0;
+    if (random.below(2) == 0) problem.mask = random_mask(problem, random);
+    const LstmOutputGrads grads = random_grads(problem, random);
+    check_on_every_backend(problem, grads, lstm_backward(problem, grads), n % 3);
+  }
+}
+
 TEST_CASE("lstm: operands may be columns of wider matrices") {
   RandomNumbers random(4);
   LstmProblem problem = random_lstm({7, 5, 9, 21}, random);
