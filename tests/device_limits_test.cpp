@@ -16,7 +16,7 @@
 #include "kernels/softmax.hpp"
 #include "kernels/step.hpp"
 #include "tests/support/catch.hpp"
-#include "tests/support/planned_launches.hpp"
+#include "tests/support/planned_lstm.hpp"
 
 using namespace braid;
 using namespace braid::kernels;
@@ -97,37 +97,6 @@ void check_parameters(std::int64_t count) {
   check_planned(ClipFactors{nowhere<double>(), number, count, 1});
 }
 
-LstmForward forward(const LstmShape& shape, bool masked) {
-  const std::int64_t tokens = shape.rows * shape.steps;
-  LstmForward arguments{.shape = shape};
-  arguments.in = matrix<const float>(tokens, shape.features);
-  if (masked) arguments.mask = matrix<const Bytes>(shape.rows, shape.steps);
-  arguments.kernel = matrix<const float>(shape.features, 4 * shape.units);
-  arguments.recurrent = matrix<const float>(shape.units, 4 * shape.units);
-  arguments.bias = nowhere<float>();
-  arguments.sequence = matrix(tokens, shape.units);
-  arguments.last_h = arguments.last_c = matrix(shape.rows, shape.units);
-  arguments.saved = nowhere<float>();
-  arguments.scratch = nowhere<void>();
-  return arguments;
-}
-LstmBackward backward(const LstmShape& shape, bool masked) {
-  const LstmForward from = forward(shape, masked);
-  LstmBackward arguments{.shape = shape};
-  arguments.in = from.in;
-  arguments.mask = from.mask;
-  arguments.kernel = from.kernel;
-  arguments.recurrent = from.recurrent;
-  arguments.saved = from.saved;
-  arguments.sequence_grad = from.sequence;
-  arguments.in_grad = matrix(shape.rows * shape.steps, shape.features);
-  arguments.kernel_grad = matrix(shape.features, 4 * shape.units);
-  arguments.recurrent_grad = matrix(shape.units, 4 * shape.units);
-  arguments.bias_grad = nowhere<float>();
-  arguments.scratch = nowhere<void>();
-  return arguments;
-}
-
 void check_lstm(const LstmShape& shape) {
   INFO("B " << shape.rows << ", T " << shape.steps << ", E " << shape.features << ", H "
             << shape.units);
@@ -137,8 +106,8 @@ void check_lstm(const LstmShape& shape) {
   for (const bool masked : {false, true}) {
     // One launch a step and slice of the rows, where the weights do not fit a block.
     const auto most = static_cast<std::size_t>(8 * (shape.steps + 16) * (1 + shape.rows / 3));
-    check_planned(forward(shape, masked), most);
-    check_planned(backward(shape, masked), most);
+    check_planned(planned_forward(shape, masked), most);
+    check_planned(planned_backward(shape, masked), most);
   }
 }
 

@@ -15,7 +15,7 @@
 #include "kernels/optimizer.hpp"
 #include "kernels/softmax.hpp"
 #include "tests/support/catch.hpp"
-#include "tests/support/planned_launches.hpp"
+#include "tests/support/planned_lstm.hpp"
 
 using namespace braid;
 using namespace braid::kernels;
@@ -142,5 +142,38 @@ TEST_CASE("kernel shapes: updates have a thread for each parameter of the larges
         planned(AdamUpdate{gradient, number, number, number, nullptr, count, rates});
     CHECK(launches.size() == (count == 0 ? 0U : 1U));
     if (!launches.empty()) CHECK(launches[0].shape.grid.x == (count + 255) / 256);
+  }
+}
+
+TEST_CASE("kernel shapes: steps of many units take large tiles where these fill the device") {
+  // Tiles of 64 rows and 128 columns, or of 16 and 32; gates are columns of the forward step.
+  struct Expected {
+    LstmShape shape;
+    std::int64_t forward;
+    std::int64_t backward;
+  };
+  const std::vector<Expected> sizes{{{.rows = 512, .steps = 2, .features = 8, .units = 1024},
+                                     512 / 64 * (4096 / 128),
+                                     512 / 16 * (1024 / 32)},
+                                    {{.rows = 2048, .steps = 2, .features = 8, .units = 1024},
+                                     2048 / 64 * (4096 / 128),
+                                     2048 / 64 * (1024 / 128)},
+                                    {{.rows = 64, .steps = 2, .features = 8, .units = 512},
+                                     64 / 16 * (2048 / 32),
+                                     64 / 16 * (512 / 32)}};
+  const auto blocks_of = [](const std::vector<simt::PlannedLaunch>& launches, const char* kernel) {
+    std::vector<std::int64_t> blocks;
+    for (const simt::PlannedLaunch& launch : launches) {
+      if (launch.kernel.find(kernel) != std::string::npos) blocks.push_back(launch.shape.grid.x);
+    }
+    return blocks;
+  };
+  for (const Expected& expected : sizes) {
+    INFO(expected.shape.rows << " rows, " << expected.shape.units << " units");
+    CHECK(blocks_of(planned(planned_forward(expected.shape, false)), "lstm_forward_step_kernel") ==
+          std::vector<std::int64_t>(2, expected.forward));
+    CHECK(
+        blocks_of(planned(planned_backward(expected.shape, false)), "lstm_backward_step_kernel") ==
+        std::vector<std::int64_t>(2, expected.backward));
   }
 }
