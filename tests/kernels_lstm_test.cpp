@@ -82,7 +82,7 @@ TEST_CASE("lstm: outputs and gradients are right for odd, prime and whole sizes"
   const std::vector<LstmSize> sizes{
       {1, 1, 1, 1},   {3, 2, 3, 2},   {17, 5, 8, 5},   {33, 19, 17, 16}, {3, 19, 8, 33},
       {17, 2, 3, 64}, {33, 5, 1, 64}, {1, 19, 17, 16}, {17, 19, 1, 2},   {3, 5, 8, 1},
-      {5, 3, 33, 65}, {33, 1, 3, 33}, {1, 19, 8, 32},  {1, 9, 5, 64}};
+      {5, 3, 33, 65}, {33, 1, 3, 33}, {1, 19, 8, 32},  {2, 70, 3, 5},    {1, 9, 5, 64}};
   for (const LstmSize& size : sizes) {
     for (const bool masked : {false, true}) {
       LstmProblem problem = random_lstm(size, random);
