@@ -144,41 +144,51 @@ TEST_CASE("dense library: it is asked once for each kind of product") {
   if (!tests_emulated()) return;
   const StandInLibrary library;
   if (!library.is_there()) return;
-  RandomNumbers random(75);
-  DenseProblem problem({8, 4, 12}, random);
-  for (int n = 0; n < 3; ++n) static_cast<void>(dense_forward(kDevice, problem, true, 4));
-  CHECK(library.controls().searches == 1);
-  problem.precision = Precision::tf32;
-  static_cast<void>(dense_forward(kDevice, problem, true, 4));
-  CHECK(library.controls().searches == 2);
-  static_cast<void>(dense_forward(kDevice, problem, true, 5));  // rows lie otherwise
-  CHECK(library.controls().searches == 3);
-  library.controls().refused_epilogue = kSumsOfA;
-  for (int n = 0; n < 3; ++n) static_cast<void>(dense_weight_gradients(kDevice, problem, 0));
-  CHECK(library.controls().searches == 5);
-}
-
-TEST_CASE("dense library: other strides and other alignments are other kinds of products") {
-  if (!tests_emulated()) return;
-  const StandInLibrary library;
-  if (!library.is_there()) return;
   alignas(256) static float numbers[4][400];
-  const auto multiply = [&](std::int64_t shift_a, std::int64_t shift_b, std::int64_t shift_out,
-                            std::int64_t shift_bias, std::int64_t gap) {
-    CHECK(simt::emulated_product_library()->multiply(
-        nullptr, {.a = {numbers[0] + shift_a, 8, 8, 8},
-                  .b = {numbers[1] + shift_b, 8, 8, 8},
-                  .out = {numbers[2] + shift_out, 8, 8, 8 + gap},
-                  .bias = numbers[3] + shift_bias}));
+  const kernels::LibraryProduct usual{.a = {numbers[0], 8, 8, 8},
+                                      .b = {numbers[1], 8, 8, 8},
+                                      .out = {numbers[2], 8, 8, 8},
+                                      .bias = numbers[3]};
+  const auto searches_after = [&](const kernels::LibraryProduct& product) {
+    static_cast<void>(simt::emulated_product_library()->multiply(nullptr, product));
     return library.controls().searches;
   };
-  CHECK(multiply(0, 0, 0, 0, 0) == 1);
-  CHECK(multiply(1, 0, 0, 0, 0) == 2);
-  CHECK(multiply(0, 1, 0, 0, 0) == 3);
-  CHECK(multiply(0, 0, 1, 0, 0) == 4);
-  CHECK(multiply(0, 0, 0, 1, 0) == 5);
-  CHECK(multiply(0, 0, 0, 0, 4) == 6);
-  CHECK(multiply(64, 64, 64, 64, 0) == 6);
+  CHECK(searches_after(usual) == 1);
+  CHECK(searches_after(usual) == 1);
+  kernels::LibraryProduct other = usual;
+  other.precision = Precision::tf32;
+  CHECK(searches_after(other) == 2);
+  other = usual;
+  other.bias = nullptr;
+  CHECK(searches_after(other) == 3);
+  other.accumulate = true;
+  CHECK(searches_after(other) == 4);
+  other = usual;
+  other.out.stride = 12;
+  CHECK(searches_after(other) == 5);
+  other = usual;
+  other.a.data += 1;  // another alignment
+  CHECK(searches_after(other) == 6);
+  other = usual;
+  other.b.data += 1;
+  CHECK(searches_after(other) == 7);
+  other = usual;
+  other.out.data += 1;
+  CHECK(searches_after(other) == 8);
+  other = usual;
+  other.bias += 1;
+  CHECK(searches_after(other) == 9);
+  other = usual;
+  other.a.data += 64;  // the same alignment
+  CHECK(searches_after(other) == 9);
+  // What it has no way for is not asked again either.
+  library.controls().refused_epilogue = kSumsOfA;
+  other = usual;
+  other.bias = nullptr;
+  other.column_sums = numbers[3];
+  CHECK(searches_after(other) == 10);
+  CHECK(searches_after(other) == 10);
+  CHECK(library.controls().products == 11);
 }
 
 TEST_CASE("dense library: only products of large matrices are for it") {
