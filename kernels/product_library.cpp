@@ -31,32 +31,31 @@ struct Functions {
   decltype(&cublasLtMatmul) multiply;
 };
 
-// Null if one of them is missing. What was loaded stays, for as long as the program.
-const Functions* load(const char* file) {
+// Absent if one of them is missing. What was loaded stays, for as long as the program.
+std::optional<Functions> load(const char* file) {
   void* const library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-  if (library == nullptr) return nullptr;
-  auto* const found = new Functions;
+  if (library == nullptr) return std::nullopt;
+  Functions found{};
   bool complete = true;
   const auto get = [&]<class Function>(Function& function, const char* name) {
     function = reinterpret_cast<Function>(dlsym(library, name));
     complete = complete && function != nullptr;
   };
-  get(found->create, "cublasLtCreate");
-  get(found->destroy, "cublasLtDestroy");
-  get(found->name_of_status, "cublasLtGetStatusName");
-  get(found->create_operation, "cublasLtMatmulDescCreate");
-  get(found->destroy_operation, "cublasLtMatmulDescDestroy");
-  get(found->set_of_operation, "cublasLtMatmulDescSetAttribute");
-  get(found->create_layout, "cublasLtMatrixLayoutCreate");
-  get(found->destroy_layout, "cublasLtMatrixLayoutDestroy");
-  get(found->create_preference, "cublasLtMatmulPreferenceCreate");
-  get(found->destroy_preference, "cublasLtMatmulPreferenceDestroy");
-  get(found->set_of_preference, "cublasLtMatmulPreferenceSetAttribute");
-  get(found->find, "cublasLtMatmulAlgoGetHeuristic");
-  get(found->multiply, "cublasLtMatmul");
-  if (complete) return found;
-  delete found;
-  return nullptr;
+  get(found.create, "cublasLtCreate");
+  get(found.destroy, "cublasLtDestroy");
+  get(found.name_of_status, "cublasLtGetStatusName");
+  get(found.create_operation, "cublasLtMatmulDescCreate");
+  get(found.destroy_operation, "cublasLtMatmulDescDestroy");
+  get(found.set_of_operation, "cublasLtMatmulDescSetAttribute");
+  get(found.create_layout, "cublasLtMatrixLayoutCreate");
+  get(found.destroy_layout, "cublasLtMatrixLayoutDestroy");
+  get(found.create_preference, "cublasLtMatmulPreferenceCreate");
+  get(found.destroy_preference, "cublasLtMatmulPreferenceDestroy");
+  get(found.set_of_preference, "cublasLtMatmulPreferenceSetAttribute");
+  get(found.find, "cublasLtMatmulAlgoGetHeuristic");
+  get(found.multiply, "cublasLtMatmul");
+  if (!complete) return std::nullopt;
+  return found;
 }
 
 std::string described(const LibraryProduct& product) {
@@ -225,7 +224,7 @@ class CublasLt final : public ProductLibrary {
     return result.algo;
   }
 
-  const Functions& call_;
+  Functions call_;
   cublasLtHandle_t handle_;
   std::mutex mutex_;
   std::map<Key, Algorithm> found_;
@@ -236,8 +235,8 @@ class CublasLt final : public ProductLibrary {
 std::unique_ptr<ProductLibrary> ProductLibrary::open(const std::vector<std::string>& files,
                                                      std::int64_t least_size) {
   for (const std::string& file : files) {
-    const Functions* const functions = load(file.c_str());
-    if (functions == nullptr) continue;
+    const std::optional<Functions> functions = load(file.c_str());
+    if (!functions) continue;
     cublasLtHandle_t handle = nullptr;
     if (functions->create(&handle) == CUBLAS_STATUS_SUCCESS)
       return std::make_unique<CublasLt>(*functions, handle, least_size);
