@@ -79,6 +79,7 @@ int block_barrier_count(bool predicate, const Place& where) {
   }
   arrive(block.whole, "__syncthreads", where, false);
   block.whole.predicates += predicate ? 1 : 0;
+  if (block.whole.arrived == block.whole.expected) ++machine.record->barriers;
   meet(block.whole, "__syncthreads", where);
   return block.whole.result;
 }
@@ -166,6 +167,7 @@ void warp_together(const WarpCall& call, unsigned mask, LaneCall& lane, const Pl
   own->arrived |= bit;
   if (own->arrived != mask) return wait(name, where);
   ++machine.progress;
+  if (call.operation == WarpOperation::shuffle) ++machine.record->shuffles;
   LaneCall* lanes[kWarpLanes] = {};
   Thread* present[kWarpLanes];
   std::size_t count = 0;

@@ -9,8 +9,10 @@ namespace braid::simt {
 
 struct LaunchRecord {
   std::int64_t launches = 0;
-  std::int64_t threads = 0;  // of a block, the most of all launches
-  std::int64_t shared = 0;   // bytes of dynamic shared memory of a block, likewise
+  std::int64_t threads = 0;   // of a block, the most of all launches
+  std::int64_t shared = 0;    // bytes of dynamic shared memory of a block, likewise
+  std::int64_t barriers = 0;  // of whole blocks, passed by all blocks of all launches
+  std::int64_t shuffles = 0;  // of warps, likewise
 };
 // By the name of the kernel, "braid::kernels::{anonymous}::embedding_forward_kernel<4>".
 std::map<std::string, LaunchRecord> launch_records();

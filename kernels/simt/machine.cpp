@@ -346,6 +346,7 @@ void run_kernel(const KernelCall& kernel, const LaunchShape& shape, bool coopera
   ++record.launches;
   record.threads = std::max(record.threads, shape.block.count());
   record.shared = std::max(record.shared, shape.shared);
+  machine.record = &record;
   machine.kernel = kernel;
   machine.cooperative = cooperative;
   machine.random_state = machine.schedule.seed;

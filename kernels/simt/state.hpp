@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/simt/fiber.hpp"
+#include "kernels/simt/launch_records.hpp"
 #include "kernels/simt/machine.hpp"
 #include "kernels/simt/races.hpp"
 #include "kernels/simt/runnable_set.hpp"
@@ -95,6 +96,7 @@ struct Machine {
   Schedule schedule;
   std::uint64_t random_state = 0;
   KernelCall kernel{};
+  LaunchRecord* record = nullptr;  // of the kernel
   bool cooperative = false;
   std::vector<std::unique_ptr<Block>> blocks;  // alive together; kept for their memory
   std::size_t alive = 0;                       // how many of them are
