@@ -72,6 +72,9 @@ help_names_the_data() { "$programs/$1" --help | tee "$work/out" && tr -s ' \n' '
 
 interrupted() {
   local process tries
+  # What an earlier program printed must not be taken for this one's: a signal before it has begun would meet this script's own
+  # copy, which would clear up and end.
+  : >"$work/out"
   "$programs/06_speakers" --epochs 1000000 >"$work/out" 2>"$work/err" &
   process=$!
   for ((tries = 0; tries < 600; ++tries)); do
