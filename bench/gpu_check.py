@@ -55,8 +55,9 @@ class Check:
     def __init__(self, build, source, out):
         self.build, self.source, self.out = build, source, out
         self.facts = {}
-        cublaslt = None if "BRAID_CUBLASLT" in os.environ else find_cublaslt()
-        self.library = {"BRAID_CUBLASLT": cublaslt} if cublaslt else {}
+        self.settings = {"BRAID_SOURCE": str(source or "")}  # of every program
+        if "BRAID_CUBLASLT" not in os.environ and (cublaslt := find_cublaslt()):
+            self.settings["BRAID_CUBLASLT"] = cublaslt
         out.mkdir(parents=True, exist_ok=True)
         self.log = open(out / "log.txt", "w", encoding="utf-8")
 
@@ -66,12 +67,11 @@ class Check:
     def run(self, command, seconds, environment=None):
         """Runs a command with all that it starts, at most so long."""
         words = [str(word) for word in command]
-        settings = {"BRAID_SOURCE": str(self.source or ""), **self.library, **(environment or {})}
         self.log.write(f"\n$ {' '.join(f'{key}={value}' for key, value in (environment or {}).items())} {' '.join(words)}\n")
         self.log.flush()
         begin = self.log.tell()
         process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
-                                   env={**os.environ, **settings}, start_new_session=True)
+                                   env={**os.environ, **self.settings, **(environment or {})}, start_new_session=True)
         cut = False
         try:
             process.wait(timeout=seconds)

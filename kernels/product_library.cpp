@@ -90,6 +90,11 @@ cublasComputeType_t arithmetic_of(Precision precision) {
   return CUBLAS_COMPUTE_32F;
 }
 
+// What the epilogue reads, or writes; null without one.
+const void* vector_of(const LibraryProduct& product) {
+  return product.column_sums != nullptr ? product.column_sums : product.bias;
+}
+
 cublasLtEpilogue_t epilogue_of(const LibraryProduct& product) {
   if (product.column_sums != nullptr) return CUBLASLT_EPILOGUE_BGRADA;
   return product.bias != nullptr ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
@@ -126,7 +131,7 @@ class CublasLt final : public ProductLibrary {
     set(CUBLASLT_MATMUL_DESC_TRANSB, product.a_transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
     const cublasLtEpilogue_t epilogue = epilogue_of(product);
     set(CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
-    const void* const vector = product.column_sums != nullptr ? product.column_sums : product.bias;
+    const void* const vector = vector_of(product);
     if (vector != nullptr) set(CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
 
     Owned a(call_.destroy_layout);
@@ -157,7 +162,7 @@ class CublasLt final : public ProductLibrary {
  private:
   using Algorithm = std::optional<cublasLtMatmulAlgo_t>;
   // What the choice of an algorithm depends on.
-  using Key = std::array<std::int64_t, 14>;
+  using Key = std::array<std::int64_t, 16>;
 
   struct Call {
     const Functions& functions;
@@ -170,7 +175,7 @@ class CublasLt final : public ProductLibrary {
   };
 
   static Key key_of(const LibraryProduct& product) {
-    const void* const vector = product.column_sums != nullptr ? product.column_sums : product.bias;
+    const void* const vector = vector_of(product);
     return {product.out.rows,
             product.out.columns,
             product.a.rows,
@@ -180,9 +185,11 @@ class CublasLt final : public ProductLibrary {
             product.out.stride,
             product.a_transposed ? 1 : 0,
             product.b_transposed ? 1 : 0,
-            static_cast<std::int64_t>(epilogue_of(product)) * 2 + (product.accumulate ? 1 : 0),
+            product.accumulate ? 1 : 0,
+            static_cast<std::int64_t>(epilogue_of(product)),
             static_cast<std::int64_t>(product.precision),
-            alignment_of(product.a.data) * 1024 + alignment_of(product.b.data),
+            alignment_of(product.a.data),
+            alignment_of(product.b.data),
             alignment_of(product.out.data),
             vector == nullptr ? 0 : alignment_of(vector)};
   }
