@@ -53,11 +53,15 @@ struct RowStep {
 
 // Many kernels in one launch: each block takes rows of its own through a list of steps, one after
 // another, and waits for no other block. A step may read what earlier ones of its block have
-// written, and nothing that other blocks write.
+// written, and nothing that other blocks write. The block that ends last goes on with the closing
+// steps, which may read everything.
 struct RowProgram {
-  const RowStep* steps = nullptr;  // [blocks, steps_of_block]  read
+  const RowStep* steps = nullptr;  // [blocks, steps_of_block], then the closing ones  read
   std::int64_t blocks = 0;
   std::int64_t steps_of_block = 0;
+  std::int64_t closing_steps = 0;
+  // Blocks that have ended: 0 before the launch and after it. Absent without closing steps.
+  unsigned* ended = nullptr;
 };
 BRAID_KERNEL(RowProgram)
 

@@ -22,7 +22,8 @@ Matrix<T> rows_of(Matrix<T> whole, std::int64_t first, std::int64_t end) {
   return {whole.row(first), end - first, whole.columns, whole.stride};
 }
 
-// A layer, its loss and their gradients. Sums over rows are one for each block.
+// A layer, its loss and their gradients. Sums over rows are one for each block, and added up when
+// all blocks have ended.
 struct Network {
   Network(std::int64_t rows, std::int64_t slices, RandomNumbers random)
       : blocks(slices),
@@ -39,7 +40,9 @@ struct Network {
         before_relu(rows, kHidden, 1),
         kernel_grad(slices * kFeatures, kHidden),
         bias_grad(slices, kHidden),
-        total(slices, 1) {
+        total(slices, 1),
+        whole_kernel_grad(1, kFeatures * kHidden),
+        whole_total(1, 1) {
     Numbers labels;
     for (std::int64_t n = 0; n < rows; ++n) {
       const std::int64_t label = random.below(kClasses);
@@ -85,9 +88,27 @@ struct Network {
         .bias_grad = bias_grad.matrix().row(block)});
   }
 
+  // Likewise for what comes when all blocks have ended.
+  template <class Body>
+  void for_closing_kernels(const Body& body) {
+    body(kernels::SumSlices{.in = kernel_grad.data(),
+                            .slices = blocks,
+                            .slice_stride = kFeatures * kHidden,
+                            .out = whole_kernel_grad.data(),
+                            .count = kFeatures * kHidden});
+    body(kernels::SumSlices{.in = total.data(),
+                            .slices = blocks,
+                            .slice_stride = 1,
+                            .out = whole_total.data(),
+                            .count = 1});
+    // Of its own: a step reads what the closing step before it has written.
+    body(kernels::Affine{
+        .in = whole_total.matrix(), .out = whole_total.matrix(), .scale = 0.5F, .shift = 0});
+  }
+
   std::vector<GuardedMatrix<float>*> results() {
-    return {&hidden,      &logits,      &losses,    &logit_grad, &hidden_grad,
-            &before_relu, &kernel_grad, &bias_grad, &total};
+    return {&hidden,      &logits,    &losses, &logit_grad,        &hidden_grad, &before_relu,
+            &kernel_grad, &bias_grad, &total,  &whole_kernel_grad, &whole_total};
   }
 
   std::int64_t blocks;
@@ -105,13 +126,17 @@ struct Network {
   GuardedMatrix<float> kernel_grad;
   GuardedMatrix<float> bias_grad;
   GuardedMatrix<float> total;
+  GuardedMatrix<float> whole_kernel_grad;
+  GuardedMatrix<float> whole_total;
 };
 
 void run_one_by_one(Network& network) {
-  for (std::int64_t block = 0; block < network.blocks; ++block) {
-    network.for_kernels_of_block(
-        block, [](const auto& args) { kernels::launch(kernels::Stream{Backend::portable}, args); });
-  }
+  const auto run = [](const auto& args) {
+    kernels::launch(kernels::Stream{Backend::portable}, args);
+  };
+  for (std::int64_t block = 0; block < network.blocks; ++block)
+    network.for_kernels_of_block(block, run);
+  network.for_closing_kernels(run);
 }
 
 void run_as_program(Network& network, Backend backend) {
@@ -119,16 +144,22 @@ void run_as_program(Network& network, Backend backend) {
   std::optional<DeviceOperands> operands;
   if (runs_on_device(backend)) operands.emplace(backend);
   kernels::RowSteps collector;
-  for (std::int64_t block = 0; block < network.blocks; ++block) {
-    network.for_kernels_of_block(block, [&](const auto& args) {
-      const auto there = operands ? operands->moved(args) : args;
-      collector.add(typeid(args), &there);
-    });
-  }
+  const auto collect = [&](const auto& args) {
+    const auto there = operands ? operands->moved(args) : args;
+    collector.add(typeid(args), &there);
+  };
+  const auto count = [&] { return static_cast<std::int64_t>(collector.steps().size()); };
+  for (std::int64_t block = 0; block < network.blocks; ++block)
+    network.for_kernels_of_block(block, collect);
+  const std::int64_t of_blocks = count();
+  network.for_closing_kernels(collect);
   const KernelMemory<kernels::RowStep> steps(collector.steps().begin(), collector.steps().end());
-  const auto count = static_cast<std::int64_t>(steps.size());
-  const kernels::RowProgram program{steps.data(), network.blocks,
-                                    network.blocks == 0 ? 0 : count / network.blocks};
+  KernelMemory<unsigned> ended{0};
+  const kernels::RowProgram program{.steps = steps.data(),
+                                    .blocks = network.blocks,
+                                    .steps_of_block = of_blocks / network.blocks,
+                                    .closing_steps = count() - of_blocks,
+                                    .ended = ended.data()};
   note_launch(typeid(program), backend);
   if (operands) {
     kernels::launch(operands->stream(), operands->moved(program));
@@ -136,11 +167,12 @@ void run_as_program(Network& network, Backend backend) {
   } else {
     kernels::launch(kernels::Stream{backend}, program);
   }
+  CHECK(ended[0] == 0);
 }
 
 }  // namespace
 
-TEST_CASE("row program: blocks take their rows through all steps") {
+TEST_CASE("row program: blocks take their rows through all steps, and the last one goes on") {
   const std::vector<std::pair<std::int64_t, std::int64_t>> sizes{{1, 1},  {7, 1},   {8, 2},  {9, 4},
                                                                  {33, 1}, {100, 3}, {130, 9}};
   for (const auto& [rows, blocks] : sizes) {
@@ -174,7 +206,9 @@ TEST_CASE("row program: nothing to do is done") {
   for (const Backend backend : tested_backends()) {
     const KernelMemory<kernels::RowStep> steps(1);
     for (const kernels::RowProgram& program :
-         {kernels::RowProgram{steps.data(), 0, 3}, kernels::RowProgram{steps.data(), 5, 0}}) {
+         {kernels::RowProgram{.steps = steps.data(), .blocks = 0, .steps_of_block = 3},
+          kernels::RowProgram{.steps = steps.data(), .blocks = 0, .closing_steps = 1},
+          kernels::RowProgram{.steps = steps.data(), .blocks = 5, .steps_of_block = 0}}) {
       CHECK_NOTHROW(launch_on(backend, program));
     }
   }

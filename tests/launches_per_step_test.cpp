@@ -76,7 +76,7 @@ void write_table(const std::map<std::string, Step>& steps) {
 
 TEST_CASE("launches: a step on resident data has no more: it gathers, ends and updates in them") {
   const testing::OnDevice here(Device::emulated());
-  const std::map<std::string, std::size_t> most{{"m1", 3}, {"m2", 10}, {"m3", 3}};
+  const std::map<std::string, std::size_t> most{{"m1", 2}, {"m2", 9}, {"m3", 2}};
   for (const auto& [name, budget] : most) {
     const bench::ReferenceModel& reference = bench::ReferenceModel::named(name);
     const bench::Rows rows = reference.training().slice(0, 12);
@@ -90,7 +90,7 @@ TEST_CASE("launches: a step on resident data has no more: it gathers, ends and u
 }
 
 TEST_CASE("launches: a step of a reference model is replayed within its budget") {
-  const std::map<std::string, std::int64_t> most{{"m1", 3}, {"m2", 9}, {"m3", 3}};
+  const std::map<std::string, std::int64_t> most{{"m1", 2}, {"m2", 8}, {"m3", 2}};
   std::map<std::string, Step> steps;
   for (const auto& [name, budget] : most) {
     steps[name] = replayed_step(name);

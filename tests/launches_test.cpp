@@ -7,6 +7,7 @@
 
 #include "engine/graph/autograd.hpp"
 #include "engine/graph/ops/dense.hpp"
+#include "engine/graph/ops/dropout.hpp"
 #include "engine/graph/ops/elementwise.hpp"
 #include "engine/graph/ops/embedding.hpp"
 #include "engine/graph/ops/shape.hpp"
@@ -31,15 +32,21 @@ VariablePointer weight(std::string name, const Shape& shape, Device device) {
   return variable;
 }
 
-// The kinds of a program's ops, launch by launch: "rows: dense activation | whole: affine".
+// The kinds of a program's ops, launch by launch: "rows: dense activation, last block: affine".
 std::string launches_of(const Program& program) {
   std::ostringstream text;
-  const char* between = "";
-  for (const Program::Stage& stage : program.stages()) {
-    text << between << (!stage.joined ? "alone:" : stage.rows ? "rows:" : "one block:");
+  for (std::size_t number = 0; number < program.stages().size(); ++number) {
+    const Program::Stage& stage = program.stages()[number];
+    if (program.closes_row_program(number)) {
+      text << ", last block:";
+    } else {
+      text << (number > 0 ? " | " : "")
+           << (!stage.joined ? "alone:"
+               : stage.rows  ? "rows:"
+                             : "one block:");
+    }
     if (!stage.sums.empty()) text << " +" << stage.sums.size();
     for (const Program::BoundOp& bound : stage.ops) text << " " << bound.op->kind();
-    between = " | ";
   }
   return text.str();
 }
@@ -50,7 +57,7 @@ struct Sample {
   explicit Sample(Device on) : device(on) {
     const Value ids =
         graph->input("ids", {.shape = {None, 3}, .dtype = DType::int32, .batched = true});
-    const Value numbers = graph->input("numbers", {.shape = {None, 4}, .batched = true});
+    numbers = graph->input("numbers", {.shape = {None, 4}, .batched = true});
     const auto w = [&](const char* name, Shape shape) {
       return graph->weight(weight(name, shape, device));
     };
@@ -75,6 +82,7 @@ struct Sample {
   }
   Device device;
   std::shared_ptr<Graph> graph = std::make_shared<Graph>();
+  Value numbers;
   Value kernel;
   Value total;
   Value gradient;
@@ -114,20 +122,86 @@ TEST_CASE("launches: what needs one of its own goes first, and all others share 
   INFO(describe(*sample.graph));
   CHECK(launches_of(sample.program(3)) ==
         "alone: embedding | rows: dense dense sum dense weighted_sum weighted_sum_gradient "
-        "dense_weight_gradient | one block: affine");
+        "dense_weight_gradient, last block: affine");
 }
 
 TEST_CASE("launches: sums of slices are added up before they are read, or left to the caller") {
   const Sample sample(Device::emulated());
   const std::string rows =
       "alone: embedding | rows: dense dense sum dense weighted_sum weighted_sum_gradient "
-      "dense_weight_gradient | ";
-  CHECK(launches_of(sample.program(9)) == rows + "one block: +2 affine");
+      "dense_weight_gradient, ";
+  CHECK(launches_of(sample.program(9)) == rows + "last block: +2 affine");
   const Program program = sample.program(9, {sample.total, sample.gradient});
-  CHECK(launches_of(program) == rows + "one block: +1 affine");
+  CHECK(launches_of(program) == rows + "last block: +1 affine");
   CHECK(program.slices() == 3);
   CHECK(program.outputs()[0].slices == 1);  // not made slice by slice
   CHECK(program.outputs()[1].slices == 3);
+}
+
+// The sample with a launch behind its rows: the gradient of a second table. What comes last reads
+// that gradient, or only the total.
+struct LongerSample : Sample {
+  explicit LongerSample(bool reads_gradient) : Sample(Device::emulated()) {
+    const Value table = graph->weight(weight("other", {10, 6}, device));
+    const Value ids =
+        graph->input("more", {.shape = {None, 3}, .dtype = DType::int32, .batched = true});
+    const Value rows = graph->input("six", {.shape = {None, 3, 6}, .batched = true});
+    table_gradient = ops::embedding_gradient(*graph, ids, table, rows);
+    last = reads_gradient ? ops::sum(*graph, {ops::sum_all(*graph, table_gradient), total})
+                          : ops::affine(*graph, total, 2, 0);
+  }
+  Program program(const std::vector<Value>& outputs) const {
+    return {graph,
+            outputs,
+            {{.shape = {3, 3}, .dtype = DType::int32, .batched = true},
+             {.shape = {3, 4}, .batched = true},
+             {.shape = {3, 3}, .dtype = DType::int32, .batched = true},
+             {.shape = {3, 3, 6}, .batched = true}},
+            device};
+  }
+  std::optional<std::size_t> ending(const std::vector<Value>& outputs) const {
+    std::vector<std::size_t> numbers(outputs.size());
+    for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = i;
+    return program(outputs).ending_stage(numbers);
+  }
+  Value table_gradient;
+  Value last;
+};
+
+TEST_CASE("launches: the last block of a row program goes on, if nothing between is waited for") {
+  const std::string rows = "alone: embedding | rows: dense dense sum dense weighted_sum";
+  const std::string gradient = " | alone: embedding_sort | alone: embedding_gradient";
+  const LongerSample apart(false);
+  CHECK(launches_of(apart.program({apart.table_gradient, apart.last})) ==
+        rows + ", last block: affine affine" + gradient);
+  const LongerSample together(true);
+  CHECK(launches_of(together.program({together.table_gradient, together.last})) ==
+        rows + gradient + " | one block: affine sum_all sum");
+}
+
+TEST_CASE("launches: a step ends as soon as what it adds up is there, and nothing is drawn later") {
+  const LongerSample apart(false);
+  // Stages: embedding, rows, last block, sort, gradient.
+  CHECK(apart.ending({apart.last, apart.total}) == 2);
+  CHECK(apart.ending({apart.last, apart.table_gradient}) == std::nullopt);
+  const LongerSample together(true);
+  CHECK(together.ending({together.last}) == 4);
+  CHECK(together.ending({together.last, together.table_gradient}) == 4);
+
+  // Rows behind the total, with dropout or without: they have launches of their own.
+  for (const bool draws : {false, true}) {
+    const Sample sample(Device::emulated());
+    Value scaled = ops::scale_by(*sample.graph, sample.numbers, sample.total);
+    if (draws) scaled = ops::dropout(*sample.graph, scaled, 0.5, 1);
+    const Value later = ops::affine(*sample.graph, ops::weighted_sum(*sample.graph, scaled, {}), 3);
+    const Program program(sample.graph, {sample.total, later},
+                          {{.shape = {3, 3}, .dtype = DType::int32, .batched = true},
+                           {.shape = {3, 4}, .batched = true}},
+                          sample.device);
+    INFO(describe(program));
+    CHECK(program.ending_stage(std::vector<std::size_t>{0}) == (draws ? 4U : 2U));
+    CHECK(program.ending_stage(std::vector<std::size_t>{0, 1}) == 4U);
+  }
 }
 
 TEST_CASE("launches: every way to add up gives the sums of the CPU") {

@@ -43,9 +43,14 @@ std::string describe(const Program& program) {
                      std::to_string(program.tile_rows()) + " rows, arena " +
                      std::to_string(program.arena_bytes()) + " bytes, tile " +
                      std::to_string(program.tile_bytes()) + " bytes\n";
-  for (const Program::Stage& stage : program.stages()) {
+  for (std::size_t number = 0; number < program.stages().size(); ++number) {
+    const Program::Stage& stage = program.stages()[number];
     text += stage.rows ? "  row by row" : "  whole batch";
-    if (stage.joined) text += stage.rows ? ", one launch, a block a slice" : ", one block";
+    if (program.closes_row_program(number)) {
+      text += ", the last block";
+    } else if (stage.joined) {
+      text += stage.rows ? ", one launch, a block a slice" : ", one block";
+    }
     text += "\n";
     // Sums over rows come first where they are added up on the way.
     if (!stage.rows) text += describe_sums(program, stage);

@@ -44,6 +44,7 @@ class Grouping {
         take_joined(true);
       }
     }
+    for (std::size_t group = 0; group < groups_.size();) group += move_up(group) ? 0 : 1;
     return std::move(groups_);
   }
 
@@ -82,6 +83,41 @@ class Grouping {
       return true;
     });
     groups_.push_back(std::move(group));
+  }
+
+  // Moves joined ops of the whole batch up to the launch before them that they can be part of: a
+  // row program, or one block's. Returns whether they joined the latter.
+  bool move_up(std::size_t group) {
+    const auto own = groups_.begin() + static_cast<std::ptrdiff_t>(group);
+    if (!own->joined || own->stage % 2 == 0) return false;
+    for (auto other = own; other != groups_.begin();) {
+      --other;
+      if (other->joined && other->stage % 2 == 0) {
+        std::rotate(other + 1, own, own + 1);
+        return false;
+      }
+      if (other->joined) {
+        other->nodes.insert(other->nodes.end(), own->nodes.begin(), own->nodes.end());
+        other->adds_slices = other->adds_slices || own->adds_slices;
+        groups_.erase(own);
+        return true;
+      }
+      if (reads_from(own->nodes, other->nodes)) return false;
+    }
+    return false;
+  }
+
+  // Some of the nodes read what the earlier ones make.
+  bool reads_from(const std::vector<int>& nodes, const std::vector<int>& earlier) const {
+    return std::any_of(nodes.begin(), nodes.end(), [&](int node) {
+      const GraphNode& asked = graph_.nodes()[place(node)];
+      for (std::size_t i = 0; i < asked.inputs.size(); ++i) {
+        if (!asked.inputs[i] || !asked.op->reads(i)) continue;
+        const int producer = graph_.value(asked.inputs[i]).producer;
+        if (std::find(earlier.begin(), earlier.end(), producer) != earlier.end()) return true;
+      }
+      return false;
+    });
   }
 
   const Graph& graph_;

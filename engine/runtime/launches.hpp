@@ -23,7 +23,8 @@ std::vector<bool> find_joinable(const Graph& graph, const std::vector<ValueInfo>
 std::int64_t slices_on_device(std::int64_t batch, std::int64_t summed_floats);
 
 // The ops of all stages in an order in which they can run, in as few launches as possible: ops that
-// must have one of their own first, so that those that join them later join in one.
+// must have one of their own first, so that those that join them later join in one; joined ops of
+// the whole batch directly behind a row program where they can, as its last block does them.
 // `sums` says whether sums are to be added up behind a stage.
 std::vector<LaunchGroup> group_launches(const Graph& graph, const std::vector<int>& stage_of_node,
                                         const std::vector<bool>& joinable, bool sums);

@@ -351,6 +351,7 @@ class Planner {
         program_.outputs_.back().slices = program_.slices_;
         program_.outputs_.back().slice_bytes = aligned(row_bytes(index(output)));
       }
+      if (on_device()) program_.output_stages_.push_back(output ? stage_of(index(output)) : 0);
     }
   }
 
@@ -360,6 +361,19 @@ class Planner {
            uses_.readers[value].empty() &&
            std::find(left_in_slices_.begin(), left_in_slices_.end(),
                      Value{static_cast<int>(value)}) != left_in_slices_.end();
+  }
+
+  // The stage that makes a value, or adds up its slices.
+  std::size_t stage_of(std::size_t value) const {
+    if (producer(value) < 0) return 0;
+    auto launch = static_cast<std::size_t>(time_of(producer(value)));
+    if (is_summed_by_slices(value) && !stays_in_slices(value)) {
+      const auto adds = [](const LaunchGroup& group) { return group.adds_slices; };
+      const auto found = std::find_if(launches_.begin() + static_cast<std::ptrdiff_t>(launch),
+                                      launches_.end(), adds);
+      if (found != launches_.end()) launch = static_cast<std::size_t>(found - launches_.begin());
+    }
+    return stage_of_launch_[launch];
   }
 
   void bind_launches() {
@@ -384,6 +398,8 @@ class Planner {
         stage.sums.clear();
       }
       if (!stage.ops.empty() || !stage.sums.empty()) program_.stages_.push_back(std::move(stage));
+      // What only shares the memory of something earlier has no stage.
+      stage_of_launch_.push_back(std::max<std::size_t>(program_.stages_.size(), 1) - 1);
     }
   }
 
@@ -446,6 +462,7 @@ class Planner {
   std::vector<bool> joinable_;  // on a device
   std::vector<LaunchGroup> launches_;
   std::vector<int> launch_of_node_;
+  std::vector<std::size_t> stage_of_launch_;
   std::vector<int> stage_of_node_;
   ValueUses uses_;
   std::vector<Storage> storage_;

@@ -1,6 +1,30 @@
 #include "engine/runtime/program.hpp"
 
+#include <algorithm>
+
 namespace braid {
+
+bool Program::closes_row_program(std::size_t stage) const {
+  const auto runs = [&](std::size_t number, bool rows) {
+    return stages_[number].joined && stages_[number].rows == rows;
+  };
+  return stage > 0 && runs(stage, false) && runs(stage - 1, true);
+}
+
+std::optional<std::size_t> Program::ending_stage(std::span<const std::size_t> outputs) const {
+  std::size_t first = 0;
+  for (const std::size_t output : outputs) first = std::max(first, output_stages_[output]);
+  for (std::size_t number = 0; number < stages_.size(); ++number) {
+    const auto& ops = stages_[number].ops;
+    if (std::any_of(ops.begin(), ops.end(),
+                    [](const BoundOp& bound) { return bound.op->is_random(); }))
+      first = std::max(first, number);
+  }
+  for (std::size_t number = first; number < stages_.size(); ++number) {
+    if (stages_[number].joined && !stages_[number].rows) return number;
+  }
+  return std::nullopt;
+}
 
 std::int64_t Program::slice_begin(std::int64_t slice) const { return batch_ * slice / slices_; }
 

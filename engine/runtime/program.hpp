@@ -1,5 +1,7 @@
 #pragma once
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -17,8 +19,9 @@ namespace braid {
 // its ops one after another, each in independent parts.
 //
 // On another device than the CPU a stage is a launch: a joined one runs its ops as a row program, a
-// block a slice (one block alone where it is no row stage); any other is one op on the whole batch,
-// whose kernels spread the rows themselves.
+// block a slice; any other is one op on the whole batch, whose kernels spread the rows themselves.
+// A joined stage of the whole batch is for one block: the last one of the row program before it, or
+// one that is launched alone.
 class Program {
  public:
   // Fixed base pointers of every frame; inputs, weights and constants follow.
@@ -92,6 +95,12 @@ class Program {
   std::int64_t slices() const { return slices_; }
   std::int64_t tile_rows() const { return tile_rows_; }
   std::int64_t slice_begin(std::int64_t slice) const;
+  // The stage has no launch of its own: the last block of the row program before it goes on with
+  // it.
+  bool closes_row_program(std::size_t stage) const;
+  // On a device: the first joined stage of the whole batch behind which no stage makes one of these
+  // outputs or draws random numbers. Absent if there is none.
+  std::optional<std::size_t> ending_stage(std::span<const std::size_t> outputs) const;
   // Blocks that run a joined stage, and the steps of all such stages and blocks, about.
   std::int64_t blocks(const Stage& stage) const { return stage.rows ? slices_ : 1; }
   std::int64_t row_steps() const;
@@ -112,6 +121,7 @@ class Program {
   std::vector<Tensor> constants_;  // on the device
   std::vector<Operand> outputs_;
   std::vector<ValueInfo> output_infos_;
+  std::vector<std::size_t> output_stages_;  // on a device: which stage makes each whole
   std::int64_t arena_bytes_ = 0;
   std::int64_t tile_bytes_ = 0;
   std::int64_t scratch_bytes_ = 0;

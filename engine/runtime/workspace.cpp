@@ -27,20 +27,22 @@ kernels::Stream stream_on(Device device, const DeviceAccess& access) {
   return {};
 }
 
-// What fills the inputs can be the first steps of the program's first launch, what ends a step the
-// last ones of its last.
+// What fills the inputs can be the first steps of the program's first launch.
 bool fills_in_first_stage(const Program& program) {
   return !program.stages().empty() && program.stages().front().joined &&
          program.stages().front().rows;
 }
-bool ends_in_last_stage(const Program& program) {
-  return !program.stages().empty() && program.stages().back().joined &&
-         !program.stages().back().rows;
+// What ends a step can be the last steps of a launch.
+bool ends_in_stage(const Program& program, std::size_t stage, const Steps* steps) {
+  return steps != nullptr && program.ending_stage(steps->ended_outputs) == stage;
 }
 bool shares_launch(const Program& program, std::size_t stage, const Steps* steps) {
   if (steps == nullptr) return false;
-  return (stage == 0 && fills_in_first_stage(program)) ||
-         (stage + 1 == program.stages().size() && ends_in_last_stage(program));
+  if (stage == 0 && fills_in_first_stage(program)) return true;
+  const std::size_t next = stage + 1;
+  return ends_in_stage(program, stage, steps) ||
+         (next < program.stages().size() && program.closes_row_program(next) &&
+          ends_in_stage(program, next, steps));
 }
 
 }  // namespace
@@ -255,6 +257,7 @@ void Workspace::launch_on_device(const Program& program, const Steps* steps) {
     steps->fill(stream_, inputs_there(program), 0, program.batch());
   for (std::size_t number = 0; number < program.stages().size(); ++number) {
     const Program::Stage& stage = program.stages()[number];
+    if (program.closes_row_program(number)) continue;
     if (stage.joined) {
       const std::uint64_t key = shares_launch(program, number, steps) ? steps->key : 0;
       kernels::launch(stream_, find_row_table(program, number, key)->launched);
@@ -262,7 +265,7 @@ void Workspace::launch_on_device(const Program& program, const Steps* steps) {
       launch_alone(program, stage);
     }
   }
-  if (steps != nullptr && !ends_in_last_stage(program)) steps->end(stream_);
+  if (steps != nullptr && !program.ending_stage(steps->ended_outputs)) steps->end(stream_);
 }
 
 void Workspace::launch_alone(const Program& program, const Program::Stage& stage) {
@@ -288,10 +291,9 @@ const Workspace::RowTable* Workspace::find_row_table(const Program& program, std
   return found == row_tables_.end() ? nullptr : &*found;
 }
 
-std::vector<kernels::RowStep> Workspace::row_steps(const Program& program, std::size_t number,
-                                                   const Steps* steps) const {
+void Workspace::collect_row_steps(const Program& program, std::size_t number, const Steps* steps,
+                                  kernels::RowSteps& collector) const {
   const Program::Stage& stage = program.stages()[number];
-  kernels::RowSteps collector;
   kernels::Stream collecting = stream_;
   collecting.collector = &collector;
   for (const Program::SliceSum& sum : stage.sums)
@@ -311,33 +313,42 @@ std::vector<kernels::RowStep> Workspace::row_steps(const Program& program, std::
     for (const Program::BoundOp& bound : stage.ops)
       bound.op->run(Run(frame, bound.inputs, bound.outputs));
   }
-  if (steps != nullptr && number + 1 == program.stages().size() && ends_in_last_stage(program))
-    steps->end(collecting);
-  return collector.steps();
+  if (ends_in_stage(program, number, steps)) steps->end(collecting);
 }
 
 void Workspace::make_row_table(const Program& program, std::size_t stage, const Steps* steps) {
-  const std::vector<kernels::RowStep> wanted = row_steps(program, stage, steps);
-  const auto count = static_cast<std::int64_t>(wanted.size());
+  kernels::RowSteps wanted;
+  const auto count = [&] { return static_cast<std::int64_t>(wanted.steps().size()); };
+  collect_row_steps(program, stage, steps, wanted);
   const std::int64_t blocks = program.blocks(program.stages()[stage]);
-  if (count % blocks != 0) throw std::logic_error("slices of a row program differ in their steps");
-  const std::size_t bytes = wanted.size() * sizeof(kernels::RowStep);
-  auto memory = try_to_allocate_on(device_, bytes);
+  const std::int64_t of_blocks = count();
+  if (of_blocks % blocks != 0)
+    throw std::logic_error("slices of a row program differ in their steps");
+  const bool closes = stage + 1 < program.stages().size() && program.closes_row_program(stage + 1);
+  if (closes) collect_row_steps(program, stage + 1, steps, wanted);
+
+  // Behind the steps: how many blocks have ended.
+  const std::size_t bytes = wanted.steps().size() * sizeof(kernels::RowStep);
+  constexpr unsigned kNone = 0;
+  auto memory = try_to_allocate_on(device_, bytes + sizeof(kNone));
   if (memory == nullptr) throw std::bad_alloc();
-  access_.upload(memory.get(), reinterpret_cast<const std::byte*>(wanted.data()), bytes,
+  access_.upload(memory.get(), reinterpret_cast<const std::byte*>(wanted.steps().data()), bytes,
                  stream_.native);
-  const auto* there = reinterpret_cast<const kernels::RowStep*>(memory.get());
-  row_tables_.push_back({program.id(),
-                         steps == nullptr ? 0 : steps->key,
-                         stage,
-                         static_cast<std::int64_t>(bytes),
-                         std::move(memory),
-                         {there, blocks, count / blocks}});
+  access_.upload(memory.get() + bytes, reinterpret_cast<const std::byte*>(&kNone), sizeof(kNone),
+                 stream_.native);
+  const kernels::RowProgram launched{
+      .steps = reinterpret_cast<const kernels::RowStep*>(memory.get()),
+      .blocks = blocks,
+      .steps_of_block = of_blocks / blocks,
+      .closing_steps = count() - of_blocks,
+      .ended = reinterpret_cast<unsigned*>(memory.get() + bytes)};
+  row_tables_.push_back({program.id(), steps == nullptr ? 0 : steps->key, stage,
+                         static_cast<std::int64_t>(bytes), std::move(memory), launched});
 }
 
 void Workspace::make_row_tables(const Program& program, const Steps* steps) {
   for (std::size_t stage = 0; stage < program.stages().size(); ++stage) {
-    if (!program.stages()[stage].joined) continue;
+    if (!program.stages()[stage].joined || program.closes_row_program(stage)) continue;
     const Steps* const sharing = shares_launch(program, stage, steps) ? steps : nullptr;
     if (find_row_table(program, stage, sharing == nullptr ? 0 : sharing->key) == nullptr)
       make_row_table(program, stage, sharing);

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "engine/core/device_access.hpp"
@@ -27,7 +28,8 @@ struct Followers {
 // Steps one after another without the host between them, always the same ones for a key. Each
 // fills the inputs on the device, runs the program, ends and updates. What fills and ends are
 // kernels of row programs alone (kernels/row_program.hpp): they share the launches of the program
-// where they can.
+// where they can. What ends a step reads `ended_outputs` of the program and may change the state of
+// dropout; launches that only make other outputs may follow it.
 struct Steps {
   std::uint64_t key = 0;
   std::int64_t count = 1;
@@ -36,6 +38,7 @@ struct Steps {
                      std::int64_t first, std::int64_t rows)>
       fill = {};
   std::function<void(const kernels::Stream&)> end = {};
+  std::span<const std::size_t> ended_outputs = {};
   std::function<void()> update = {};
 };
 
@@ -103,7 +106,7 @@ class Workspace {
     std::shared_ptr<std::byte[]> storage;
   };
 
-  // The steps of a joined stage, on the device.
+  // The steps of a joined stage and of one that closes it, on the device.
   struct RowTable {
     std::uint64_t program;
     std::uint64_t key;  // of the Steps that share the launch; 0: none do
@@ -133,8 +136,9 @@ class Workspace {
   void launch_alone(const Program& program, const Program::Stage& stage);
   const RowTable* find_row_table(const Program& program, std::size_t stage,
                                  std::uint64_t key) const;
-  std::vector<kernels::RowStep> row_steps(const Program& program, std::size_t stage,
-                                          const Steps* steps) const;
+  // Takes down the steps of a joined stage.
+  void collect_row_steps(const Program& program, std::size_t stage, const Steps* steps,
+                         kernels::RowSteps& collector) const;
   // Throws std::bad_alloc.
   void make_row_table(const Program& program, std::size_t stage, const Steps* steps);
   void make_row_tables(const Program& program, const Steps* steps);

@@ -69,6 +69,7 @@ void ResidentSteps::lay_out_sums(const Program& program, const RunningLogs& logs
     if (summand.output < 0) continue;
     const Operand& values = program.outputs()[static_cast<std::size_t>(summand.output)];
     sums_.push_back({i, summand, sum_count_, values.rows * values.columns});
+    summed_outputs_.push_back(static_cast<std::size_t>(summand.output));
     sum_count_ += values.rows * values.columns;
   }
   sums_there_ = {device_, sum_count_, "the sums of losses and metrics"};
@@ -140,8 +141,12 @@ void ResidentSteps::run(Session& session, std::int64_t first, std::int64_t last,
                        .rows = rows});
     };
     const auto end = [&](const kernels::Stream& stream) { end_step(stream, session); };
-    session.run_steps(program,
-                      {.key = key_, .count = count, .fill = fill, .end = end, .update = update});
+    session.run_steps(program, {.key = key_,
+                                .count = count,
+                                .fill = fill,
+                                .end = end,
+                                .ended_outputs = summed_outputs_,
+                                .update = update});
     if (optimizer_ != nullptr) {
       optimizer_->end_steps(count);
       iteration_ += count;

@@ -64,6 +64,7 @@ class ResidentSteps {
   DeviceArray<kernels::StepCursor> cursor_;
   DeviceArray<kernels::UpdateRates> rates_;  // of each step of the epoch
   std::vector<Sum> sums_;
+  std::vector<std::size_t> summed_outputs_;  // of the programs
   std::int64_t sum_count_ = 0;
   DeviceArray<double> sums_there_;
   std::span<const std::int64_t> order_;
