@@ -5,7 +5,7 @@ set(BRAID_CUDA AUTO CACHE STRING "GPU kernels in the library: AUTO (where nvcc i
 set_property(CACHE BRAID_CUDA PROPERTY STRINGS AUTO ON OFF)
 # Newer GPUs than the last compile its PTX.
 set(BRAID_CUDA_ARCHITECTURES "75-real;80-real;86-real;89-real;90a-real;100-real;120-real;120-virtual"
-    CACHE STRING "Architectures that the GPU kernels are compiled for")
+    CACHE STRING "Architectures that the GPU kernels are compiled for; \"machine\" stands for those of the GPUs at hand")
 
 option(BRAID_SPILLS_ARE_ERRORS "Compilation fails where nvcc spills registers of a kernel of the LSTM or Dense" OFF)
 
@@ -78,6 +78,19 @@ if(NOT BRAID_CUDA STREQUAL "OFF")
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)
     set(CMAKE_CUDA_ARCHITECTURES ${BRAID_CUDA_ARCHITECTURES})
+    if("machine" IN_LIST CMAKE_CUDA_ARCHITECTURES)
+      list(REMOVE_ITEM CMAKE_CUDA_ARCHITECTURES machine)
+      execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+                      OUTPUT_VARIABLE capabilities ERROR_QUIET)
+      string(REGEX MATCHALL "[0-9]+\\.[0-9]" capabilities "${capabilities}")
+      foreach(capability IN LISTS capabilities)
+        string(REPLACE "." "" architecture ${capability})
+        # Kernels for an H100 use what its architecture alone has.
+        string(REGEX REPLACE "^90$" "90a" architecture ${architecture})
+        list(APPEND CMAKE_CUDA_ARCHITECTURES ${architecture}-real)
+      endforeach()
+      list(REMOVE_DUPLICATES CMAKE_CUDA_ARCHITECTURES)
+    endif()
     if(CMAKE_CXX_COMPILER_LAUNCHER AND NOT CMAKE_CUDA_COMPILER_LAUNCHER)
       set(CMAKE_CUDA_COMPILER_LAUNCHER ${CMAKE_CXX_COMPILER_LAUNCHER})
     endif()
@@ -99,7 +112,14 @@ if(BRAID_CUBLASLT_INCLUDE)
                               COMPILE_OPTIONS "-isystem;${BRAID_CUBLASLT_INCLUDE}")
 endif()
 
-message(STATUS "GPU kernels in the library: ${BRAID_WITH_CUDA}")
+if(BRAID_WITH_CUDA)
+  list(JOIN CMAKE_CUDA_ARCHITECTURES "," architectures)
+  message(STATUS "GPU kernels in the library: ${BRAID_WITH_CUDA}, for ${architectures}")
+  set_source_files_properties(kernels/simt/cuda_devices.cpp PROPERTIES
+                              COMPILE_DEFINITIONS BRAID_CUDA_ARCHITECTURES="${architectures}")
+else()
+  message(STATUS "GPU kernels in the library: ${BRAID_WITH_CUDA}")
+endif()
 
 # What nvcc gets for every kernel source. It warns (554) of the conversion of Matrix<const T> to its own type.
 set(BRAID_NVCC_OPTIONS --expt-relaxed-constexpr --diag-suppress=554 -Xcompiler=-Wall,-Wextra,-Wno-missing-field-initializers)
@@ -111,7 +131,8 @@ if(BRAID_WITH_CUDA)
     file(GLOB without_spills CONFIGURE_DEPENDS kernels/lstm_*_cuda.cu kernels/dense*_cuda.cu)
     set_source_files_properties(${without_spills} PROPERTIES COMPILE_OPTIONS "-Xptxas=--warn-on-spills,--warning-as-error")
   endif()
-  add_library(braid_gpu_kernels OBJECT ${BRAID_GPU_KERNELS} kernels/simt/cuda_launch.cpp kernels/simt/cuda_device.cpp kernels/simt/cuda_library.cpp
+  add_library(braid_gpu_kernels OBJECT ${BRAID_GPU_KERNELS} kernels/simt/cuda_launch.cpp kernels/simt/cuda_device.cpp kernels/simt/cuda_devices.cpp
+              kernels/simt/cuda_library.cpp
               ${PROJECT_BINARY_DIR}/kernels/cuda_table.cpp)
   target_include_directories(braid_gpu_kernels PRIVATE ${PROJECT_SOURCE_DIR} ${BRAID_FORWARDING_DIR})
   target_compile_options(braid_gpu_kernels PRIVATE

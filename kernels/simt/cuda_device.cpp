@@ -8,6 +8,7 @@
 #include "engine/core/device_access.hpp"
 #include "engine/core/error.hpp"
 #include "kernels/gpu_table.hpp"
+#include "kernels/simt/cuda_devices.hpp"
 
 namespace braid {
 namespace {
@@ -130,37 +131,16 @@ const DeviceAccess& access(int index) {
   static auto* const devices = new std::vector<std::unique_ptr<CudaAccess>>;
   const std::lock_guard lock(mutex);
   while (static_cast<int>(devices->size()) <= index)
-    devices->push_back(std::make_unique<CudaAccess>(static_cast<int>(devices->size())));
+    devices->push_back(std::make_unique<CudaAccess>(simt::cuda_devices().numbers[devices->size()]));
   return *(*devices)[static_cast<std::size_t>(index)];
-}
-
-struct Found {
-  int devices = 0;
-  std::string absence;
-};
-
-// No driver (error 35) and no device (100) are the same to a program: there is none.
-const Found& found() {
-  static const Found once = [] {
-    Found result;
-    const cudaError_t error = cudaGetDeviceCount(&result.devices);
-    if (error != cudaSuccess) {
-      static_cast<void>(cudaGetLastError());
-      result.devices = 0;
-      result.absence = std::string(cudaGetErrorName(error)) + ", " + cudaGetErrorString(error);
-    } else if (result.devices == 0) {
-      result.absence = "the driver knows of none";
-    }
-    return result;
-  }();
-  return once;
 }
 
 }  // namespace
 
 void kernels::cuda::add_devices() {
   add_device_kind(Device::Kind::cuda,
-                  {[] { return found().devices; }, access, [] { return found().absence; }});
+                  {[] { return static_cast<int>(simt::cuda_devices().numbers.size()); }, access,
+                   [] { return simt::cuda_devices().absence; }});
 }
 
 }  // namespace braid

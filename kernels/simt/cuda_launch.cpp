@@ -4,6 +4,7 @@
 
 #include "engine/core/error.hpp"
 #include "kernels/gpu_table.hpp"
+#include "kernels/simt/cuda_devices.hpp"
 
 namespace braid::simt {
 namespace {
@@ -108,6 +109,5 @@ bool gpu_has_matrix_units() {
 }  // namespace braid::simt
 
 bool braid::kernels::cuda::device_answers() {
-  int count = 0;
-  return cudaGetDeviceCount(&count) == cudaSuccess && count > 0;
+  return !simt::cuda_devices().numbers.empty();
 }
