@@ -16,6 +16,7 @@ struct Counts {
 };
 Counts rows_of{4096, 256, 4096};
 Precision chosen_precision = Precision::float32;
+int chosen_steps = 1;
 constexpr std::int64_t kSingleRows = 8;
 constexpr std::int64_t kLongest = 200;
 constexpr std::int64_t kVocabulary = 10000;
@@ -139,6 +140,7 @@ class TwoInputs final : public ReferenceModel {
     model.compile({.optimizer = optimizers::Adam({.learning_rate = 1e-3}),
                    .loss = "binary_crossentropy",
                    .metrics = {"accuracy"},
+                   .steps_per_execution = chosen_steps,
                    .precision = chosen_precision});
     return model;
   }
@@ -215,6 +217,7 @@ class SequenceAndFeatures final : public ReferenceModel {
     model.compile({.optimizer = optimizers::Adam({.learning_rate = 1e-3}),
                    .loss = "binary_crossentropy",
                    .metrics = {"accuracy"},
+                   .steps_per_execution = chosen_steps,
                    .precision = chosen_precision});
     return model;
   }
@@ -264,6 +267,7 @@ class TwoOutputs final : public ReferenceModel {
                    .loss = {"categorical_crossentropy", "categorical_crossentropy"},
                    .loss_weights = {0.5, 0.5},
                    .metrics = {"accuracy"},
+                   .steps_per_execution = chosen_steps,
                    .precision = chosen_precision});
     return model;
   }
@@ -279,6 +283,8 @@ Rows Rows::slice(std::int64_t begin, std::int64_t end) const {
 }
 
 void ReferenceModel::set_precision(Precision precision) { chosen_precision = precision; }
+
+void ReferenceModel::set_steps_per_execution(int steps) { chosen_steps = steps; }
 
 void ReferenceModel::make_large_data() { rows_of = {65536, 8192, 16384}; }
 

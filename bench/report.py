@@ -24,8 +24,10 @@ def against(value, goal):
     return times(value) + (f" of {goal:g}x" if goal else "")
 
 
-def ours_of(row):
-    """The time that rivals are held against: on a GPU, where losses may wait, that within fit."""
+def ours_of(row, rival=""):
+    """The time that rivals are held against: on a GPU, where losses may wait, that within fit; many steps a call against as many."""
+    if row.many and rival.endswith(" many"):
+        return row.many
     return row.fit if row.fit and row.case.device != "cpu" else row.braid
 
 
@@ -40,12 +42,12 @@ def fastest(row):
 def cells(row, rivals, medians=False):
     pick = (lambda result: result.median) if medians else (lambda result: result.least)
     case, ours = row.case, pick(ours_of(row))
-    fit = microseconds(pick(row.fit)) if row.fit else "-"
+    within = " / ".join(microseconds(pick(time)) for time in (row.fit, row.many) if time)
     facts = row.facts
     line = [
         case.title,
         microseconds(pick(row.braid)),
-        fit,
+        within or "-",
         short(max(case.batch, 1) * 1e6 / ours),
         str(facts.get("op_calls", "-")),
         short(facts["arena_bytes"]) if "arena_bytes" in facts else "-",
@@ -57,7 +59,8 @@ def cells(row, rivals, medians=False):
         if isinstance(result, str):
             line.append("-")
         else:
-            line.append(f"{microseconds(pick(result))}  {against(pick(result) / ours, case.goals.get(rival.name))}")
+            ratio = pick(result) / pick(ours_of(row, rival.name))
+            line.append(f"{microseconds(pick(result))}  {against(ratio, case.goals.get(rival.name))}")
     best = min((pick(result) for result in measured(row).values()), default=None)
     line.append(against(best / ours, case.goals.get("")) if best else "-")
     return line
@@ -65,9 +68,10 @@ def cells(row, rivals, medians=False):
 
 def sentence(row, rivals):
     """One row, as soon as it is measured."""
-    ours = ours_of(row).least
     parts = [f"a step {microseconds(row.braid.least)} us"] + ([f"within fit {microseconds(row.fit.least)} us"] if row.fit else [])
-    parts += [f"{name} {microseconds(time.least)} us ({times(time.least / ours)})" for name, time in measured(row).items()]
+    parts += [f"many a launch {microseconds(row.many.least)} us"] if row.many else []
+    for name, time in measured(row).items():
+        parts.append(f"{name} {microseconds(time.least)} us ({times(time.least / ours_of(row, name).least)})")
     parts += [f"{rival.name}: {row.rivals[rival.name]}" for rival in rivals if not rival.missing and rival.name not in measured(row)]
     return f"{row.case.title}: " + ", ".join(parts)
 
@@ -104,7 +108,7 @@ def remarks(rows, rivals):
     missed = [
         f"{row.case.title} against {name or 'the fastest'}"
         for row, name in goals
-        if (measured(row)[name] if name else fastest(row)).least / ours_of(row).least < row.case.goals[name]
+        if (measured(row)[name] if name else fastest(row)).least / ours_of(row, name).least < row.case.goals[name]
     ]
     if goals:
         out.append(f"goals that could be looked at: {len(goals) - len(missed)} of {len(goals)} reached" +

@@ -107,6 +107,7 @@ class Row:
     case: Case
     braid: Time = None
     fit: Time = None
+    many: Time = None  # on a GPU: within fit, an epoch a launch
     facts: dict = field(default_factory=dict)
     floor: dict = field(default_factory=dict)
     rivals: dict = field(default_factory=dict)  # name: Time, or why there is none
@@ -187,11 +188,14 @@ def those_who_agree(row, braid, rivals):
 
 
 def turns_of(case, braid, takers):
-    """(name, program, request): Braid's step, its step within fit, then the rivals with each of their settings."""
+    """(name, program, request): Braid's step, its step within fit (on a GPU also an epoch at once), then the rivals with each of
+    their settings."""
     train = ("train", case.model, case.batch, case.count) if case.batch else case.work
     turns = [("Braid", braid, train)]
     if case.batch:
         turns.append(("fit", braid, ("fit", case.model, case.batch, case.count)))
+        if case.device != "cpu":
+            turns.append(("many", braid, ("fit-many", case.model, case.batch, case.count)))
     return turns + [(rival.name, program, case.work) for rival in takers for program in rival.programs]
 
 
@@ -221,6 +225,8 @@ def measure(case, braid, rivals, options, progress):
     row.braid = combine(answers[0])
     if case.batch:
         row.fit = combine(answers[1])
+        if case.device != "cpu":
+            row.many = combine(answers[2])
     for rival in takers:
         numbers = [number for number, turn in enumerate(turns) if turn[0] == rival.name]
         times = [combine(answers[number]) for number in numbers if answers[number]]

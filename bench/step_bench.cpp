@@ -174,11 +174,14 @@ json outputs(const ReferenceModel& reference, std::int64_t count) {
 }
 
 // A fit's time beyond that of one without epochs, which checks the data only. Fits are short: the
-// machine may be busy with other things.
-json fit(const ReferenceModel& reference, std::int64_t batch, std::int64_t count, double seconds) {
+// machine may be busy with other things. `at_once` steps are one launch.
+json fit(const ReferenceModel& reference, std::int64_t batch, std::int64_t count, double seconds,
+         std::int64_t at_once) {
   // A device's fit begins and ends with copies, which must not hide the steps.
   const double short_fit = default_device() == Device::cpu() ? 2e-3 : 3e-2;
+  ReferenceModel::set_steps_per_execution(static_cast<int>(at_once));
   Model model = reference.make();
+  ReferenceModel::set_steps_per_execution(1);
   const Rows rows = reference.training().slice(0, batch * count);
   const auto seconds_of = [&](std::int64_t epochs) {
     const auto start = Clock::now();
@@ -314,7 +317,8 @@ json answer(const std::string& line, Floors& floors) {
   if (request == "outputs") return outputs(reference, count);
   if (request == "predict") return predict(reference, count, last);
   if (request == "floor") return floor_of(floors, reference, batch, count);
-  if (request == "fit") return fit(reference, batch, count, last);
+  if (request == "fit") return fit(reference, batch, count, last, 1);
+  if (request == "fit-many") return fit(reference, batch, count, last, count);
   if (request == "facts" && batch == 0) return prediction_facts(reference, count);
   const std::vector<Rows> batches = batches_of(reference.training(), batch, count);
   if (request == "facts") return facts(reference, batches);

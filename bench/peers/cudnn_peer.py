@@ -1,7 +1,8 @@
 """cuDNN's LSTM called directly, one layer, recorded in a CUDA graph. BENCH_PRECISION: float32 or tf32.
 
-Requests: cudnn ALGORITHM ROWS STEPS FEATURES UNITS RAGGED, with ALGORITHM one of standard, static, dynamic and small. Memory,
-streams, graphs and the library come from PyTorch, whose own LSTM says what must come out.
+Requests: cudnn ALGORITHM ROWS STEPS FEATURES UNITS LENGTHS, with ALGORITHM one of standard, static, dynamic and small, and
+LENGTHS 0: none, all rows are full, and cuDNN may take its unpadded path; 1: random ones. Memory, streams, graphs and the library
+come from PyTorch, whose own LSTM says what must come out.
 """
 
 import ctypes
@@ -20,7 +21,7 @@ MOST_REPLAYS = 200
 ALGORITHMS = {"standard": 0, "static": 1, "dynamic": 2, "small": 3}
 FLOAT, LSTM, DOUBLE_BIAS, UNIDIRECTIONAL, LINEAR_INPUT = 0, 2, 2, 0, 0
 DEFAULT_MATH, FMA_MATH = 0, 3
-SEQUENCE_FIRST_UNPACKED = 0
+SEQUENCE_FIRST_UNPACKED, SEQUENCE_FIRST_PACKED = 0, 1
 TRAINING, ADD_GRADIENT = 1, 0
 PADDED_IO = 1
 
@@ -65,7 +66,7 @@ class Layer:
     """One LSTM with its data; `forward` and `backward` launch on PyTorch's current stream."""
 
     def __init__(self, torch, cudnn, algorithm, rows, steps, features, units, ragged):
-        self.torch, self.cudnn = torch, cudnn
+        self.torch, self.cudnn, self.ragged = torch, cudnn, ragged
         generator = torch.Generator().manual_seed(7)
         lengths = torch.randint(1, steps + 1, (rows,), generator=generator) if ragged else torch.full((rows,), steps)
         lengths[0] = steps
@@ -84,7 +85,7 @@ class Layer:
         self.rnn = made("RNNDescriptor")
         math_type = FMA_MATH if precision == "float32" else DEFAULT_MATH
         call("cudnnSetRNNDescriptor_v8", self.rnn, ALGORITHMS[algorithm], LSTM, DOUBLE_BIAS, UNIDIRECTIONAL, LINEAR_INPUT, FLOAT,
-             FLOAT, math_type, features, units, units, 1, dropout, ctypes.c_uint32(PADDED_IO))
+             FLOAT, math_type, features, units, units, 1, dropout, ctypes.c_uint32(PADDED_IO if ragged else 0))
         if algorithm == "dynamic":
             call("cudnnBuildRNNDynamic", cudnn.handle, self.rnn, rows)
         self.x_descriptor = self.sequence(steps, rows, features, lengths)
@@ -102,7 +103,9 @@ class Layer:
     def sequence(self, steps, rows, columns, lengths):
         descriptor = self.cudnn.made("RNNDataDescriptor")
         fill = ctypes.c_float(0)
-        self.cudnn.call("cudnnSetRNNDataDescriptor", descriptor, FLOAT, SEQUENCE_FIRST_UNPACKED, steps, rows, columns,
+        # Full rows lie the same way in both layouts.
+        layout = SEQUENCE_FIRST_UNPACKED if self.ragged else SEQUENCE_FIRST_PACKED
+        self.cudnn.call("cudnnSetRNNDataDescriptor", descriptor, FLOAT, layout, steps, rows, columns,
                         integers(*lengths.tolist()), ctypes.byref(fill))
         return descriptor
 
