@@ -84,6 +84,20 @@ TEST_CASE("device faults: a tensor that does not fit the device is refused with 
   CHECK_NOTHROW(big.to(Device::emulated()));
 }
 
+TEST_CASE(
+    "device faults: weights that do not fit the device are named, and fit when there is room") {
+  const OnEmulatedDevice here;
+  simt::limit_device_memory(simt::used_device_memory() + 1000);
+  CHECK_THROWS_WITH(classifier(), ContainsSubstring("the weights"));
+  simt::limit_device_memory(0);
+  Model model = classifier();
+  const Data data = random_data(8);
+  simt::limit_device_memory(simt::used_device_memory() + 100);
+  CHECK_THROWS_AS(model.train_on_batch(data.x, data.y), OutOfMemory);
+  simt::limit_device_memory(0);
+  CHECK_NOTHROW(model.train_on_batch(data.x, data.y));
+}
+
 TEST_CASE("device faults: a batch that does not fit the device leaves the model as it was") {
   const OnEmulatedDevice here;
   Model model = classifier();

@@ -120,6 +120,34 @@ TEST_CASE("a tensor goes to a device and comes back as it was") {
                                              ContainsSubstring("\"" + to_string(device) + "\""));
 }
 
+TEST_CASE("tensors that move together lie side by side in one block of a device's memory") {
+  const Device device = GENERATE(from_range(devices()));
+  INFO(to_string(device));
+  Tensor first = Tensor::from({1.0F, 2.0F, 3.0F}, {3});
+  Tensor empty = Tensor::zeros({0, 4});
+  Tensor settled = Tensor::from({7.0F}, {1}).to(device);
+  const std::byte* const place = settled.raw();
+  Tensor large = Tensor::zeros({65});
+  large.data<float>()[64] = 5;
+  Tensor last = Tensor::from({9.0F}, {1});
+  move_together({&first, &empty, &settled, &large, &last}, device, "tensors of a test");
+  for (const Tensor* tensor : {&first, &empty, &settled, &large, &last})
+    CHECK(tensor->device() == device);
+  CHECK(settled.raw() == place);
+  CHECK(reinterpret_cast<std::uintptr_t>(first.raw()) % 256 == 0);
+  CHECK(large.raw() == first.raw() + 256);
+  CHECK(last.raw() == large.raw() + 512);
+  CHECK(first.to_vector<float>() == std::vector<float>{1, 2, 3});
+  CHECK(large.to_vector<float>()[64] == 5);
+  CHECK(last.to_vector<float>() == std::vector<float>{9});
+  // The block stays as long as one of them does.
+  first = Tensor();
+  large = Tensor();
+  CHECK(last.to_vector<float>() == std::vector<float>{9});
+  move_together({&last, &empty}, Device::cpu(), "tensors of a test");
+  CHECK(last.data<float>()[0] == 9);
+}
+
 TEST_CASE("a batch of many rows teaches the emulated device what it teaches the CPU") {
   const auto train = [](Device device) {
     const OnDevice here(device);

@@ -107,18 +107,46 @@ Tensor Tensor::ragged(Tensor values, std::vector<std::int64_t> row_splits) {
 
 Tensor Tensor::to(Device device) const {
   if (device == device_) return *this;
+  if (device != Device::cpu() && device_ != Device::cpu()) return to(Device::cpu()).to(device);
   Tensor moved = *this;
-  moved.device_ = device;
-  moved.storage_ = allocate_on(device, bytes(), "a tensor");
-  moved.data_ = moved.storage_.get();
-  if (device == Device::cpu()) {
-    access_to(device_).download(moved.data_, data_, bytes(), nullptr);
-  } else if (device_ == Device::cpu()) {
-    access_to(device).upload(moved.data_, data_, bytes(), nullptr);
-  } else {
-    return to(Device::cpu()).to(device);
-  }
+  auto storage = allocate_on(device, bytes(), "a tensor");
+  std::byte* const data = storage.get();
+  moved.move_to(device, std::move(storage), data);
   return moved;
+}
+
+// One of the two devices is the host.
+void Tensor::move_to(Device device, std::shared_ptr<std::byte[]> storage, std::byte* data) {
+  if (device == Device::cpu()) {
+    access_to(device_).download(data, data_, bytes(), nullptr);
+  } else {
+    access_to(device).upload(data, data_, bytes(), nullptr);
+  }
+  device_ = device;
+  storage_ = std::move(storage);
+  data_ = data;
+}
+
+void move_together(const std::vector<Tensor*>& tensors, Device device, const char* what) {
+  constexpr std::size_t kAlignment = 256;
+  const auto space_of = [&](const Tensor& tensor) {
+    if (tensor.device() == device) return std::size_t{0};
+    return (tensor.bytes() + kAlignment - 1) / kAlignment * kAlignment;
+  };
+  if (std::all_of(tensors.begin(), tensors.end(),
+                  [&](const Tensor* tensor) { return tensor->device() == device; }))
+    return;
+  std::size_t bytes = 0;
+  for (const Tensor* tensor : tensors) bytes += space_of(*tensor);
+  const std::shared_ptr<std::byte[]> block = allocate_on(device, bytes, what);
+  std::byte* next = block.get();
+  for (Tensor* tensor : tensors) {
+    const std::size_t space = space_of(*tensor);
+    if (tensor->device() == device) continue;
+    if (device != Device::cpu()) *tensor = tensor->to(Device::cpu());
+    tensor->move_to(device, block, next);
+    next += space;
+  }
 }
 
 std::span<const std::int64_t> Tensor::row_splits() const {

@@ -91,7 +91,9 @@ class Tensor {
   void assign(const Tensor& other);
 
  private:
+  friend void move_together(const std::vector<Tensor*>&, Device, const char*);
   explicit Tensor(std::in_place_t) {}
+  void move_to(Device device, std::shared_ptr<std::byte[]> storage, std::byte* data);
   void require_host(std::string_view call) const;
   void require_dtype(DType wanted, std::string_view call) const;
 
@@ -103,6 +105,10 @@ class Tensor {
   std::byte* data_ = nullptr;
   std::shared_ptr<const std::vector<std::int64_t>> row_splits_;
 };
+
+// The tensors on a device, side by side in one block of its memory, each from a multiple of 256
+// bytes on; those that are there already stay where they are. OutOfMemory with what they are.
+void move_together(const std::vector<Tensor*>& tensors, Device device, const char* what);
 
 // A copy of its own on the host, wherever the tensor is.
 Tensor copy_on_host(const Tensor& tensor);

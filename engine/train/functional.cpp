@@ -310,20 +310,19 @@ void Functional::initialize_weights() {
   });
   if (all_done) return;
   const std::uint64_t seed = next_seed();
+  std::vector<Tensor*> values;
   for (std::size_t i = 0; i < variables.size(); ++i) {
     Variable& variable = *variables[i].second;
+    values.push_back(&variable.value);
     if (variable.path.empty() || !variable.initialized) variable.path = variables[i].first;
-    if (variable.initialized) {
-      variable.value = variable.value.to(device_);
-      continue;
-    }
+    if (variable.initialized) continue;
     variable.value = initial_value(variable.initializer, variable.shape, seed, i);
     for (Dim element = variable.ones.first; element < variable.ones.second; ++element) {
       variable.value.data<float>()[element] = 1;
     }
-    variable.value = variable.value.to(device_);
     variable.initialized = true;
   }
+  move_together(values, device_, "the weights");
 }
 
 SequentialLayer::SequentialLayer(std::vector<std::shared_ptr<LayerBase>> chain,

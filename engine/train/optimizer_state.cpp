@@ -41,7 +41,7 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     Slots slots{parameters[p].name, {}};
     for (const std::string& name : slot_names(rule_))
-      slots.tensors.emplace_back(name, Tensor::zeros(parameters[p].shape).to(device));
+      slots.tensors.emplace_back(name, Tensor::zeros(parameters[p].shape));
     slots_.push_back(std::move(slots));
     const std::int64_t count = parameters[p].count();
     const std::int64_t size = device == Device::cpu() ? kChunk : std::max<std::int64_t>(count, 1);
@@ -49,6 +49,11 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
       chunks_.push_back({p, begin, std::min(size, count - begin)});
     }
   }
+  std::vector<Tensor*> tensors;
+  for (Slots& slots : slots_) {
+    for (auto& [name, tensor] : slots.tensors) tensors.push_back(&tensor);
+  }
+  move_together(tensors, device, "the state of the optimizer");
   rates_ = allocate_on(device, sizeof(kernels::UpdateRates), "the learning rate");
   if (rule_.clipnorm || rule_.global_clipnorm) {
     squares_ = allocate_on(device, parameters.size() * sizeof(double), "the norms of gradients");
