@@ -152,7 +152,7 @@ def examples(check, seconds):
 
 
 def graph(check, seconds):
-    """A training run has the same bits twice, and without recorded graphs."""
+    """A training run has the same bits twice, without recorded graphs, and in a fit on resident data, one step a launch or many."""
     begin = time.monotonic()
     same, wrong = [], []
     for model in ("m1", "m2", "m3"):

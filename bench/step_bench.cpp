@@ -28,6 +28,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -137,7 +138,29 @@ class Digest {
   std::uint64_t hash_ = 0xcbf29ce484222325U;
 };
 
-json digest(const ReferenceModel& reference, const std::vector<Rows>& batches, std::int64_t steps) {
+std::string state_of(const Model& model) {
+  Digest digest;
+  digest.add(model.get_weights());
+  digest.add(model.optimizer_state());
+  return digest.text();
+}
+
+// What fit makes of the same batches: on a device it takes the data there, and many steps a launch.
+std::string state_after_fit(const ReferenceModel& reference, std::int64_t batch, std::int64_t count,
+                            std::int64_t epochs, std::int64_t at_once) {
+  ReferenceModel::set_steps_per_execution(static_cast<int>(at_once));
+  Model model = reference.make();
+  ReferenceModel::set_steps_per_execution(1);
+  const Rows rows = reference.training().slice(0, batch * count);
+  model.fit(rows.x, rows.y,
+            {.batch_size = batch, .epochs = epochs, .verbose = 0, .shuffle = false});
+  return state_of(model);
+}
+
+// Of `steps` training steps, whole rounds of the batches. Throws where fit does not give the same
+// bits.
+json digest(const ReferenceModel& reference, std::int64_t batch, const std::vector<Rows>& batches,
+            std::int64_t steps) {
   Model model = reference.make();
   Digest digest;
   for (std::int64_t i = 0; i < steps; ++i) {
@@ -145,8 +168,16 @@ json digest(const ReferenceModel& reference, const std::vector<Rows>& batches, s
     const double loss = model.train_on_batch(batch.x, batch.y)["loss"];
     digest.add(&loss, sizeof(loss));
   }
-  digest.add(model.get_weights());
-  digest.add(model.optimizer_state());
+  const std::string state = state_of(model);
+  const auto count = static_cast<std::int64_t>(batches.size());
+  for (const std::int64_t at_once : {std::int64_t{1}, count}) {
+    const std::string other = state_after_fit(reference, batch, count, steps / count, at_once);
+    if (other == state) continue;
+    throw std::runtime_error("fit with " + std::to_string(at_once) +
+                             " steps a launch ends in another state than single steps: " + other +
+                             " instead of " + state);
+  }
+  digest.add(state.data(), state.size());
   digest.add(model.predict_on_batch(batches.front().x));
   return {{"digest", digest.text()}};
 }
@@ -323,7 +354,8 @@ json answer(const std::string& line, Floors& floors) {
   const std::vector<Rows> batches = batches_of(reference.training(), batch, count);
   if (request == "facts") return facts(reference, batches);
   if (request == "train") return train(reference, batches, last);
-  if (request == "digest") return digest(reference, batches, static_cast<std::int64_t>(last));
+  if (request == "digest")
+    return digest(reference, batch, batches, static_cast<std::int64_t>(last));
   if (request == "losses") return losses(reference, batches, static_cast<std::int64_t>(last));
   throw NameError("unknown request \"" + request + "\"");
 }
