@@ -1,63 +1,12 @@
 #pragma once
-#include <cstring>
-
 #include "kernels/dense_product.hpp"
+#include "kernels/matrix_operands.hpp"
 
 // Products on a GPU's matrix units. A warp holds kWarpRows x kWarpColumns sums in blocks of 16 x 8,
 // and adds 8 (tf32) or 16 (bfloat16) places of the depth at once: the order depends on the depth
 // alone. Operands wait in shared memory as float32, and are rounded on their way to the units.
 namespace braid::kernels {
 namespace {
-
-template <Precision precision>
-struct MatrixOperands;
-
-// Register i of a block's A holds row group + 8 (i % 2), place within + 4 (i / 2) of the depth, and
-// register i of B place within + 4 i; a lane is group * 4 + within.
-template <>
-struct MatrixOperands<Precision::tf32> {
-  static constexpr int kDepth = 8;
-  // Gaps after which the lanes of a warp read from all banks.
-  static constexpr int kGapAlong = 4;
-  static constexpr int kGapAcross = 8;
-
-  template <class Tile>
-  static __device__ unsigned load(const float* tile, int across, int k, int half, int within) {
-    return to_tf32(tile[Tile::place(across, k + 4 * half + within)]);
-  }
-  static __device__ void multiply(float (&sums)[4], const unsigned (&a)[4],
-                                  const unsigned (&b)[2]) {
-    mma_m16n8k8_tf32(sums, a, b);
-  }
-};
-
-// The same with pairs: register i holds places 2 within + 8 (i / 2) and the next one.
-template <>
-struct MatrixOperands<Precision::bfloat16> {
-  static constexpr int kDepth = 16;
-  static constexpr int kGapAlong = 8;
-  static constexpr int kGapAcross = 4;
-
-  template <class Tile>
-  static __device__ unsigned load(const float* tile, int across, int k, int half, int within) {
-    const int first = k + 8 * half + 2 * within;
-    float pair[2];
-    if constexpr (Tile::kAlongDepth) {
-      load_floats(tile + Tile::place(across, first), pair);
-    } else {
-      pair[0] = tile[Tile::place(across, first)];
-      pair[1] = tile[Tile::place(across, first + 1)];
-    }
-    const __nv_bfloat162 operands = __floats2bfloat162_rn(pair[0], pair[1]);
-    unsigned both;
-    memcpy(&both, &operands, sizeof both);
-    return both;
-  }
-  static __device__ void multiply(float (&sums)[4], const unsigned (&a)[4],
-                                  const unsigned (&b)[2]) {
-    mma_m16n8k16_bf16(sums, a, b);
-  }
-};
 
 template <Precision precision, Neighbours of_a, Neighbours of_b, int kTileRows, int kTileColumns,
           int kTileDepth, int kPipeline, int kWarpRows, int kWarpColumns>

@@ -1,6 +1,7 @@
 #pragma once
 #include "kernels/activation.hpp"
 #include "kernels/embedding.hpp"
+#include "kernels/precision.hpp"
 
 namespace braid::kernels {
 
@@ -50,6 +51,7 @@ struct LstmForward {
   Activation activation{ActivationKind::tanh};
   Activation recurrent_activation{ActivationKind::sigmoid};
   bool go_backwards = false;
+  Precision precision = Precision::float32;  // of x . kernel; all that follows is float32
 };
 BRAID_KERNEL(LstmForward)
 
@@ -83,6 +85,8 @@ struct LstmBackward {
   Activation recurrent_activation{ActivationKind::sigmoid};
   bool go_backwards = false;
   bool accumulate = false;  // of the weight gradients
+  // Of the gradients of inputs and weights, from those of z, which are float32.
+  Precision precision = Precision::float32;
 };
 BRAID_KERNEL(LstmBackward)
 

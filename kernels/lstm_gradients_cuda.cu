@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "kernels/lstm_gpu.hpp"
+#include "kernels/lstm_matrix_units.hpp"
 #include "kernels/lstm_products.hpp"
 #include "kernels/simt/facade.hpp"
 
@@ -67,27 +68,28 @@ __device__ inline void give_unit(const LstmBackward& args, std::int64_t row, std
 }
 
 // A piece makes the gradients of 128 columns of 64 tokens' inputs.
-__device__ inline void make_input_gradients(ProductStages<LargeTile>& stages,
+template <class Tile>
+__device__ inline void make_input_gradients(ProductStages<Tile>& stages,
                                             const LstmBackwardSlice& slice, std::int64_t piece,
                                             bool out_in_fours) {
   const LstmBackward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
   const std::int64_t features = args.shape.features;
   const std::int64_t wide = 4 * args.shape.units;
-  const std::int64_t column_tiles = tiles_of(features, LargeTile::kColumns);
-  const std::int64_t first_column = piece % column_tiles * LargeTile::kColumns;
-  const int first_token = static_cast<int>(piece / column_tiles) * LargeTile::kRows;
+  const std::int64_t column_tiles = tiles_of(features, Tile::kColumns);
+  const std::int64_t first_column = piece % column_tiles * Tile::kColumns;
+  const int first_token = static_cast<int>(piece / column_tiles) * Tile::kRows;
   const int total = tokens.total();
 
-  RowsOperand<LargeTile> z_grad(wide, true, [&](int row) -> const float* {
+  RowsOperand<Tile> z_grad(wide, true, [&](int row) -> const float* {
     const std::int64_t token = first_token + row;
     return token < total ? slice.z_grad + token * wide : nullptr;
   });
   const std::int64_t stride = in_whole_fours(features);
-  auto kernel = right_operand<LargeTile, PlainColumns>(
-      wide, {first_column, features, 0, true},
-      [&](std::int64_t k) { return slice.kernel + k * stride; });
-  TileSums<LargeTile> sums = {};
+  auto kernel =
+      right_operand<Tile, PlainColumns>(wide, {first_column, features, 0, true},
+                                        [&](std::int64_t k) { return slice.kernel + k * stride; });
+  TileSums<Tile> sums = {};
   add_product<PlainColumns>(stages, sums, z_grad, kernel, wide);
   for_quads<PlainColumns>(sums, [&](int row, int quad, float4 grad) {
     if (first_token + row >= total) return;
@@ -118,8 +120,8 @@ __device__ inline void clear_masked_inputs(const LstmBackward& args, std::int64_
 // kSplit: the sums go to memory, to be added up; else to where they are wanted.
 // A piece sums 64 x 128 of the weight gradients over the tokens of one split: inputs, or h before
 // the token, times gradients of pre-activations. The first of a column of pieces sums the bias too.
-template <bool kSplit>
-__device__ inline void sum_weight_gradients(ProductStages<LargeTile>& stages,
+template <bool kSplit, class Tile>
+__device__ inline void sum_weight_gradients(ProductStages<Tile>& stages,
                                             const LstmBackwardSlice& slice,
                                             const GradientWork& work, int piece) {
   SIMT_SHARED(const float*, rows, [kTokensAtOnce]);
@@ -132,9 +134,9 @@ __device__ inline void sum_weight_gradients(ProductStages<LargeTile>& stages,
   const int tile = piece / work.splits;
   const int split = piece % work.splits;
   const int row_tile = tile / work.of_columns;
-  const int first_column = tile % work.of_columns * LargeTile::kColumns;
+  const int first_column = tile % work.of_columns * Tile::kColumns;
   const bool of_inputs = row_tile < work.of_kernel;
-  const int first_row = (of_inputs ? row_tile : row_tile - work.of_kernel) * LargeTile::kRows;
+  const int first_row = (of_inputs ? row_tile : row_tile - work.of_kernel) * Tile::kRows;
 
   const int total = tokens.total();
   const int share = (total + work.splits - 1) / work.splits;
@@ -152,25 +154,25 @@ __device__ inline void sum_weight_gradients(ProductStages<LargeTile>& stages,
     return id >= 0 && id < args.table.rows ? args.table.row(id) : nullptr;
   };
 
-  TileSums<LargeTile> sums = {};
+  TileSums<Tile> sums = {};
   float column_sum = 0;
   for (int first = begin; first < end; first += kTokensAtOnce) {
     const int count = min(kTokensAtOnce, end - first);
     __syncthreads();  // whoever is still at work on the tokens before
     if (thread < count) rows[thread] = row_of(first + thread);
     __syncthreads();
-    auto left = left_operand<LargeTile>(count,
-                                        {first_row, of_inputs ? features : units, 0,
-                                         of_inputs ? work.inputs_in_fours : work.kept_in_fours},
-                                        [&](std::int64_t k) { return rows[k]; });
-    auto right = right_operand<LargeTile, PlainColumns>(
+    auto left = left_operand<Tile>(count,
+                                   {first_row, of_inputs ? features : units, 0,
+                                    of_inputs ? work.inputs_in_fours : work.kept_in_fours},
+                                   [&](std::int64_t k) { return rows[k]; });
+    auto right = right_operand<Tile, PlainColumns>(
         count, {first_column, wide, 0, true},
         [&](std::int64_t k) -> const float* { return slice.z_grad + (first + k) * wide; });
     add_product<PlainColumns>(stages, sums, left, right, count,
-                              [&](const float(*stage)[LargeTile::kColumns]) {
+                              [&](const float(*stage)[Tile::kPaddedColumns]) {
                                 if (row_tile > 0) return;
                                 SIMT_UNROLL
-                                for (int k = 0; k < LargeTile::kDepth; ++k) {
+                                for (int k = 0; k < Tile::kDepth; ++k) {
                                   column_sum += stage[k][thread];
                                 }
                               });
@@ -224,10 +226,10 @@ struct PiecesOfBlock {
 };
 
 // Where sums are not split, each block has one piece, and there is no barrier.
-template <bool kSplit>
+template <bool kSplit, class Tile>
 __global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
     lstm_gradient_kernel(LstmBackwardSlice slice, GradientWork work) {
-  SIMT_SHARED(ProductStages<LargeTile>, stages, [1]);
+  SIMT_SHARED(ProductStages<Tile>, stages, [1]);
   SIMT_SHARED(PiecesOfBlock, pieces, [1]);
   const LstmBackward& args = slice.args;
   if (threadIdx.x == 0) {
@@ -245,13 +247,13 @@ __global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
   };
   SIMT_NO_UNROLL
   while (pieces[0].next < pieces[0].weights_end) {
-    sum_weight_gradients<kSplit>(stages[0], slice, work, static_cast<int>(pieces[0].next));
+    sum_weight_gradients<kSplit, Tile>(stages[0], slice, work, static_cast<int>(pieces[0].next));
     take_next();
   }
   SIMT_NO_UNROLL
   while (pieces[0].next < pieces[0].inputs_end) {
-    make_input_gradients(stages[0], slice, pieces[0].next - pieces[0].weights_end,
-                         work.grads_in_fours);
+    make_input_gradients<Tile>(stages[0], slice, pieces[0].next - pieces[0].weights_end,
+                               work.grads_in_fours);
     take_next();
   }
   SIMT_NO_UNROLL
@@ -265,11 +267,8 @@ __global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
   }
 }
 
-}  // namespace
-
-namespace BRAID_GPU {
-
-void find_lstm_gradients(const Stream& stream, const LstmBackwardSlice& slice) {
+template <class Tile>
+void find_gradients(const Stream& stream, const LstmBackwardSlice& slice) {
   const LstmBackward& args = slice.args;
   const LstmShape& shape = args.shape;
   GradientWork work{.inputs_in_fours = in_fours(args.in, args.table),
@@ -292,11 +291,20 @@ void find_lstm_gradients(const Stream& stream, const LstmBackwardSlice& slice) {
   if (pieces == 0) return;
   LaunchShape launch{.grid = pieces, .block = kThreads};
   if (work.splits == 1) {
-    launch_kernel<lstm_gradient_kernel<false>>(launch, stream, slice, work);
+    launch_kernel<lstm_gradient_kernel<false, Tile>>(launch, stream, slice, work);
     return;
   }
-  launch.grid = std::min(pieces, lstm_blocks_at_once<lstm_gradient_kernel<true>>(launch));
-  launch_cooperative<lstm_gradient_kernel<true>>(launch, stream, slice, work);
+  launch.grid = std::min(pieces, lstm_blocks_at_once<lstm_gradient_kernel<true, Tile>>(launch));
+  launch_cooperative<lstm_gradient_kernel<true, Tile>>(launch, stream, slice, work);
+}
+
+}  // namespace
+
+namespace BRAID_GPU {
+
+void find_lstm_gradients(const Stream& stream, const LstmBackwardSlice& slice) {
+  with_tile_of_tokens(slice.args.precision,
+                      [&]<class Tile>() { find_gradients<Tile>(stream, slice); });
 }
 
 }  // namespace BRAID_GPU

@@ -25,6 +25,8 @@ struct TileShape {
   static constexpr int kThreadsOfGroup = RowLanes * ColumnLanes;
   static constexpr int kThreads = kThreadsOfGroup * Groups;
   static constexpr int kPaddedRows = kRows + 4;
+  static constexpr int kPaddedColumns = kColumns;
+  static constexpr int kGapOfRuns = 0;
 
   static __device__ int group() { return static_cast<int>(threadIdx.x) / kThreadsOfGroup; }
   static __device__ int row_lane() {
@@ -34,6 +36,33 @@ struct TileShape {
   // Rows of a thread come in fours, so that neighbouring lanes read neighbouring addresses.
   static __device__ int row(int i) {
     return i / 4 * (kRows * 4 / RowsOfThread) + row_lane() * 4 + i % 4;
+  }
+
+  using Sums = float[RowsOfThread][ColumnsOfThread];
+  // sums += the product of what a stage holds.
+  template <class Columns>
+  static __device__ void multiply(const float (*left)[kPaddedRows],
+                                  const float (*right)[kPaddedColumns], Sums& sums) {
+    const int first = group() * kDepthOfGroup;
+    SIMT_UNROLL
+    for (int at = 0; at < kDepthOfGroup; ++at) {
+      float rows[kRowsOfThread];
+      float columns[kColumnsOfThread];
+      SIMT_UNROLL
+      for (int i = 0; i < kRowsOfThread; i += 4) {
+        const auto four = ld_vec<float4>(&left[first + at][row(i)]);
+        rows[i] = four.x;
+        rows[i + 1] = four.y;
+        rows[i + 2] = four.z;
+        rows[i + 3] = four.w;
+      }
+      Columns::template read<TileShape>(right[first + at], columns);
+      SIMT_UNROLL
+      for (int i = 0; i < kRowsOfThread; ++i) {
+        SIMT_UNROLL
+        for (int j = 0; j < kColumnsOfThread; ++j) sums[i][j] += rows[i] * columns[j];
+      }
+    }
   }
 };
 
@@ -68,7 +97,7 @@ std::int64_t lstm_blocks_at_once(const LaunchShape& shape) {
 
 template <class Tile>
 struct TileSums {
-  float at[Tile::kRowsOfThread][Tile::kColumnsOfThread];
+  typename Tile::Sums at;
 };
 
 // How the columns of a tile lie in the matrix: side by side, or as four runs, one a gate, of the
@@ -205,7 +234,8 @@ class ColumnsOperand {
   template <int kPadded>
   __device__ void put(float (*stage)[kPadded]) const {
     SIMT_UNROLL
-    for (int i = 0; i < kLoads; ++i) st_vec(&stage[place(i)][4 * quad()], values_[i]);
+    for (int i = 0; i < kLoads; ++i)
+      st_vec(&stage[place(i)][4 * quad() + quad() / kQuadsOfRun * Tile::kGapOfRuns], values_[i]);
   }
 
  private:
@@ -242,7 +272,7 @@ __device__ inline auto left_operand(std::int64_t depth, const ColumnRange& range
 template <class Tile>
 struct ProductStages {
   float left[2][Tile::kDepth][Tile::kPaddedRows];
-  float right[2][Tile::kDepth][Tile::kColumns];
+  float right[2][Tile::kDepth][Tile::kPaddedColumns];
 };
 
 // sums += left . right. watch(stage) sees the right operand's part of each stage. All threads of
@@ -263,26 +293,7 @@ __device__ inline void add_product(ProductStages<Tile>& stages, TileSums<Tile>& 
       left.fetch(k + Tile::kDepth);
       right.fetch(k + Tile::kDepth);
     }
-    const int first = Tile::group() * Tile::kDepthOfGroup;
-    SIMT_UNROLL
-    for (int at = 0; at < Tile::kDepthOfGroup; ++at) {
-      float rows[Tile::kRowsOfThread];
-      float columns[Tile::kColumnsOfThread];
-      SIMT_UNROLL
-      for (int i = 0; i < Tile::kRowsOfThread; i += 4) {
-        const auto four = ld_vec<float4>(&stages.left[stage][first + at][Tile::row(i)]);
-        rows[i] = four.x;
-        rows[i + 1] = four.y;
-        rows[i + 2] = four.z;
-        rows[i + 3] = four.w;
-      }
-      Columns::template read<Tile>(stages.right[stage][first + at], columns);
-      SIMT_UNROLL
-      for (int i = 0; i < Tile::kRowsOfThread; ++i) {
-        SIMT_UNROLL
-        for (int j = 0; j < Tile::kColumnsOfThread; ++j) sums.at[i][j] += rows[i] * columns[j];
-      }
-    }
+    Tile::template multiply<Columns>(stages.left[stage], stages.right[stage], sums.at);
     watch(stages.right[stage]);
     stage ^= 1;
   }
@@ -290,7 +301,8 @@ __device__ inline void add_product(ProductStages<Tile>& stages, TileSums<Tile>& 
 template <class Columns, class Tile, class Left, class Right>
 __device__ inline void add_product(ProductStages<Tile>& stages, TileSums<Tile>& sums, Left& left,
                                    Right& right, std::int64_t depth) {
-  add_product<Columns>(stages, sums, left, right, depth, [](const float(*)[Tile::kColumns]) {});
+  add_product<Columns>(stages, sums, left, right, depth,
+                       [](const float(*)[Tile::kPaddedColumns]) {});
 }
 
 // Calls body(row, quad, sums of the quad) for everything in the tile; groups are added up in their

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "kernels/lstm_gpu.hpp"
+#include "kernels/lstm_matrix_units.hpp"
 #include "kernels/lstm_products.hpp"
 #include "kernels/simt/facade.hpp"
 
@@ -88,8 +89,8 @@ constexpr int kUnitsOfTile = LargeTile::kColumns / 4;
 
 // A block multiplies 64 tokens with the weights of 32 units. rows: memory for where its inputs are;
 // absent where there is no token, or an id outside of the table.
-__device__ inline void project_tile(ProductStages<LargeTile>& stages,
-                                    const float* (&rows)[LargeTile::kRows],
+template <class Tile>
+__device__ inline void project_tile(ProductStages<Tile>& stages, const float* (&rows)[Tile::kRows],
                                     const LstmForwardSlice& slice, const InFours& in_fours,
                                     unsigned tile) {
   const LstmForward& args = slice.args;
@@ -97,7 +98,7 @@ __device__ inline void project_tile(ProductStages<LargeTile>& stages,
   const auto units = static_cast<int>(args.shape.units);
   const auto unit_tiles = static_cast<unsigned>((units + kUnitsOfTile - 1) / kUnitsOfTile);
   const int first_unit = static_cast<int>(tile % unit_tiles) * kUnitsOfTile;
-  const int first_token = static_cast<int>(tile / unit_tiles) * LargeTile::kRows;
+  const int first_token = static_cast<int>(tile / unit_tiles) * Tile::kRows;
   const int total = tokens.total();
   const auto input_of = [&](int token) -> const float* {
     if (token >= total) return nullptr;
@@ -107,30 +108,22 @@ __device__ inline void project_tile(ProductStages<LargeTile>& stages,
     return id >= 0 && id < args.table.rows ? args.table.row(id) : nullptr;
   };
   const auto thread = static_cast<int>(threadIdx.x);
-  if (thread < LargeTile::kRows) rows[thread] = input_of(first_token + thread);
+  if (thread < Tile::kRows) rows[thread] = input_of(first_token + thread);
   __syncthreads();
-  RowsOperand<LargeTile> in(args.shape.features, in_fours.inputs,
-                            [&](int row) { return rows[row]; });
-  auto kernel = right_operand<LargeTile, GateColumns>(
+  RowsOperand<Tile> in(args.shape.features, in_fours.inputs, [&](int row) { return rows[row]; });
+  auto kernel = right_operand<Tile, GateColumns>(
       args.shape.features, {first_unit, units, units, in_fours.kernel},
       [&](std::int64_t feature) { return args.kernel.row(feature); });
-  TileSums<LargeTile> sums;
-  SIMT_UNROLL
-  for (int q = 0; q < LargeTile::kColumnsOfThread / 4; ++q) {
-    const int unit = first_unit + GateColumns::quad<LargeTile>(q);
-    SIMT_UNROLL
-    for (int gate = 0; gate < 4; ++gate) {
-      const float bias =
-          args.bias != nullptr && unit < units ? args.bias[gate * units + unit] : 0.0F;
-      SIMT_UNROLL
-      for (int i = 0; i < LargeTile::kRowsOfThread; ++i) sums.at[i][4 * q + gate] = bias;
-    }
-  }
+  TileSums<Tile> sums = {};
   add_product<GateColumns>(stages, sums, in, kernel, args.shape.features);
   for_quads<GateColumns>(sums, [&](int row, int quad, float4 z) {
     const int unit = first_unit + quad;
     const std::int64_t token = first_token + row;
     if (token >= total || unit >= units) return;
+    if (args.bias != nullptr) {
+      const float* bias = args.bias + unit;
+      z = {z.x + bias[0], z.y + bias[units], z.z + bias[2 * units], z.w + bias[3 * units]};
+    }
     // Nobody is to learn from an id that could not be checked before the launch.
     if (args.ids && rows[row] == nullptr) z = {NAN, NAN, NAN, NAN};
     st_vec(slice.z + (token * units + unit) * 4, z);
@@ -143,10 +136,11 @@ struct TilesOfBlock {
   unsigned end;
 };
 
+template <class Tile>
 __global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
     lstm_projection_kernel(LstmForwardSlice slice, InFours in_fours) {
-  SIMT_SHARED(ProductStages<LargeTile>, stages, [1]);
-  SIMT_SHARED(const float*, rows, [LargeTile::kRows]);
+  SIMT_SHARED(ProductStages<Tile>, stages, [1]);
+  SIMT_SHARED(const float*, rows, [Tile::kRows]);
   SIMT_SHARED(TilesOfBlock, tiles, [1]);
   const LstmForward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
@@ -164,18 +158,15 @@ __global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
   __syncthreads();
   SIMT_NO_UNROLL
   while (tiles[0].next < tiles[0].end) {
-    project_tile(stages[0], rows, slice, in_fours, tiles[0].next);
+    project_tile<Tile>(stages[0], rows, slice, in_fours, tiles[0].next);
     // Within the tile all threads have met: nobody has yet to see which one it is.
     if (threadIdx.x == 0) tiles[0].next += gridDim.x;
     __syncthreads();
   }
 }
 
-}  // namespace
-
-namespace BRAID_GPU {
-
-void project_lstm_inputs(const Stream& stream, const LstmForwardSlice& slice) {
+template <class Tile>
+void project(const Stream& stream, const LstmForwardSlice& slice) {
   const LstmForward& args = slice.args;
   const LstmShape& shape = args.shape;
   const std::int64_t inputs = shape.rows * shape.steps;
@@ -184,12 +175,20 @@ void project_lstm_inputs(const Stream& stream, const LstmForwardSlice& slice) {
                       .kernel = shape.units % 4 == 0 && in_fours(args.kernel)};
   LaunchShape launch{.grid = tiles_of<LargeTile>(inputs, 4 * shape.units), .block = kThreads};
   if (slice.tokens.positions == nullptr) {
-    launch_kernel<lstm_projection_kernel>(launch, stream, slice, fours);
+    launch_kernel<lstm_projection_kernel<Tile>>(launch, stream, slice, fours);
     return;
   }
   launch.grid = std::min(std::max(launch.grid.x, tiles_of(shape.rows, kWarps)),
-                         lstm_blocks_at_once<lstm_projection_kernel>(launch));
-  launch_cooperative<lstm_projection_kernel>(launch, stream, slice, fours);
+                         lstm_blocks_at_once<lstm_projection_kernel<Tile>>(launch));
+  launch_cooperative<lstm_projection_kernel<Tile>>(launch, stream, slice, fours);
+}
+
+}  // namespace
+
+namespace BRAID_GPU {
+
+void project_lstm_inputs(const Stream& stream, const LstmForwardSlice& slice) {
+  with_tile_of_tokens(slice.args.precision, [&]<class Tile>() { project<Tile>(stream, slice); });
 }
 
 }  // namespace BRAID_GPU

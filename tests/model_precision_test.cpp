@@ -85,6 +85,21 @@ std::vector<float> kernel_after_a_step(Precision precision) {
   return model.get_weights()["y/kernel"].to_vector<float>();
 }
 
+// An LSTM's kernel after a step, behind ids of which some are masked.
+std::vector<float> lstm_after_a_step(Precision precision) {
+  set_random_seed(7);
+  auto ids = Input({.shape = {None}, .name = "ids", .dtype = DType::int32});
+  auto h = layers::Embedding({.input_dim = 20, .output_dim = 12, .mask_zero = true})(ids);
+  Model model({ids}, {layers::LSTM({.units = 10, .name = "y"})(h)});
+  model.compile({.optimizer = optimizers::SGD({.learning_rate = 1.0}),
+                 .loss = "mse",
+                 .precision = precision});
+  std::vector<std::int32_t> values;
+  for (std::int32_t i = 0; i < kRows * 6; ++i) values.push_back(i * 7 % 20);
+  model.train_on_batch({{"ids", Tensor::from(values, {kRows, 6})}}, {{"y", random_rows(10, 4)}});
+  return model.get_weights()["y/kernel"].to_vector<float>();
+}
+
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
   double largest = 0;
   for (std::size_t i = 0; i < a.size(); ++i)
@@ -126,11 +141,23 @@ TEST_CASE("a compiled model learns at its precision") {
   CHECK(with_bfloat16 < 1e-2);
 }
 
+TEST_CASE("an LSTM learns at its model's precision") {
+  const OnDevice here(Device::emulated());
+  const auto exact = lstm_after_a_step(Precision::float32);
+  const double with_tf32 = largest_difference(lstm_after_a_step(Precision::tf32), exact);
+  const double with_bfloat16 = largest_difference(lstm_after_a_step(Precision::bfloat16), exact);
+  CHECK(with_tf32 > 1e-7);
+  CHECK(with_tf32 < 1e-3);
+  CHECK(with_bfloat16 > 2 * with_tf32);
+  CHECK(with_bfloat16 < 1e-2);
+}
+
 TEST_CASE("on a CPU every precision is float32") {
   const OnDevice here(Device::cpu());
   CHECK(predictions_at(Precision::tf32) == predictions_at(Precision::float32));
   CHECK(predictions_at(Precision::bfloat16) == predictions_at(Precision::float32));
   CHECK(kernel_after_a_step(Precision::bfloat16) == kernel_after_a_step(Precision::float32));
+  CHECK(lstm_after_a_step(Precision::bfloat16) == lstm_after_a_step(Precision::float32));
 }
 
 TEST_CASE("a saved model keeps its precision") {

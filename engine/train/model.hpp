@@ -20,10 +20,11 @@ namespace braid {
 
 class Functional;
 
-// What a GPU multiplies with in Dense layers: operands keep 24, 11 or 8 significant bits; sums,
-// weights and everything else are float32. A CPU takes float32 always; so do a GPU that lacks the
-// units for it, products that have a single column, and layers of up to 256 units and 65536 weights
-// where one launch runs them together with their neighbours.
+// What a GPU multiplies with in Dense layers, and in an LSTM's products of all steps at once
+// (inputs with the kernel, and the gradients): operands keep 24, 11 or 8 significant bits; sums,
+// weights, the recurrence and everything else are float32. A CPU takes float32 always; so do a GPU
+// that lacks the units for it, products that have a single column, and Dense layers of up to 256
+// units and 65536 weights where one launch runs them together with their neighbours.
 enum class Precision { float32, tf32, bfloat16 };
 
 struct CompileOptions {

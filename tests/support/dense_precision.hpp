@@ -1,28 +1,8 @@
 #pragma once
-#include <cmath>
-
 #include "tests/support/dense_kernel.hpp"
+#include "tests/support/rounding.hpp"
 
-// Operands as matrix units take them.
 namespace braid::testing {
-
-using kernels::Precision;
-
-inline const char* text_of(Precision precision) {
-  return precision == Precision::tf32       ? "tf32"
-         : precision == Precision::bfloat16 ? "bfloat16"
-                                            : "float32";
-}
-
-// To 10 bits of fraction with ties away from 0, or to 7 bits with ties to even.
-inline double rounded(Precision precision, double x) {
-  if (precision == Precision::float32 || x == 0 || !std::isfinite(x)) return x;
-  const int bits = precision == Precision::tf32 ? 10 : 7;
-  const int exponent = std::ilogb(x) - bits;
-  const double steps = std::ldexp(x, -exponent);
-  return std::ldexp(precision == Precision::tf32 ? std::round(steps) : std::nearbyint(steps),
-                    exponent);
-}
 
 inline DenseProblem rounded(Precision precision, DenseProblem problem) {
   for (Numbers* numbers : {&problem.in, &problem.kernel, &problem.out_grad}) {
@@ -30,7 +10,5 @@ inline DenseProblem rounded(Precision precision, DenseProblem problem) {
   }
   return problem;
 }
-
-constexpr Precision kRounding[] = {Precision::tf32, Precision::bfloat16};
 
 }  // namespace braid::testing

@@ -38,7 +38,8 @@ class LstmKernel {
             .initial_c = problem_.initial_c.empty() ? Matrix<float>{} : initial_c_.matrix(),
             .activation = problem_.activation,
             .recurrent_activation = problem_.recurrent_activation,
-            .go_backwards = problem_.go_backwards};
+            .go_backwards = problem_.go_backwards,
+            .precision = problem_.precision};
   }
 
   void launch(kernels::LstmForward arguments) {
@@ -80,7 +81,8 @@ class LstmKernel {
             .saved = saved_.data(),
             .activation = f.activation,
             .recurrent_activation = f.recurrent_activation,
-            .go_backwards = f.go_backwards};
+            .go_backwards = f.go_backwards,
+            .precision = f.precision};
   }
 
   void launch(kernels::LstmBackward arguments) {

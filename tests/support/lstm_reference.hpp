@@ -6,6 +6,7 @@
 
 #include "tests/support/activations.hpp"
 #include "tests/support/guarded_matrix.hpp"
+#include "tests/support/rounding.hpp"
 
 // Keras's LSTM in float64, step by step and unit by unit, with its gradients; shares no code with
 // the kernels.
@@ -26,6 +27,7 @@ struct LstmProblem {
   kernels::Activation activation{kernels::ActivationKind::tanh};
   kernels::Activation recurrent_activation{kernels::ActivationKind::sigmoid};
   bool go_backwards = false;
+  Precision precision = Precision::float32;  // of the products over all tokens
 };
 
 struct LstmResults {
@@ -56,6 +58,11 @@ inline std::size_t at(std::int64_t row, std::int64_t column, std::int64_t column
   return static_cast<std::size_t>(row * columns + column);
 }
 
+// One of the products over all tokens.
+inline double product(const LstmProblem& p, double a, double b) {
+  return rounded(p.precision, a) * rounded(p.precision, b);
+}
+
 // One row's step: pre-activations of the gates i, f, c, o.
 inline Numbers gates(const LstmProblem& p, std::int64_t b, std::int64_t t, const Numbers& h) {
   const std::int64_t wide = 4 * p.units;
@@ -63,7 +70,7 @@ inline Numbers gates(const LstmProblem& p, std::int64_t b, std::int64_t t, const
   for (std::int64_t j = 0; j < wide; ++j) {
     double sum = p.bias.empty() ? 0.0 : p.bias[at(0, j, wide)];
     for (std::int64_t e = 0; e < p.features; ++e) {
-      sum += p.in[at(b * p.steps + t, e, p.features)] * p.kernel[at(e, j, wide)];
+      sum += product(p, p.in[at(b * p.steps + t, e, p.features)], p.kernel[at(e, j, wide)]);
     }
     for (std::int64_t u = 0; u < p.units; ++u) sum += h[at(0, u, 1)] * p.recurrent[at(u, j, wide)];
     z[at(0, j, wide)] = sum;
@@ -207,13 +214,13 @@ inline LstmGrads lstm_backward(const LstmProblem& p, const LstmOutputGrads& grad
         const double d = dz[at(0, j, wide)];
         if (!out.bias.empty()) out.bias[at(0, j, wide)] += d;
         for (std::int64_t u = 0; u < p.units; ++u) {
-          out.recurrent[at(u, j, wide)] += h[step][at(0, u, 1)] * d;
+          out.recurrent[at(u, j, wide)] += product(p, h[step][at(0, u, 1)], d);
           dh[at(0, u, 1)] += p.recurrent[at(u, j, wide)] * d;
         }
         for (std::int64_t e = 0; e < p.features; ++e) {
           const std::size_t x = at(b * p.steps + t, e, p.features);
-          out.kernel[at(e, j, wide)] += p.in[x] * d;
-          out.in[x] += p.kernel[at(e, j, wide)] * d;
+          out.kernel[at(e, j, wide)] += product(p, p.in[x], d);
+          out.in[x] += product(p, p.kernel[at(e, j, wide)], d);
         }
       }
     }

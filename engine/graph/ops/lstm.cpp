@@ -107,6 +107,7 @@ class LstmGradient final : public Op {
     args.initial_h_grad = run.out<float>(Lstm::kInitialH);
     args.initial_c_grad = run.out<float>(Lstm::kInitialC);
     args.accumulate = run.accumulate();
+    args.precision = run.precision();
     run.launch(args);
   }
 
@@ -157,6 +158,7 @@ void Lstm::run(const Run& run) const {
   args.last_h = run.out<float>(kLastH);
   args.last_c = run.out<float>(kLastC);
   args.saved = run.out<float>(kSavedOutput).data;
+  args.precision = run.precision();
   run.launch(args);
 }
 
