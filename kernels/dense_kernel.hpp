@@ -209,7 +209,7 @@ __device__ inline void make_tile(const DenseProduct& args, std::int64_t number, 
 }
 
 template <class Tile>
-__global__ void __launch_bounds__(kDenseThreads, Tile::kBlocksOfMultiprocessor)
+__global__ void __launch_bounds__(kDenseThreads, SIMT_BLOCKS_HELD(Tile::kBlocksOfMultiprocessor))
     dense_kernel(DenseProduct args) {
   SIMT_DYN_SHARED(float, memory);
   make_tile<Tile>(args, blockIdx.x, blockIdx.y, memory);

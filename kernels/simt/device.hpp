@@ -22,6 +22,14 @@
 // And in front of one that is seldom taken twice, and is to keep few registers.
 #define SIMT_NO_UNROLL _Pragma("unroll 1")
 
+// How many blocks a multiprocessor is to hold at once. For the newest architecture the compiler
+// wants more registers than `count` blocks leave it, and would spill them.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1200
+#define SIMT_BLOCKS_HELD(count) ((count)-1)
+#else
+#define SIMT_BLOCKS_HELD(count) (count)
+#endif
+
 // Instructions that a processor lacks end the kernel: the planner must not choose it there.
 #if defined(__CUDA_ARCH__)
 #define SIMT_HAS(version) (__CUDA_ARCH__ >= (version))

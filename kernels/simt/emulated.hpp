@@ -18,6 +18,7 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define SIMT_BLOCKS_HELD(count) (count)
 #define SIMT_UNROLL
 #define SIMT_NO_UNROLL
 
