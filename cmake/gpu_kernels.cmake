@@ -132,7 +132,7 @@ if(BRAID_WITH_CUDA)
     set_source_files_properties(${without_spills} PROPERTIES COMPILE_OPTIONS "-Xptxas=--warn-on-spills,--warning-as-error")
   endif()
   add_library(braid_gpu_kernels OBJECT ${BRAID_GPU_KERNELS} kernels/simt/cuda_launch.cpp kernels/simt/cuda_device.cpp kernels/simt/cuda_devices.cpp
-              kernels/simt/cuda_library.cpp
+              kernels/simt/cuda_errors.cpp kernels/simt/cuda_library.cpp
               ${PROJECT_BINARY_DIR}/kernels/cuda_table.cpp)
   target_include_directories(braid_gpu_kernels PRIVATE ${PROJECT_SOURCE_DIR} ${BRAID_FORWARDING_DIR})
   target_compile_options(braid_gpu_kernels PRIVATE

@@ -6,6 +6,7 @@
 #include <new>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "engine/core/error.hpp"
 #include "engine/core/memory.hpp"
@@ -43,6 +44,23 @@ class HostAccess final : public DeviceAccess {
   void fill(std::byte* memory, std::byte pattern, std::size_t bytes, void*) const override {
     if (bytes > 0) std::memset(memory, std::to_integer<int>(pattern), bytes);
   }
+
+  std::byte* allocate_pinned(std::size_t bytes) const override { return allocate(bytes); }
+  void release_pinned(std::byte* memory) const noexcept override { release(memory); }
+  void start_upload(std::byte* to, const std::byte* from, std::size_t bytes,
+                    void* s) const override {
+    copy(to, from, bytes, s);
+  }
+  void start_download(std::byte* to, const std::byte* from, std::size_t bytes,
+                      void* s) const override {
+    copy(to, from, bytes, s);
+  }
+  // All has happened when a call returns.
+  void* new_event(EventUse) const override { return nullptr; }
+  void release_event(void*) const noexcept override {}
+  void record_event(void*, void*) const override {}
+  bool is_done(void*) const override { return true; }
+  void wait_for(void*) const override {}
 };
 
 const HostAccess& host_access() {
@@ -80,6 +98,35 @@ int device_count(Device::Kind kind) {
 const DeviceAccess& access_to(Device device) {
   require_present(device);
   return kinds()[static_cast<std::size_t>(device.kind())]->access(device.index());
+}
+
+std::shared_ptr<void> make_stream(const DeviceAccess& access) {
+  void* const stream = access.new_stream();
+  if (stream == nullptr) return nullptr;
+  return {stream, [&access](void* s) { access.release_stream(s); }};
+}
+
+namespace {
+
+struct Unawaited {
+  const DeviceAccess* access = nullptr;
+  std::weak_ptr<void> stream = {};  // one that is released has waited
+};
+// One at most: whoever leaves another has waited for this one.
+thread_local Unawaited unawaited;
+
+}  // namespace
+
+void leave_unawaited(const DeviceAccess& access, const std::shared_ptr<void>& stream) {
+  unawaited = {&access, stream};
+}
+
+void await_streams_but(void* stream) {
+  if (unawaited.access == nullptr) return;
+  const std::shared_ptr<void> left = unawaited.stream.lock();
+  if (left != nullptr && left.get() == stream) return;
+  const DeviceAccess& access = *std::exchange(unawaited, {}).access;
+  if (left != nullptr) access.synchronize(left.get());
 }
 
 std::shared_ptr<std::byte[]> try_to_allocate_on(Device device, std::size_t bytes) {

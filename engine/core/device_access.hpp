@@ -8,6 +8,9 @@
 
 namespace braid {
 
+// Events that keep the time cost more.
+enum class EventUse : std::uint8_t { order, timing };
+
 // What the engine asks of a device: memory there, and copies in the order of one of its streams (a
 // cudaStream_t, or null on a device that works at once). All throw DeviceError with the call that
 // failed.
@@ -22,19 +25,45 @@ class DeviceAccess {
   virtual std::size_t free_bytes() const = 0;
 
   virtual void* new_stream() const = 0;
+  // Waits for what the stream still has to do.
   virtual void release_stream(void* stream) const noexcept = 0;
   virtual void synchronize(void* stream) const = 0;
 
-  // The host memory may be used again when the call returns.
+  // The host memory may be used again when the call returns, which waits for all that the stream
+  // was given before.
   virtual void upload(std::byte* to, const std::byte* from, std::size_t bytes,
                       void* stream) const = 0;
   // The bytes have arrived when the call returns.
   virtual void download(std::byte* to, const std::byte* from, std::size_t bytes,
                         void* stream) const = 0;
+  // Returns at once, as what follows does.
   virtual void copy(std::byte* to, const std::byte* from, std::size_t bytes,
                     void* stream) const = 0;
   virtual void fill(std::byte* memory, std::byte pattern, std::size_t bytes,
                     void* stream) const = 0;
+
+  // Page-locked memory of the host, for copies that run while the host goes on. Null where there is
+  // not so much.
+  virtual std::byte* allocate_pinned(std::size_t bytes) const = 0;
+  // No copy may need the memory any more.
+  virtual void release_pinned(std::byte* memory) const noexcept = 0;
+  // Copies from and to page-locked memory, in the order of the stream. They return at once: until
+  // an event recorded behind has happened, what is uploaded must not change, and what is downloaded
+  // is not there.
+  virtual void start_upload(std::byte* to, const std::byte* from, std::size_t bytes,
+                            void* stream) const = 0;
+  virtual void start_download(std::byte* to, const std::byte* from, std::size_t bytes,
+                              void* stream) const = 0;
+
+  // A mark in a stream that has happened once all is done that the stream was given before it.
+  // Recorded again it stands for the newer place alone; never recorded, it has happened.
+  virtual void* new_event(EventUse use) const = 0;
+  virtual void release_event(void* event) const noexcept = 0;
+  virtual void record_event(void* event, void* stream) const = 0;
+  virtual bool is_done(void* event) const = 0;
+  virtual void wait_for(void* event) const = 0;
+  // Between two events for timing that have happened; 0 on a device without a clock of its own.
+  virtual double seconds_between(void* /*first*/, void* /*last*/) const { return 0; }
 
   // Between these two calls the stream writes down launches, copies on the device and fills instead
   // of carrying them out; `replay` carries them out, in order, as often as wanted. A device that
@@ -47,6 +76,13 @@ class DeviceAccess {
 
 // DeviceError where the device is not there.
 const DeviceAccess& access_to(Device device);
+
+// A stream of a device, released with its last owner; null on a device that works at once.
+std::shared_ptr<void> make_stream(const DeviceAccess& access);
+// Streams are in no order with each other, nor with what is done without one. So a thread that has
+// launched and not waited says so, and waits before it touches memory of a device in any other way.
+void leave_unawaited(const DeviceAccess& access, const std::shared_ptr<void>& stream);
+void await_streams_but(void* stream);
 
 // Null where there is not so much memory.
 std::shared_ptr<std::byte[]> try_to_allocate_on(Device device, std::size_t bytes);

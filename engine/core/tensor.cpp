@@ -11,6 +11,14 @@
 namespace braid {
 namespace {
 
+// Done when it returns: launches in streams come in no order with it.
+void copy_within(Device device, std::byte* to, const std::byte* from, std::size_t bytes) {
+  if (device != Device::cpu()) await_streams_but(nullptr);
+  const DeviceAccess& access = access_to(device);
+  access.copy(to, from, bytes, nullptr);
+  access.synchronize(nullptr);
+}
+
 std::size_t row_bytes(const Shape& shape, DType dtype) {
   std::size_t bytes = size_of(dtype);
   for (std::size_t axis = 1; axis < shape.rank(); ++axis)
@@ -117,6 +125,7 @@ Tensor Tensor::to(Device device) const {
 
 // One of the two devices is the host.
 void Tensor::move_to(Device device, std::shared_ptr<std::byte[]> storage, std::byte* data) {
+  await_streams_but(nullptr);
   if (device == Device::cpu()) {
     access_to(device_).download(data, data_, bytes(), nullptr);
   } else {
@@ -241,7 +250,7 @@ Tensor Tensor::clone() const {
   Tensor copy = *this;
   copy.storage_ = allocate_on(device_, bytes(), "a tensor");
   copy.data_ = copy.storage_.get();
-  access_to(device_).copy(copy.data_, data_, bytes(), nullptr);
+  copy_within(device_, copy.data_, data_, bytes());
   return copy;
 }
 
@@ -251,8 +260,9 @@ void Tensor::assign(const Tensor& other) {
   }
   const Tensor near = other.device_ == device_ ? other : other.to(Device::cpu());
   if (near.device_ == device_) {
-    access_to(device_).copy(data_, near.data_, bytes(), nullptr);
+    copy_within(device_, data_, near.data_, bytes());
   } else {
+    if (device_ != Device::cpu()) await_streams_but(nullptr);
     access_to(device_).upload(data_, near.data_, bytes(), nullptr);
   }
 }

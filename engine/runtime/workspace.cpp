@@ -17,14 +17,20 @@ namespace {
 // Enough for batches of every length; each holds a graph of the driver's.
 constexpr std::size_t kMostRecordings = 256;
 constexpr std::size_t kMostRowTables = 1024;
+constexpr std::int64_t kInputAlignment = 256;  // as separate allocations have it
 
-kernels::Stream stream_on(Device device, const DeviceAccess& access) {
+kernels::Stream stream_on(Device device, void* native) {
   switch (device.kind()) {
     case Device::Kind::cpu: return {};
-    case Device::Kind::cuda: return {kernels::Backend::cuda, access.new_stream()};
-    case Device::Kind::emulated: return {kernels::Backend::emulated, access.new_stream()};
+    case Device::Kind::cuda: return {kernels::Backend::cuda, native};
+    case Device::Kind::emulated: return {kernels::Backend::emulated, native};
   }
   return {};
+}
+
+std::int64_t input_bytes(const Program& program, std::size_t input) {
+  const auto external = static_cast<std::size_t>(program.input_externals()[input]);
+  return program.externals()[external].bytes;
 }
 
 // What fills the inputs can be the first steps of the program's first launch.
@@ -70,11 +76,11 @@ Workspace::Workspace(Device device)
       access_(access_to(device)),
       on_device_(device != Device::cpu()),
       records_(access_.can_record() && std::getenv("BRAID_NO_GRAPH") == nullptr),
+      native_stream_(make_stream(access_)),
+      staging_(device),
       random_state_(device, 1, "the state of dropout") {
-  stream_ = stream_on(device, access_);
+  stream_ = stream_on(device, native_stream_.get());
 }
-
-Workspace::~Workspace() { access_.release_stream(stream_.native); }
 
 const std::byte* Workspace::fetch(std::size_t index, const std::byte* from, std::size_t bytes,
                                   const Operand& operand) const {
@@ -127,13 +133,7 @@ void Workspace::take_memory(const Program& program, const Steps* steps) {
     }
   }
   if (on_device_) {
-    inputs_.resize(program.input_externals().size());
-    for (std::size_t i = 0; i < inputs_.size(); ++i) {
-      const int external = program.input_externals()[i];
-      if (external < 0) continue;
-      const std::int64_t bytes = program.externals()[static_cast<std::size_t>(external)].bytes;
-      set_input(program, i, inputs_[i].reserve(*this, bytes));
-    }
+    place_inputs(program);
     try {
       if (row_tables_.size() >= kMostRowTables) throw std::bad_alloc();
       make_row_tables(program, steps);
@@ -171,24 +171,58 @@ void Workspace::set_input(const Program& program, std::size_t input, const std::
     bases[Program::kFirstExternal + external] = const_cast<std::byte*>(data);
 }
 
-void Workspace::bind(const Program& program, const std::vector<const std::byte*>& inputs) {
-  reserve(program);
-  for (std::size_t i = 0; i < program.input_externals().size(); ++i) {
-    const int external = program.input_externals()[i];
-    if (external < 0) continue;
-    if (on_device_) {
-      const std::int64_t bytes = program.externals()[static_cast<std::size_t>(external)].bytes;
-      access_.upload(inputs_[i].data(), inputs[i], static_cast<std::size_t>(bytes), stream_.native);
-    } else {
-      set_input(program, i, inputs[i]);
-    }
+void Workspace::place_inputs(const Program& program) {
+  std::vector<std::int64_t> places(program.input_externals().size());
+  std::int64_t end = 0;
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (program.input_externals()[i] < 0) continue;
+    places[i] = end;
+    end += (input_bytes(program, i) + kInputAlignment - 1) / kInputAlignment * kInputAlignment;
   }
+  std::byte* const there = inputs_there_.reserve(*this, end);
+  inputs_.assign(places.size(), nullptr);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (program.input_externals()[i] < 0) continue;
+    inputs_[i] = there + places[i];
+    set_input(program, i, inputs_[i]);
+  }
+}
+
+void Workspace::bind(const Program& program, const std::vector<const std::byte*>& inputs,
+                     const RunState& state) {
+  reserve(program);
+  if (on_device_) return send(program, inputs, state);
+  for (std::size_t i = 0; i < program.input_externals().size(); ++i) {
+    if (program.input_externals()[i] >= 0) set_input(program, i, inputs[i]);
+  }
+  *random_state_.data() = state;
+}
+
+void Workspace::send(const Program& program, const std::vector<const std::byte*>& inputs,
+                     const RunState& state) {
+  const auto offset = [&](std::size_t input) {
+    return static_cast<std::size_t>(inputs_[input] - inputs_there_.data());
+  };
+  std::size_t end = 0;
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    if (inputs_[i] != nullptr) end = offset(i) + static_cast<std::size_t>(input_bytes(program, i));
+  }
+  PinnedBlock& block = staging_.next(sizeof state + end);
+  block.put(0, &state, sizeof state);
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    if (inputs_[i] == nullptr) continue;
+    block.put(sizeof state + offset(i), inputs[i],
+              static_cast<std::size_t>(input_bytes(program, i)));
+  }
+  block.start_upload(0, reinterpret_cast<std::byte*>(random_state_.data()), sizeof state,
+                     stream_.native);
+  block.start_upload(sizeof state, inputs_there_.data(), end, stream_.native);
 }
 
 void Workspace::run(const Program& program, const std::vector<const std::byte*>& inputs,
                     const RunState& state, const Followers& followers) {
-  bind(program, inputs);
-  random_state_.upload({&state, 1}, 0, stream_.native);
+  if (on_device_) await_streams_but(stream_.native);
+  bind(program, inputs, state);
   record_or_replay({program.id(), followers.key, 1, nullptr}, [&] {
     launch_program(program);
     if (followers.launch) followers.launch();
@@ -196,7 +230,9 @@ void Workspace::run(const Program& program, const std::vector<const std::byte*>&
 }
 
 void Workspace::run_steps(const Program& program, const Steps& steps) {
+  await_streams_but(stream_.native);
   reserve(program, &steps);
+  leave_unawaited(access_, native_stream_);
   record_or_replay({program.id(), steps.key, steps.count, nullptr}, [&] {
     for (std::int64_t step = 0; step < steps.count; ++step) {
       launch_on_device(program, &steps);
@@ -224,7 +260,11 @@ void Workspace::record_or_replay(const Recording& wanted, const Launch& launch) 
     try {
       launch();
     } catch (...) {
-      static_cast<void>(access_.end_recording(stream_.native));
+      try {
+        static_cast<void>(access_.end_recording(stream_.native));
+      } catch (const DeviceError&) {
+        // The first error says why.
+      }
       throw;
     }
     found->launches = access_.end_recording(stream_.native);
@@ -244,17 +284,9 @@ void Workspace::launch_program(const Program& program) {
   }
 }
 
-std::vector<std::byte*> Workspace::inputs_there(const Program& program) const {
-  std::vector<std::byte*> inputs(inputs_.size());
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    if (program.input_externals()[i] >= 0) inputs[i] = inputs_[i].data();
-  }
-  return inputs;
-}
-
 void Workspace::launch_on_device(const Program& program, const Steps* steps) {
   if (steps != nullptr && !fills_in_first_stage(program))
-    steps->fill(stream_, inputs_there(program), 0, program.batch());
+    steps->fill(stream_, inputs_, 0, program.batch());
   for (std::size_t number = 0; number < program.stages().size(); ++number) {
     const Program::Stage& stage = program.stages()[number];
     if (program.closes_row_program(number)) continue;
@@ -302,7 +334,7 @@ void Workspace::collect_row_steps(const Program& program, std::size_t number, co
     const std::int64_t first = stage.rows ? program.slice_begin(slice) : 0;
     const std::int64_t end = stage.rows ? program.slice_begin(slice + 1) : program.batch();
     if (steps != nullptr && number == 0 && fills_in_first_stage(program))
-      steps->fill(collecting, inputs_there(program), first, end - first);
+      steps->fill(collecting, inputs_, first, end - first);
     const Frame frame{.bases = bases_.front().data(),
                       .first_row = first,
                       .rows = end - first,

@@ -7,6 +7,7 @@
 
 #include "engine/core/device_access.hpp"
 #include "engine/runtime/device_array.hpp"
+#include "engine/runtime/pinned_block.hpp"
 #include "engine/runtime/program.hpp"
 #include "kernels/row_program.hpp"
 
@@ -49,7 +50,6 @@ class Workspace {
   explicit Workspace(Device device = default_device());
   // On the CPU, with kernels of an instruction set of choice.
   explicit Workspace(kernels::Stream stream) : Workspace(Device::cpu()) { stream_ = stream; }
-  ~Workspace();
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
 
@@ -126,8 +126,14 @@ class Workspace {
   // Throws std::bad_alloc.
   void take_memory(const Program& program, const Steps* steps);
   void reserve(const Program& program, const Steps* steps);
+  // Gives the inputs of a program their places on the device.
+  void place_inputs(const Program& program);
   void set_input(const Program& program, std::size_t input, const std::byte* data);
-  void bind(const Program& program, const std::vector<const std::byte*>& inputs);
+  // Sends inputs and state to the device, without a wait.
+  void send(const Program& program, const std::vector<const std::byte*>& inputs,
+            const RunState& state);
+  void bind(const Program& program, const std::vector<const std::byte*>& inputs,
+            const RunState& state);
   // Carries out what `launch` launches, from the second time on by a recording.
   template <class Launch>
   void record_or_replay(const Recording& wanted, const Launch& launch);
@@ -142,8 +148,6 @@ class Workspace {
   // Throws std::bad_alloc.
   void make_row_table(const Program& program, std::size_t stage, const Steps* steps);
   void make_row_tables(const Program& program, const Steps* steps);
-  // The device's copies of the inputs; null for those that the program does not read.
-  std::vector<std::byte*> inputs_there(const Program& program) const;
   void run_rows(const Program& program, const Program::Stage& stage);
   void run_whole(const Program& program, const Program::Stage& stage);
   void add_slices(const Program& program, const Program::Stage& stage);
@@ -161,8 +165,11 @@ class Workspace {
   const DeviceAccess& access_;
   bool on_device_;
   bool records_;
+  std::shared_ptr<void> native_stream_;
   kernels::Stream stream_;
-  std::vector<Buffer> inputs_;                           // of a device: copies of the inputs
+  Buffer inputs_there_;             // of a device: copies of the inputs, side by side
+  std::vector<std::byte*> inputs_;  // where each is there; null where the program reads none
+  Staging staging_;
   mutable std::vector<std::vector<std::byte>> fetched_;  // of a device: copies of outputs
   Buffer arena_;
   std::vector<Buffer> tiles_;  // one a worker

@@ -37,7 +37,8 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
                                Device device)
     : rule_(std::move(rule)),
       device_(device),
-      rate_(static_cast<float>(rule_.learning_rate.at(0))) {
+      rate_(static_cast<float>(rule_.learning_rate.at(0))),
+      staging_(device) {
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     Slots slots{parameters[p].name, {}};
     for (const std::string& name : slot_names(rule_))
@@ -59,8 +60,9 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
     squares_ = allocate_on(device, parameters.size() * sizeof(double), "the norms of gradients");
     clip_factors_ = allocate_on(device, parameters.size() * sizeof(float), "the clip factors");
     // A weight without a gradient adds nothing.
-    access_to(device).fill(squares_.get(), std::byte{0}, parameters.size() * sizeof(double),
-                           nullptr);
+    const std::vector<double> none(parameters.size(), 0);
+    access_to(device).upload(squares_.get(), reinterpret_cast<const std::byte*>(none.data()),
+                             none.size() * sizeof(double), nullptr);
   }
   for (const ParameterUpdate& parameter : parameters) {
     const auto& excluded = rule_.without_weight_decay;
@@ -98,9 +100,11 @@ kernels::UpdateRates OptimizerState::rates_at(std::int64_t iteration) const {
 }
 
 void OptimizerState::begin_step(const kernels::Stream& stream) {
+  if (device_ != Device::cpu()) await_streams_but(stream.native);
   const kernels::UpdateRates rates = rates_at(iterations_);
-  access_to(device_).upload(rates_.get(), reinterpret_cast<const std::byte*>(&rates), sizeof(rates),
-                            stream.native);
+  PinnedBlock& block = staging_.next(sizeof rates);
+  block.put(0, &rates, sizeof rates);
+  block.start_upload(0, rates_.get(), sizeof rates, stream.native);
 }
 
 template <class List, class Make>

@@ -7,6 +7,7 @@
 #include <braid/optimizer.hpp>
 #include <braid/tensor.hpp>
 
+#include "engine/runtime/pinned_block.hpp"
 #include "kernels/launch.hpp"
 #include "kernels/optimizer.hpp"
 
@@ -37,7 +38,8 @@ class OptimizerState {
   // NameError if the rate follows a schedule.
   void set_learning_rate(double rate);
 
-  // Brings what changes from step to step to the device; then the launches are the same every time.
+  // Sends what changes from step to step to the device, without a wait; then the launches are the
+  // same every time.
   void begin_step(const kernels::Stream& stream);
   void launch(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters) const;
   void end_steps(std::int64_t count) { iterations_ += count; }
@@ -92,7 +94,8 @@ class OptimizerState {
   std::shared_ptr<std::byte[]> squares_;       // double, one a parameter, on the device
   std::shared_ptr<std::byte[]> clip_factors_;  // float, likewise
   std::shared_ptr<std::byte[]> rates_;         // kernels::UpdateRates, likewise
-  std::vector<char> decays_;                   // one a parameter: not excluded from weight decay
+  Staging staging_;
+  std::vector<char> decays_;  // one a parameter: not excluded from weight decay
 };
 
 }  // namespace braid

@@ -1,7 +1,9 @@
 #include "engine/train/resident_steps.hpp"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
+#include <utility>
 
 #include "engine/core/error.hpp"
 #include "kernels/step.hpp"
@@ -18,6 +20,12 @@ void dump(Device device, std::int64_t bytes, bool resident) {
                static_cast<long long>(bytes),
                resident ? ("resident on " + to_string(device)).c_str() : "fed by the host");
 }
+
+// What changes from step to step, beside the rates that follow it.
+struct Sent {
+  kernels::StepCursor cursor;
+  kernels::RandomState random_state;
+};
 
 bool same(const kernels::UpdateRates& a, const kernels::UpdateRates& b) {
   return a.rate == b.rate && a.alpha == b.alpha;
@@ -58,7 +66,10 @@ ResidentSteps::ResidentSteps(Device device, const StepGraph& step, const Program
       device_(device),
       columns_(device, step, program, bound),
       order_there_(device, bound.rows, "the order of the rows"),
-      cursor_(device, 1, "the cursor of an epoch") {
+      cursor_(device, 1, "the cursor of an epoch"),
+      sums_read_(device),
+      sums_asked_for_(device),
+      staging_(device) {
   if (optimizer_ != nullptr) rates_ = {device, steps(), "the rates of an epoch's steps"};
   lay_out_sums(program, logs);
 }
@@ -84,6 +95,7 @@ void ResidentSteps::begin_epoch(const Session& session, std::span<const std::int
   order_ = order;
   seed_ = seed;
   done_ = 0;
+  asked_after_.reset();  // of another epoch
   order_there_.upload(order, 0, session.stream().native);
   access_to(device_).fill(reinterpret_cast<std::byte*>(sums_there_.data()), std::byte{0},
                           static_cast<std::size_t>(sum_count_) * sizeof(double),
@@ -100,23 +112,26 @@ bool ResidentSteps::is_up_to_date(std::int64_t last) const {
 }
 
 void ResidentSteps::bring_up_to_date(const Session& session, std::int64_t last) {
-  void* const stream = session.stream().native;
-  const kernels::StepCursor cursor{.row = done_ * batch_size_, .step = done_};
-  cursor_.upload({&cursor, 1}, 0, stream);
+  iteration_ = optimizer_ == nullptr ? 0 : optimizer_->iterations();
+  const std::int64_t rates = optimizer_ == nullptr ? 0 : last - done_;
+  const Sent sent{.cursor = {.row = done_ * batch_size_, .step = done_},
+                  .random_state = {.seed = seed_, .step = static_cast<std::uint64_t>(iteration_)}};
+  const std::size_t rate_bytes = static_cast<std::size_t>(rates) * sizeof(kernels::UpdateRates);
+  PinnedBlock& block = staging_.next(sizeof sent + rate_bytes);
+  block.put(0, &sent, sizeof sent);
+  const auto send = [&](std::size_t place, auto* to, std::size_t bytes) {
+    block.start_upload(place, reinterpret_cast<std::byte*>(to), bytes, session.stream().native);
+  };
+  send(offsetof(Sent, cursor), cursor_.data(), sizeof sent.cursor);
   if (optimizer_ == nullptr) return;
-  iteration_ = optimizer_->iterations();
   first_known_ = done_;
   known_rates_.clear();
-  for (std::int64_t step = done_; step < last; ++step)
-    known_rates_.push_back(optimizer_->rates_at(iteration_ + step - done_));
-  rates_.upload(known_rates_, done_, stream);
-  const auto upload = [&](auto* there, const auto& value) {
-    access_to(device_).upload(reinterpret_cast<std::byte*>(there),
-                              reinterpret_cast<const std::byte*>(&value), sizeof(value), stream);
-  };
-  upload(optimizer_->rates(), known_rates_.front());
-  upload(session.random_state(),
-         kernels::RandomState{.seed = seed_, .step = static_cast<std::uint64_t>(iteration_)});
+  for (std::int64_t step = 0; step < rates; ++step)
+    known_rates_.push_back(optimizer_->rates_at(iteration_ + step));
+  block.put(sizeof sent, known_rates_.data(), rate_bytes);
+  send(offsetof(Sent, random_state), session.random_state(), sizeof sent.random_state);
+  send(sizeof sent, rates_.data() + done_, rate_bytes);
+  send(sizeof sent, optimizer_->rates(), sizeof(kernels::UpdateRates));
 }
 
 void ResidentSteps::run(Session& session, std::int64_t first, std::int64_t last,
@@ -180,15 +195,39 @@ void ResidentSteps::end_step(const kernels::Stream& stream, const Session& sessi
   kernels::launch(stream, end);
 }
 
-void ResidentSteps::read(const Session& session, RunningLogs& logs) const {
-  std::vector<double> values(static_cast<std::size_t>(sum_count_));
-  sums_there_.download(values, session.stream().native);
-  logs.set_counts(std::min(bound_.rows, done_ * batch_size_), done_);
+void ResidentSteps::fetch(const Session& session, PinnedBlock& block) const {
+  const std::size_t bytes = static_cast<std::size_t>(sum_count_) * sizeof(double);
+  block.take(bytes);
+  block.start_download(0, reinterpret_cast<const std::byte*>(sums_there_.data()), bytes,
+                       session.stream().native);
+}
+
+void ResidentSteps::take_up(const PinnedBlock& block, std::int64_t steps, RunningLogs& logs) const {
+  const std::span<const double> sums(reinterpret_cast<const double*>(block.data()),
+                                     static_cast<std::size_t>(sum_count_));
+  logs.set_counts(std::min(bound_.rows, steps * batch_size_), steps);
   for (const Sum& sum : sums_) {
-    logs.set_sum(sum.number,
-                 std::span<const double>(values).subspan(static_cast<std::size_t>(sum.first),
-                                                         static_cast<std::size_t>(sum.count)));
+    logs.set_sum(sum.number, sums.subspan(static_cast<std::size_t>(sum.first),
+                                          static_cast<std::size_t>(sum.count)));
   }
+}
+
+void ResidentSteps::read(const Session& session, RunningLogs& logs) {
+  fetch(session, sums_read_);
+  sums_read_.wait();
+  take_up(sums_read_, done_, logs);
+}
+
+void ResidentSteps::ask(const Session& session) {
+  if (asked_after_) return;
+  fetch(session, sums_asked_for_);
+  asked_after_ = done_;
+}
+
+std::optional<std::int64_t> ResidentSteps::answer(RunningLogs& logs) {
+  if (!asked_after_ || !sums_asked_for_.is_done()) return std::nullopt;
+  take_up(sums_asked_for_, *asked_after_, logs);
+  return std::exchange(asked_after_, std::nullopt);
 }
 
 }  // namespace braid

@@ -13,7 +13,7 @@ namespace braid {
 
 // The steps of epochs whose data lie on a device, with all that changes from step to step: the
 // order of the rows, how far the epoch has come, the rates of the optimizer, the seed of dropout,
-// the sums of losses and metrics. The host launches, and waits where it reads the sums.
+// the sums of losses and metrics. The host launches, and waits only where it must have the sums.
 class ResidentSteps {
  public:
   // Null where the steps are to be fed by the host: on the CPU, and where data, order and rates
@@ -29,8 +29,12 @@ class ResidentSteps {
   // Launches steps first .. last - 1; `update` is launched behind each.
   void run(Session& session, std::int64_t first, std::int64_t last,
            const std::function<void()>& update);
-  // Brings the sums of the epoch so far to the host.
-  void read(const Session& session, RunningLogs& logs) const;
+  // Brings the sums of the epoch so far to the host: waits for its steps.
+  void read(const Session& session, RunningLogs& logs);
+  // The same for somebody who will not wait. Asks for the sums so far, unless some are on their
+  // way; once they have come, they are taken up, and the steps that they are of are told.
+  void ask(const Session& session);
+  std::optional<std::int64_t> answer(RunningLogs& logs);
 
  private:
   // Where a sum of the logs lies among all.
@@ -48,10 +52,13 @@ class ResidentSteps {
   BatchRows batch(std::int64_t step) const;
   // True unless somebody else has trained or set the rate since.
   bool is_up_to_date(std::int64_t last) const;
-  // Brings all that changes from step to step to the device, and the rates up to step `last`.
+  // Sends all that changes from step to step to the device, and the rates up to step `last`.
   void bring_up_to_date(const Session& session, std::int64_t last);
   void lay_out_sums(const Program& program, const RunningLogs& logs);
   void end_step(const kernels::Stream& stream, const Session& session) const;
+  void fetch(const Session& session, PinnedBlock& block) const;
+  // The sums in a block are those after so many steps of the epoch.
+  void take_up(const PinnedBlock& block, std::int64_t steps, RunningLogs& logs) const;
 
   const StepGraph& step_;
   const Bound& bound_;
@@ -67,6 +74,10 @@ class ResidentSteps {
   std::vector<std::size_t> summed_outputs_;  // of the programs
   std::int64_t sum_count_ = 0;
   DeviceArray<double> sums_there_;
+  PinnedBlock sums_read_;
+  PinnedBlock sums_asked_for_;
+  std::optional<std::int64_t> asked_after_;  // steps of the epoch; none: nothing is on its way
+  Staging staging_;
   std::span<const std::int64_t> order_;
   std::uint64_t seed_ = 0;
   std::int64_t done_ = 0;       // steps of the epoch

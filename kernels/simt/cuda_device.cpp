@@ -6,19 +6,14 @@
 #include <vector>
 
 #include "engine/core/device_access.hpp"
-#include "engine/core/error.hpp"
 #include "kernels/gpu_table.hpp"
 #include "kernels/simt/cuda_devices.hpp"
+#include "kernels/simt/cuda_errors.hpp"
 
 namespace braid {
 namespace {
 
-// Throws what the driver said of a call, with the call.
-void check(cudaError_t error, const std::string& call) {
-  if (error == cudaSuccess) return;
-  static_cast<void>(cudaGetLastError());  // an error of this call alone must not come back later
-  throw DeviceError(call + ": " + cudaGetErrorName(error) + ", " + cudaGetErrorString(error));
-}
+using simt::require;
 
 class CudaAccess final : public DeviceAccess {
  public:
@@ -32,7 +27,7 @@ class CudaAccess final : public DeviceAccess {
       static_cast<void>(cudaGetLastError());
       return nullptr;
     }
-    check(error, "cudaMalloc of " + std::to_string(bytes) + " bytes");
+    require(error, "cudaMalloc of " + std::to_string(bytes) + " bytes");
     return static_cast<std::byte*>(memory);
   }
   // Memory may outlive the driver, at the end of the program: then there is nothing to give back.
@@ -43,23 +38,24 @@ class CudaAccess final : public DeviceAccess {
     select();
     std::size_t free = 0;
     std::size_t all = 0;
-    check(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
+    require(cudaMemGetInfo(&free, &all), "cudaMemGetInfo");
     return free;
   }
 
   void* new_stream() const override {
     select();
     cudaStream_t stream = nullptr;
-    check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+    require(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     return stream;
   }
   void release_stream(void* stream) const noexcept override {
     if (stream == nullptr || cudaSetDevice(index_) != cudaSuccess) return;
+    static_cast<void>(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
     static_cast<void>(cudaStreamDestroy(static_cast<cudaStream_t>(stream)));
   }
   void synchronize(void* stream) const override {
     select();
-    check(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "cudaStreamSynchronize");
+    require(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)), "cudaStreamSynchronize");
   }
 
   void upload(std::byte* to, const std::byte* from, std::size_t bytes,
@@ -71,55 +67,127 @@ class CudaAccess final : public DeviceAccess {
     move(to, from, bytes, cudaMemcpyDeviceToHost, stream, "download");
   }
   void copy(std::byte* to, const std::byte* from, std::size_t bytes, void* stream) const override {
-    move(to, from, bytes, cudaMemcpyDeviceToDevice, stream, "copy");
+    start(to, from, bytes, cudaMemcpyDeviceToDevice, stream, "copy");
   }
   void fill(std::byte* memory, std::byte pattern, std::size_t bytes, void* stream) const override {
     select();
     if (bytes == 0) return;
-    check(cudaMemsetAsync(memory, std::to_integer<int>(pattern), bytes,
-                          static_cast<cudaStream_t>(stream)),
-          "cudaMemsetAsync of " + std::to_string(bytes) + " bytes");
+    require(cudaMemsetAsync(memory, std::to_integer<int>(pattern), bytes,
+                            static_cast<cudaStream_t>(stream)),
+            [&] { return "cudaMemsetAsync of " + std::to_string(bytes) + " bytes"; });
+  }
+
+  std::byte* allocate_pinned(std::size_t bytes) const override {
+    select();
+    void* memory = nullptr;
+    const cudaError_t error = cudaHostAlloc(&memory, bytes == 0 ? 1 : bytes, cudaHostAllocDefault);
+    if (error == cudaErrorMemoryAllocation) {
+      static_cast<void>(cudaGetLastError());
+      return nullptr;
+    }
+    require(error, "cudaHostAlloc of " + std::to_string(bytes) + " bytes");
+    return static_cast<std::byte*>(memory);
+  }
+  void release_pinned(std::byte* memory) const noexcept override {
+    if (cudaSetDevice(index_) == cudaSuccess) static_cast<void>(cudaFreeHost(memory));
+  }
+  void start_upload(std::byte* to, const std::byte* from, std::size_t bytes,
+                    void* stream) const override {
+    start(to, from, bytes, cudaMemcpyHostToDevice, stream, "upload");
+  }
+  void start_download(std::byte* to, const std::byte* from, std::size_t bytes,
+                      void* stream) const override {
+    start(to, from, bytes, cudaMemcpyDeviceToHost, stream, "download");
+  }
+
+  void* new_event(EventUse use) const override {
+    select();
+    cudaEvent_t event = nullptr;
+    require(cudaEventCreateWithFlags(
+                &event, use == EventUse::timing ? cudaEventDefault : cudaEventDisableTiming),
+            "cudaEventCreateWithFlags");
+    return event;
+  }
+  void release_event(void* event) const noexcept override {
+    if (event == nullptr || cudaSetDevice(index_) != cudaSuccess) return;
+    static_cast<void>(cudaEventDestroy(static_cast<cudaEvent_t>(event)));
+  }
+  void record_event(void* event, void* stream) const override {
+    select();
+    require(cudaEventRecord(static_cast<cudaEvent_t>(event), static_cast<cudaStream_t>(stream)),
+            "cudaEventRecord");
+  }
+  bool is_done(void* event) const override {
+    select();
+    const cudaError_t error = cudaEventQuery(static_cast<cudaEvent_t>(event));
+    if (error == cudaErrorNotReady) {
+      static_cast<void>(cudaGetLastError());
+      return false;
+    }
+    require(error, "cudaEventQuery");
+    return true;
+  }
+  void wait_for(void* event) const override {
+    select();
+    require(cudaEventSynchronize(static_cast<cudaEvent_t>(event)), "cudaEventSynchronize");
+  }
+  double seconds_between(void* first, void* last) const override {
+    select();
+    float milliseconds = 0;
+    require(cudaEventElapsedTime(&milliseconds, static_cast<cudaEvent_t>(first),
+                                 static_cast<cudaEvent_t>(last)),
+            "cudaEventElapsedTime");
+    return static_cast<double>(milliseconds) * 1e-3;
   }
 
   bool can_record() const override { return true; }
   void begin_recording(void* stream) const override {
     select();
-    check(
+    require(
         cudaStreamBeginCapture(static_cast<cudaStream_t>(stream), cudaStreamCaptureModeThreadLocal),
         "cudaStreamBeginCapture");
   }
   std::shared_ptr<void> end_recording(void* stream) const override {
     cudaGraph_t graph = nullptr;
-    check(cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &graph), "cudaStreamEndCapture");
+    require(cudaStreamEndCapture(static_cast<cudaStream_t>(stream), &graph),
+            "cudaStreamEndCapture");
     cudaGraphExec_t executable = nullptr;
     const cudaError_t error = cudaGraphInstantiate(&executable, graph, 0);
     static_cast<void>(cudaGraphDestroy(graph));
-    check(error, "cudaGraphInstantiate");
+    require(error, "cudaGraphInstantiate");
     return {executable,
             [](cudaGraphExec_t done) { static_cast<void>(cudaGraphExecDestroy(done)); }};
   }
   void replay(void* recording, void* stream) const override {
     select();
-    check(
+    require(
         cudaGraphLaunch(static_cast<cudaGraphExec_t>(recording), static_cast<cudaStream_t>(stream)),
         "cudaGraphLaunch");
   }
 
  private:
   // The current device belongs to the thread.
-  void select() const { check(cudaSetDevice(index_), "cudaSetDevice " + std::to_string(index_)); }
+  void select() const {
+    require(cudaSetDevice(index_), [&] { return "cudaSetDevice " + std::to_string(index_); });
+  }
 
+  // Comes back when the bytes have arrived.
   void move(std::byte* to, const std::byte* from, std::size_t bytes, cudaMemcpyKind kind,
             void* stream, const char* what) const {
+    start(to, from, bytes, kind, stream, what);
+    if (bytes == 0) return;
+    require(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)),
+            [&] { return describe_copy(what, bytes); });
+  }
+  void start(std::byte* to, const std::byte* from, std::size_t bytes, cudaMemcpyKind kind,
+             void* stream, const char* what) const {
     select();
     if (bytes == 0) return;
-    const auto describe = [&] {
-      return "cudaMemcpyAsync, " + std::string(what) + " of " + std::to_string(bytes) + " bytes";
-    };
-    auto* const cuda_stream = static_cast<cudaStream_t>(stream);
-    check(cudaMemcpyAsync(to, from, bytes, kind, cuda_stream), describe());
-    if (kind == cudaMemcpyDeviceToDevice) return;
-    check(cudaStreamSynchronize(cuda_stream), describe());
+    require(cudaMemcpyAsync(to, from, bytes, kind, static_cast<cudaStream_t>(stream)),
+            [&] { return describe_copy(what, bytes); });
+  }
+  static std::string describe_copy(const char* what, std::size_t bytes) {
+    return "cudaMemcpyAsync, " + std::string(what) + " of " + std::to_string(bytes) + " bytes";
   }
 
   int index_;

@@ -5,6 +5,7 @@
 #include "engine/core/error.hpp"
 #include "kernels/gpu_table.hpp"
 #include "kernels/simt/cuda_devices.hpp"
+#include "kernels/simt/cuda_errors.hpp"
 
 namespace braid::simt {
 namespace {
@@ -40,13 +41,6 @@ cudaError_t ask_for_shared(const void* kernel, const LaunchShape& shape) {
                               static_cast<int>(shape.shared));
 }
 
-void require(cudaError_t error, std::string_view name, const LaunchShape& shape) {
-  if (error == cudaSuccess) return;
-  static_cast<void>(cudaGetLastError());  // an error of this call alone must not come back later
-  throw DeviceError(described(name, shape) + ": " + cudaGetErrorName(error) + ", " +
-                    cudaGetErrorString(error));
-}
-
 }  // namespace
 
 void launch_on_gpu(const void* kernel, std::string_view name, const LaunchShape& shape,
@@ -65,7 +59,7 @@ void launch_on_gpu(const void* kernel, std::string_view name, const LaunchShape&
                 ? cudaLaunchCooperativeKernel(kernel, grid, block, arguments, shared, cuda_stream)
                 : cudaLaunchKernel(kernel, grid, block, arguments, shared, cuda_stream);
   }
-  require(error, name, shape);
+  require(error, [&] { return described(name, shape); });
 }
 
 std::int64_t blocks_held_by_gpu(const void* kernel, std::string_view name,
@@ -83,7 +77,7 @@ std::int64_t blocks_held_by_gpu(const void* kernel, std::string_view name,
                                                           static_cast<int>(shape.block.count()),
                                                           static_cast<std::size_t>(shape.shared));
   }
-  require(error, name, shape);
+  require(error, [&] { return described(name, shape); });
   return static_cast<std::int64_t>(multiprocessors) * of_each;
 }
 

@@ -4,9 +4,13 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <set>
+#include <string>
 
 #include "engine/core/device_access.hpp"
+#include "engine/core/error.hpp"
 #include "engine/core/memory.hpp"
+#include "kernels/simt/broken_device.hpp"
 #include "kernels/simt/emulated_faults.hpp"
 #include "kernels/simt/emulated_stream.hpp"
 #include "kernels/simt/emulated_traffic.hpp"
@@ -24,6 +28,7 @@ constexpr int kPoison = 0xFF;                // NaN: what was never written show
 class EmulatedAccess final : public DeviceAccess {
  public:
   std::byte* allocate(std::size_t bytes) const override {
+    require_not_known_broken("an allocation of " + std::to_string(bytes) + " bytes");
     const std::size_t size = std::max<std::size_t>(bytes, 1);
     const std::lock_guard lock(mutex_);
     if (limit_ != 0 && used_ + size > limit_) return nullptr;
@@ -34,14 +39,17 @@ class EmulatedAccess final : public DeviceAccess {
     used_ += size;
     return memory;
   }
+  // As cudaFree, which waits for all that the device still has to do.
   void release(std::byte* memory) const noexcept override {
     const std::lock_guard lock(mutex_);
+    for (EmulatedStream* stream : streams_) stream->late->carry_out();
     const auto found = sizes_.find(memory);
     used_ -= found->second;
     sizes_.erase(found);
     ::operator delete[](memory, kAlignment);
   }
   std::size_t free_bytes() const override {
+    require_not_known_broken("a look at the free memory");
     const std::lock_guard lock(mutex_);
     if (pretended_ != 0) return pretended_;
     if (limit_ == 0) return static_cast<std::size_t>(free_memory());
@@ -59,31 +67,94 @@ class EmulatedAccess final : public DeviceAccess {
     const std::lock_guard lock(mutex_);
     return used_;
   }
-  EmulatedTraffic traffic() const { return {uploads_, downloads_, replays_}; }
+  EmulatedTraffic traffic() const { return {uploads_, downloads_, replays_, started_, waits_}; }
 
-  void* new_stream() const override { return new EmulatedStream; }
-  void release_stream(void* stream) const noexcept override {
-    delete static_cast<EmulatedStream*>(stream);
+  void* new_stream() const override {
+    require_not_known_broken("a new stream");
+    const std::lock_guard lock(mutex_);
+    return *streams_.insert(new EmulatedStream).first;
   }
-  void synchronize(void*) const override {}
+  void release_stream(void* stream) const noexcept override {
+    if (stream == nullptr) return;
+    auto* const emulated = static_cast<EmulatedStream*>(stream);
+    emulated->late->wait_for_all();
+    const std::lock_guard lock(mutex_);
+    streams_.erase(emulated);
+    delete emulated;
+  }
+  void synchronize(void* stream) const override {
+    ++waits_;
+    finish(stream, "a wait for the stream");
+  }
 
-  void upload(std::byte* to, const std::byte* from, std::size_t bytes, void*) const override {
+  void upload(std::byte* to, const std::byte* from, std::size_t bytes,
+              void* stream) const override {
+    finish(stream, "an upload that the host waits for");
     ++uploads_;
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
-  void download(std::byte* to, const std::byte* from, std::size_t bytes, void*) const override {
+  void download(std::byte* to, const std::byte* from, std::size_t bytes,
+                void* stream) const override {
+    finish(stream, "a download that the host waits for");
     ++downloads_;
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void copy(std::byte* to, const std::byte* from, std::size_t bytes, void* stream) const override {
+    require_not_known_broken("a copy on the device");
     in_stream(stream, [=] {
-      if (bytes > 0) std::memcpy(to, from, bytes);
+      if (bytes > 0 && !is_broken()) std::memcpy(to, from, bytes);
     });
   }
   void fill(std::byte* memory, std::byte pattern, std::size_t bytes, void* stream) const override {
+    require_not_known_broken("a fill");
     in_stream(stream, [=] {
-      if (bytes > 0) std::memset(memory, std::to_integer<int>(pattern), bytes);
+      if (bytes > 0 && !is_broken()) std::memset(memory, std::to_integer<int>(pattern), bytes);
     });
+  }
+
+  std::byte* allocate_pinned(std::size_t bytes) const override {
+    require_not_known_broken("page-locked memory of " + std::to_string(bytes) + " bytes");
+    const std::size_t size = std::max<std::size_t>(bytes, 1);
+    auto* const memory = static_cast<std::byte*>(::operator new[](size, kAlignment, std::nothrow));
+    if (memory != nullptr) std::memset(memory, kPoison, size);
+    return memory;
+  }
+  void release_pinned(std::byte* memory) const noexcept override {
+    ::operator delete[](memory, kAlignment);
+  }
+  void start_upload(std::byte* to, const std::byte* from, std::size_t bytes,
+                    void* stream) const override {
+    ++started_;
+    late_copies_of(stream, "an upload").upload(to, from, bytes);
+  }
+  void start_download(std::byte* to, const std::byte* from, std::size_t bytes,
+                      void* stream) const override {
+    ++started_;
+    late_copies_of(stream, "a download").download(to, from, bytes);
+  }
+
+  void* new_event(EventUse) const override {
+    require_not_known_broken("a new event");
+    return new EmulatedEvent;
+  }
+  void release_event(void* event) const noexcept override {
+    delete static_cast<EmulatedEvent*>(event);
+  }
+  void record_event(void* event, void* stream) const override {
+    const std::int64_t place = late_copies_of(stream, "an event").mark();
+    *static_cast<EmulatedEvent*>(event) = {static_cast<EmulatedStream*>(stream)->late, place};
+  }
+  bool is_done(void* event) const override {
+    require_whole("a look at an event");
+    const auto& emulated = *static_cast<EmulatedEvent*>(event);
+    return emulated.late == nullptr || emulated.late->is_done(emulated.place);
+  }
+  void wait_for(void* event) const override {
+    require_whole("a wait for an event");
+    if (is_done(event)) return;
+    ++waits_;
+    const auto& emulated = *static_cast<EmulatedEvent*>(event);
+    emulated.late->wait_for(emulated.place);
   }
 
   bool can_record() const override { return true; }
@@ -95,8 +166,10 @@ class EmulatedAccess final : public DeviceAccess {
     emulated->records = false;
     return std::make_shared<Launches>(std::exchange(emulated->recorded, {}));
   }
-  void replay(void* recording, void*) const override {
+  void replay(void* recording, void* stream) const override {
+    require_not_known_broken("a replay");
     ++replays_;
+    static_cast<EmulatedStream*>(stream)->late->carry_out();
     const auto& launches = *static_cast<Launches*>(recording);
     for (const auto& launch : launches) launch();
     replayed = launches.size();
@@ -104,15 +177,42 @@ class EmulatedAccess final : public DeviceAccess {
 
  private:
   using Launches = std::vector<std::function<void()>>;
+  struct EmulatedEvent {
+    std::shared_ptr<LateCopies> late = {};  // null: never recorded
+    std::int64_t place = 0;
+  };
+
+  // A recording holds launches, copies on the device and fills; anything else would end up in it,
+  // or break it.
+  static void require_no_recording(const EmulatedStream& stream, const char* what) {
+    if (stream.records) throw DeviceError(std::string(what) + " within a recording");
+  }
+  static void finish(void* stream, const char* what) {
+    require_whole(what);
+    if (stream == nullptr) return;
+    const auto& emulated = *static_cast<EmulatedStream*>(stream);
+    require_no_recording(emulated, what);
+    emulated.late->wait_for_all();
+  }
+  static LateCopies& late_copies_of(void* stream, const char* what) {
+    require_not_known_broken(what);
+    if (stream == nullptr) throw DeviceError(std::string(what) + " without a stream to wait in");
+    const auto& emulated = *static_cast<EmulatedStream*>(stream);
+    require_no_recording(emulated, what);
+    return *emulated.late;
+  }
 
   mutable std::mutex mutex_;
   mutable std::map<std::byte*, std::size_t> sizes_;
+  mutable std::set<EmulatedStream*> streams_;
   mutable std::size_t used_ = 0;
   mutable std::size_t limit_ = 0;
   mutable std::size_t pretended_ = 0;
   mutable std::atomic<std::int64_t> uploads_{0};
   mutable std::atomic<std::int64_t> downloads_{0};
   mutable std::atomic<std::int64_t> replays_{0};
+  mutable std::atomic<std::int64_t> started_{0};
+  mutable std::atomic<std::int64_t> waits_{0};
 };
 
 // Never destroyed: memory on a device may outlive everything else.

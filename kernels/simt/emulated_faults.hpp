@@ -15,4 +15,11 @@ void pretend_free_memory(std::size_t bytes);
 // behind it run again. A negative number: none fails.
 void fail_after_launches(std::int64_t launches);
 
+// After so many more launches one breaks the device, as a kernel that writes where there is no
+// memory: neither it nor anything behind it is carried out; nobody hears of it before the host
+// waits for the device; and from then on every call fails. A negative number: none does.
+void break_after_launches(std::int64_t launches);
+// The device is as a new process would find it.
+void mend_device();
+
 }  // namespace braid::simt

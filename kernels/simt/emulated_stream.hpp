@@ -1,11 +1,13 @@
 #pragma once
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "kernels/launch.hpp"
+#include "kernels/simt/late_copies.hpp"
 #include "kernels/simt/shape.hpp"
 
 namespace braid::simt {
@@ -16,12 +18,14 @@ struct PlannedLaunch {
 };
 
 // The native stream of the emulated device: it carries out each launch at once, or writes it down.
+// Only copies that nobody waits for come late.
 struct EmulatedStream {
   std::vector<std::function<void()>> recorded = {};
   bool records = false;
   // If there: launches are checked and noted here, and never carried out; their operands may be of
   // any size.
   std::vector<PlannedLaunch>* planned = nullptr;
+  std::shared_ptr<LateCopies> late = std::make_shared<LateCopies>();
 };
 
 inline bool only_plans(void* stream) {
@@ -37,6 +41,7 @@ void in_stream(void* stream, Work work) {
   if (emulated != nullptr && emulated->records) {
     emulated->recorded.emplace_back(std::move(work));
   } else {
+    if (emulated != nullptr) emulated->late->carry_out();
     work();
   }
 }

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "engine/core/error.hpp"
+#include "kernels/simt/broken_device.hpp"
 #include "kernels/simt/emulated_faults.hpp"
 #include "kernels/simt/emulated_stream.hpp"
 #include "kernels/simt/launch_records.hpp"
@@ -340,6 +341,8 @@ void fail_after_launches(std::int64_t count) {
 void run_kernel(const KernelCall& kernel, const LaunchShape& shape, bool cooperative) {
   const std::lock_guard lock(one_launch_at_a_time);
   refuse_impossible(kernel.name, shape, cooperative);
+  if (is_broken()) require_not_known_broken(text_of(kernel.name, shape));
+  if (breaks_here()) return;
   if (launches_before_fault >= 0 && launches_before_fault-- == 0)
     throw DeviceError(text_of(kernel.name, shape) + ": a fault on purpose");
   LaunchRecord& record = launches[std::string(kernel.name)];

@@ -1,0 +1,169 @@
+// Copies that the host does not wait for, and the events that tell when they are done.
+#include <algorithm>
+#include <cstring>
+#include <functional>
+#include <numeric>
+#include <vector>
+
+#include "engine/core/error.hpp"
+#include "engine/runtime/pinned_block.hpp"
+#include "kernels/simt/emulated_traffic.hpp"
+#include "tests/support/data_forms.hpp"
+
+using namespace braid;
+using namespace braid::testing;
+
+namespace {
+
+std::vector<Device> devices() {
+  std::vector<Device> all{Device::emulated()};
+  if (device_count(Device::Kind::cuda) > 0) all.push_back(Device::cuda());
+  return all;
+}
+
+// A stream, and memory of the device, for a test.
+class Place {
+ public:
+  explicit Place(Device device, std::size_t bytes = 64)
+      : access(access_to(device)),
+        stream(access.new_stream()),
+        memory(allocate_on(device, bytes, "a test")) {}
+  ~Place() { access.release_stream(stream); }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+  std::vector<std::uint8_t> there(std::size_t count) const {
+    std::vector<std::uint8_t> bytes(count);
+    access.download(reinterpret_cast<std::byte*>(bytes.data()), memory.get(), count, stream);
+    return bytes;
+  }
+
+  const DeviceAccess& access;
+  void* stream;
+  std::shared_ptr<std::byte[]> memory;
+};
+
+std::uint8_t first_byte(const PinnedBlock& block) {
+  return std::to_integer<std::uint8_t>(*block.data());
+}
+
+}  // namespace
+
+TEST_CASE("device copies: page-locked bytes go to a device and come back in a stream's order") {
+  const Device device = GENERATE(from_range(devices()));
+  INFO(to_string(device));
+  const Place place(device, 128);
+  PinnedBlock out(device);
+  PinnedBlock back(device);
+  std::vector<std::uint8_t> numbers(64);
+  std::iota(numbers.begin(), numbers.end(), std::uint8_t{1});
+  out.take(64);
+  back.take(60);
+  out.put(0, numbers.data(), 64);
+  out.start_upload(0, place.memory.get(), 64, place.stream);
+  place.access.copy(place.memory.get() + 64, place.memory.get(), 64, place.stream);
+  back.start_download(0, place.memory.get() + 68, 60, place.stream);
+  place.access.fill(place.memory.get(), std::byte{0}, 128, place.stream);
+  back.wait();
+  CHECK(std::memcmp(back.data(), numbers.data() + 4, 60) == 0);
+  CHECK(back.is_done());
+  CHECK(place.there(128) == std::vector<std::uint8_t>(128, 0));
+}
+
+TEST_CASE(
+    "device copies: an event has happened once all before it is done, and may be used again") {
+  const Device device = GENERATE(from_range(devices()));
+  INFO(to_string(device));
+  const Place place(device);
+  const DeviceEvent event(device);
+  CHECK(event.is_done());  // never recorded
+  event.wait();
+  for (int time = 0; time < 3; ++time) {
+    place.access.fill(place.memory.get(), std::byte{1}, 64, place.stream);
+    event.record(place.stream);
+    event.wait();
+    CHECK(event.is_done());
+  }
+}
+
+TEST_CASE("device copies: blocks in turn are filled again only when they have been read") {
+  const Device device = GENERATE(from_range(devices()));
+  INFO(to_string(device));
+  const Place place(device);
+  Staging staging(device);
+  std::vector<std::uint8_t> sent;
+  for (std::uint8_t number = 0; number < 9; ++number) {
+    // Larger ones too, which need other memory.
+    PinnedBlock& block = staging.next(number < 6 ? 1 : 1000);
+    block.put(0, &number, 1);
+    block.start_upload(0, place.memory.get() + number, 1, place.stream);
+    sent.push_back(number);
+  }
+  CHECK(place.there(9) == sent);
+}
+
+TEST_CASE("device copies: blocks that go away wait for their copies") {
+  const Device device = GENERATE(from_range(devices()));
+  INFO(to_string(device));
+  const Place place(device);
+  {
+    PinnedBlock block(device);
+    std::memset(block.take(64), 7, 64);
+    block.start_upload(0, place.memory.get(), 64, place.stream);
+  }
+  CHECK(place.there(64) == std::vector<std::uint8_t>(64, 7));
+}
+
+TEST_CASE("device copies: the emulated device makes them as late as they may happen") {
+  const Device device = Device::emulated();
+  const Place place(device);
+  PinnedBlock block(device);
+  *block.take(1) = std::byte{1};
+  block.start_upload(0, place.memory.get(), 1, place.stream);
+  CHECK_FALSE(block.is_done());
+  const std::byte too_early{2};
+  block.put(0, &too_early, 1);
+  CHECK(place.there(1).front() == 2);
+  CHECK(block.is_done());
+
+  block.start_download(0, place.memory.get(), 1, place.stream);
+  CHECK(first_byte(block) == 0xFF);  // not there yet
+  CHECK_FALSE(block.is_done());
+  place.access.fill(place.memory.get(), std::byte{3}, 1, place.stream);
+  CHECK(first_byte(block) == 0xFF);  // there, but nobody has asked
+  CHECK(block.is_done());
+  CHECK(first_byte(block) == 2);  // from before the fill
+
+  block.start_download(0, place.memory.get(), 1, place.stream);
+  block.wait();
+  CHECK(first_byte(block) == 3);
+}
+
+TEST_CASE("device copies: what a recording cannot hold is refused within one") {
+  const Place place(Device::emulated());
+  PinnedBlock block(Device::emulated());
+  block.take(1);
+  const DeviceEvent event(Device::emulated());
+  place.access.begin_recording(place.stream);
+  CHECK_THROWS_AS(place.there(1), DeviceError);
+  CHECK_THROWS_AS(place.access.synchronize(place.stream), DeviceError);
+  CHECK_THROWS_AS(event.record(place.stream), DeviceError);
+  CHECK_THROWS_WITH(block.start_upload(0, place.memory.get(), 1, place.stream),
+                    ContainsSubstring("an upload within a recording"));
+  static_cast<void>(place.access.end_recording(place.stream));
+}
+
+TEST_CASE("device copies: a step sends its batch at once, and waits for nothing that it sends") {
+  const OnDevice here(Device::emulated());
+  Sample s = many_types();
+  const auto step = [&] { s.model.train_on_batch(s.x, s.y); };
+  for (int warm = 0; warm < 3; ++warm) step();
+  const simt::EmulatedTraffic before = simt::emulated_traffic();
+  step();
+  const simt::EmulatedTraffic after = simt::emulated_traffic();
+  CHECK(after.uploads == before.uploads);
+  // Four inputs and three targets together; the state of dropout; the rates.
+  CHECK(after.started - before.started == 3);
+  // Blocks were read long ago.
+  CHECK(after.waits == before.waits);
+}
