@@ -1,57 +1,22 @@
 // What a fit shows while it runs: a bar on a terminal, plain lines elsewhere.
-#include <fcntl.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
+#include "engine/train/progress.hpp"
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
+#include <memory>
+#include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
-#include "engine/train/progress.hpp"
+#include "kernels/simt/emulated_traffic.hpp"
+#include "tests/support/data_forms.hpp"
+#include "tests/support/terminal.hpp"
 
 namespace {
 
-using braid::Logs;
-using braid::Progress;
-
-// Standard output goes to a terminal of this many columns until the end; then what arrived there.
-class Terminal {
- public:
-  explicit Terminal(unsigned short columns) {
-    std::fflush(stdout);
-    screen_ = posix_openpt(O_RDWR | O_NOCTTY);
-    REQUIRE((screen_ >= 0 && grantpt(screen_) == 0 && unlockpt(screen_) == 0));
-    const int terminal = open(ptsname(screen_), O_RDWR | O_NOCTTY);
-    const winsize size{.ws_row = 24, .ws_col = columns, .ws_xpixel = 0, .ws_ypixel = 0};
-    REQUIRE(ioctl(terminal, TIOCSWINSZ, &size) == 0);
-    before_ = dup(STDOUT_FILENO);
-    dup2(terminal, STDOUT_FILENO);
-    close(terminal);
-  }
-  ~Terminal() { restore(); }
-
-  std::string shown() {
-    std::fflush(stdout);
-    char text[4096];
-    const ssize_t length = read(screen_, text, sizeof text);
-    restore();
-    return {text, static_cast<std::size_t>(length > 0 ? length : 0)};
-  }
-
- private:
-  void restore() {
-    if (before_ < 0) return;
-    std::fflush(stdout);
-    dup2(before_, STDOUT_FILENO);
-    close(before_);
-    close(screen_);
-    before_ = -1;
-  }
-  int screen_ = -1;
-  int before_ = -1;
-};
+using namespace braid;
+using namespace braid::testing;
 
 Logs many_logs() {
   Logs logs;
@@ -75,4 +40,70 @@ TEST_CASE("a progress line on a terminal never wraps, and the last one is whole"
   CHECK(during.rfind("\r3/10 [======", 0) == 0);
   CHECK(during.size() == 40);  // the carriage return and 39 columns
   CHECK_THAT(shown.substr(last), ContainsSubstring("rating_accuracy: 0.5000"));
+}
+
+namespace {
+
+// Makes the progress line due at every step.
+class Sleeper : public callbacks::Callback {
+ public:
+  void on_train_batch_end(std::int64_t, const Logs&) override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(110));
+  }
+};
+
+class Reader : public callbacks::Callback {
+ public:
+  void on_train_batch_end(std::int64_t, const Logs& logs) override {
+    losses.push_back(logs["loss"]);
+  }
+  std::vector<double> losses;
+};
+
+struct Watched {
+  std::string shown;
+  simt::EmulatedTraffic traffic;
+};
+Watched watched_fit(int verbose) {
+  const OnDevice here(Device::emulated());
+  Sample s = many_types();
+  FitOptions options = quiet(6, 1);
+  options.verbose = verbose;
+  options.callbacks = {Sleeper()};
+  std::optional<Terminal> terminal;
+  if (verbose > 0) terminal.emplace(250);
+  const simt::EmulatedTraffic before = simt::emulated_traffic();
+  s.model.fit(s.x, s.y, options);
+  const simt::EmulatedTraffic after = simt::emulated_traffic();
+  return {terminal ? terminal->shown() : "",
+          {.downloads = after.downloads - before.downloads, .waits = after.waits - before.waits}};
+}
+
+}  // namespace
+
+TEST_CASE("progress of data on a device: numbers of the steps that it names, and nobody waits") {
+  const auto reader = std::make_shared<Reader>();
+  FitOptions options = quiet(6, 1);
+  options.callbacks = {reader};
+  trained(Device::emulated(), many_types, 1, options);
+  REQUIRE(reader->losses.size() == 8);
+
+  const Watched loud = watched_fit(1);
+  int lines = 0;
+  for (std::size_t steps = 1; steps < 8; ++steps) {
+    char start[32];
+    std::snprintf(start, sizeof start, "\r%zu/8 [", steps);
+    const auto begin = loud.shown.find(start);
+    if (begin == std::string::npos) continue;
+    const std::string line = loud.shown.substr(begin, loud.shown.find('\r', begin + 1) - begin);
+    char loss[32];
+    std::snprintf(loss, sizeof loss, " - loss: %.4f", reader->losses[steps - 1]);
+    CHECK_THAT(line, ContainsSubstring(loss));
+    ++lines;
+  }
+  CHECK(lines >= 2);
+
+  const Watched silent = watched_fit(0);
+  CHECK(loud.traffic.downloads == silent.traffic.downloads);
+  CHECK(loud.traffic.waits == silent.traffic.waits);
 }

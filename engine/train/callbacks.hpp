@@ -43,7 +43,7 @@ class Callback {
   // May add to the logs: what it sets goes into the history.
   virtual void on_epoch_end(int /*epoch*/, Logs& /*logs*/) {}
   virtual void on_train_batch_begin(std::int64_t /*batch*/) {}
-  // Running means of the epoch so far.
+  // Exact running means of the epoch so far; on a GPU, reading them waits until the batch is done.
   virtual void on_train_batch_end(std::int64_t /*batch*/, const Logs& /*logs*/) {}
   // Around the validation at the end of an epoch, before on_epoch_end.
   virtual void on_test_begin() {}
@@ -168,7 +168,7 @@ class CSVLogger : public Callback {
   std::vector<std::string> columns_;
 };
 
-// Stops as soon as the loss is NaN or infinite.
+// Stops as soon as the loss is NaN or infinite: reads the loss of every batch.
 class TerminateOnNaN : public Callback {
  public:
   void on_train_batch_end(std::int64_t batch, const Logs& logs) override;

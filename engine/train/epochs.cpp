@@ -57,4 +57,16 @@ Logs Trainer::Epochs::logs(const Lease& lease) {
   return logs_.logs();
 }
 
+void Trainer::Epochs::show(const Lease& lease, Progress& progress, std::int64_t steps_launched) {
+  const bool due = progress.due(steps_launched);
+  if (!resident_) {
+    if (due) progress.show(steps_launched, logs_.logs());
+    return;
+  }
+  if (due) resident_->ask(lease.session());
+  // What was asked for now, or some steps ago.
+  const std::optional<std::int64_t> steps = resident_->answer(logs_);
+  if (steps) progress.show(*steps, logs_.logs());
+}
+
 }  // namespace braid

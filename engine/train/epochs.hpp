@@ -1,5 +1,6 @@
 #pragma once
 #include "engine/train/lease.hpp"
+#include "engine/train/progress.hpp"
 #include "engine/train/resident_steps.hpp"
 
 namespace braid {
@@ -22,6 +23,9 @@ class Trainer::Epochs {
   void run(Lease& lease, std::int64_t first, std::int64_t last);
   // Of the epoch so far: waits for its steps.
   Logs logs(const Lease& lease);
+  // Shows how far the pass has come, where it is time to: with the newest logs that a device has
+  // sent, and how many steps those are of. Waits for none.
+  void show(const Lease& lease, Progress& progress, std::int64_t steps_launched);
 
  private:
   Trainer& trainer_;

@@ -222,7 +222,7 @@ void Trainer::FitRun::train_epoch(Lease& lease, Progress& progress) {
       const Logs seen([&] { return epochs.logs(lease); });
       tell([&](callbacks::Callback& callback) { callback.on_train_batch_end(last - 1, seen); });
     }
-    if (progress.due(last)) progress.show(last, epochs.logs(lease));
+    epochs.show(lease, progress, last);
   }
 }
 

@@ -15,8 +15,8 @@ class Logs {
   using Item = std::pair<std::string, double>;
 
   Logs() = default;
-  // Numbers that are fetched, from a device perhaps, when somebody looks at them first; a copy has
-  // them.
+  // Numbers that are fetched, from a device perhaps, when somebody looks at them first: that may
+  // wait for the device. A copy has them.
   explicit Logs(std::function<Logs()> fetch) : fetch_(std::move(fetch)) {}
   Logs(const Logs& other) : items_(other.items()) {}
   Logs(Logs&&) = default;

@@ -159,7 +159,7 @@ void Trainer::evaluate_rows(Lease& run, Epochs& epochs, Progress& progress,
       const Logs seen([&] { return epochs.logs(run); });
       for (const auto& item : watchers) item.pointer->on_test_batch_end(last - 1, seen);
     }
-    if (progress.due(last)) progress.show(last, epochs.logs(run));
+    epochs.show(run, progress, last);
   }
 }
 
