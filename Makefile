@@ -24,7 +24,7 @@ help:
 	@echo "make sanitize     the whole suite under the address and undefined-behaviour sanitizers; races of GPU kernels"
 	@echo "make coverage     fail on a line of a GPU kernel that no test executes"
 	@echo "make mutate       break GPU kernels on purpose, and see what the tests notice (MUTATE='--sample 100')"
-	@echo "make kernels      list the GPU kernels: which tests execute each, registers, shared memory, spills, occupancy"
+	@echo "make kernels      list the GPU kernels: which tests execute each, registers, spills, occupancy, bytes moved"
 	@echo "make cuda-all     compile the GPU kernels for every architecture"
 	@echo "make gpu-check    on a machine with a GPU: tests, sanitizers, goldens, benchmarks and a report (GPU_CHECK='kernels goldens')"
 	@echo "make gpu-bundle   pack what gpu-check runs into one archive, for a machine without these packages"
@@ -68,7 +68,7 @@ mutate: packages
 	@tests/mutate.py $(BUILD) $(MUTATE)
 
 kernels: packages
-	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_tests -j $(JOBS)
+	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_tests braid_race_tests -j $(JOBS)
 	@tests/kernel_table.py $(BUILD) bench/results/gpu_kernels.md
 
 cuda-all: packages

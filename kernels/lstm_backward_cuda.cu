@@ -5,8 +5,8 @@
 // row, whose states' gradients it owns. Per step:
 //   barriers 1;  chain: gates' gradients from shared memory, H / 4 fused multiply-adds, 4
 //   exchanges, 3 multiply-adds, to shared memory;  from global memory: nothing that was not asked
-//   for two steps before; all factors that the forward pass fixes are ready before the chain comes
-//   to them
+//   for two steps before (one beyond 64 units); all factors that the forward pass fixes are ready
+//   before the chain comes to them
 #include <algorithm>
 
 #include "kernels/lstm_choice.hpp"

@@ -5,7 +5,7 @@
 // kRows rows of H units, per step:
 //   barriers 1;  chain: h from shared memory, H / 4 fused multiply-adds, 2 exchanges, 2 activations
 //   one behind the other, h to shared memory;  from global memory: nothing that was not asked for
-//   two steps before
+//   two steps before (one beyond 64 units, and for where a mask lets outputs go)
 #include <algorithm>
 
 #include "kernels/lstm_choice.hpp"
@@ -160,6 +160,7 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
   const bool has_sequence = writes && static_cast<bool>(args.sequence);
   const SequenceColumn<float> sequence(args.sequence, tokens, row, unit);
   int next = has_sequence ? tokens.place_of(row, 0) : 0;
+  int after = has_sequence ? tokens.place_of(row, 1) : 0;  // of the token behind that one
   if (has_sequence) sequence.write(0, next, h);
 
   const auto token_at = [&](int step) {
@@ -172,7 +173,8 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
   constexpr int kAhead = kUnits > 64 ? 1 : 2;
   const auto take_step = [&](int step, float4& inputs) {
     const int from = next;
-    if (has_sequence && step < row.count) next = tokens.place_of(row, step + 1);
+    next = after;
+    if (has_sequence) after = tokens.place_of(row, step + 2);
     float sums[kRows][4] = {};
     multiply_gates<kUnits, kRows>(weights, h_rows[step % 2], own, sums);
     float4 z = gates_of_own_row<kRows>(sums);

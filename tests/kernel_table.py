@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Writes the table of all GPU kernels: registers, shared memory, spills and occupancy, and which tests executed each.
+"""Writes the table of all GPU kernels: registers, shared memory, spills and occupancy, and which tests executed each; and
+sections of what tests measure: launches, bytes, steps of the LSTM.
 
-Usage: kernel_table.py <build> <table>, after `cmake --build <build> --target braid_tests`. nvcc must be there; what it says of
-a source is kept under <build>/kernel_table until the source, or a header of it, changes. Fails if a kernel of the LSTM or of
-Dense spills registers, or if no test executed a kernel.
+Usage: kernel_table.py <build> <table> [--sections], after `cmake --build <build> --target braid_tests braid_race_tests`. nvcc
+must be there; what it says of a source is kept under <build>/kernel_table until the source, or a header of it, changes. Fails
+if a kernel of the LSTM or of Dense spills registers, or if no test executed a kernel. --sections: only the sections are written
+anew, and nvcc is not needed.
 """
 import os
 import pathlib
@@ -97,18 +99,24 @@ def occupancy(architecture, threads, registers, shared):
     return blocks * threads / most_threads
 
 
-def run_tests(build):
-    """{kernel: threads, dynamic shared memory and tests} of all tests on the emulated device; launches of a step."""
+def run_program(program, tests, **variables):
+    """Tests of these names, on the emulated device."""
+    environment = dict(os.environ, BRAID_TEST_BACKENDS="emulated", **variables)
+    run = subprocess.run([str(program), tests], env=environment, capture_output=True, text=True)
+    if run.returncode != 0:
+        sys.exit(f"failed: {program.name}\n{run.stdout[-4000:]}")
+
+
+def run_tests(build, tests):
+    """{kernel: threads, dynamic shared memory and tests} of the tests on the emulated device, and the sections' text."""
     with tempfile.TemporaryDirectory() as scratch:
-        log = pathlib.Path(scratch) / "kernels"
-        launches = pathlib.Path(scratch) / "launches"
+        folder = pathlib.Path(scratch)
+        log = folder / "kernels"
         log.touch()
-        environment = dict(os.environ, BRAID_TEST_BACKENDS="emulated", BRAID_KERNEL_LOG=str(log), BRAID_LAUNCH_TABLE=str(launches))
-        run = subprocess.run([str(build / "tests/braid_tests"), "~kernel table*"], env=environment, capture_output=True, text=True)
-        if run.returncode != 0:
-            sys.exit(f"failed: the tests\n{run.stdout[-4000:]}")
+        run_program(build / "tests/braid_tests", tests, BRAID_KERNEL_LOG=str(log), BRAID_KERNEL_TABLES=scratch)
+        run_program(build / "tests/braid_race_tests", RACE_TESTS, BRAID_KERNEL_TABLES=scratch)
         text = log.read_text()
-        steps = launches.read_text()
+        sections = "".join(head + (folder / name).read_text() for name, head in SECTIONS.items())
     found = {}
     for line in text.splitlines():
         name, threads, shared, test = line.split("\t")
@@ -116,7 +124,7 @@ def run_tests(build):
         entry["threads"] = max(entry["threads"], int(threads))
         entry["shared"] = max(entry["shared"], int(shared))
         entry["tests"].append(test)
-    return found, steps
+    return found, sections
 
 
 def same_function(name, executed):
@@ -154,25 +162,52 @@ threads that a multiprocessor can run at once for such a launch, in percent.
 | kernel | threads | registers | spilled | shared memory | occupancy | executed by tests, the first of them |
 |---|---|---|---|---|---|---|
 """
-LAUNCHES = """
+# What tests write down, by the name of the file. Other tests find the sections by their titles.
+SECTIONS = {"launches.md": """
 ## Launches of a training step
 
 A recorded step of the reference models (`bench/reference_models.cpp`) as it is replayed: m1 two inputs, m2 a sequence and
 features, m3 two outputs. The goals are 3, 9 and 3. Inputs, the rate and the number of the step are uploaded beside it.
 
-"""
+""", "bytes.md": """
+## Bytes that a training step moves
+
+Of such a step of 32 rows, by the race flavour of the emulated device: the bytes of the device's memory that a launch reads and
+writes, each counted once a launch, without what it reads of its own results. Caches save some of it between launches; what falls
+out of them within one comes on top. At least: what no way to compute the step can avoid, of weights, moments, gradients and data.
+
+""", "lstm_steps.md": """
+## Steps of the LSTM
+
+What a time step of its persistent kernels (units, rows of a block, default activations) waits for, measured on the emulated
+device: barriers of the block, exchanges of a warp, and loads from global memory of what the same step needs. Inputs are asked
+for so many steps before theirs; so are places, which are read only where there is a mask.
+
+"""}
+# The tests that write them.
+SECTION_TESTS = "launches: a step of a reference model*,lstm on a gpu: a step passes*"
+RACE_TESTS = "moved bytes: of the reference models*"
+# Those that judge the table wait until it is there.
+ALL_TESTS = "~kernel table*"
 
 
 def main():
-    if len(sys.argv) != 3:
+    only_sections = "--sections" in sys.argv
+    arguments = [argument for argument in sys.argv[1:] if argument != "--sections"]
+    if len(arguments) != 2:
         sys.exit(__doc__)
-    build = pathlib.Path(sys.argv[1]).resolve()
+    build = pathlib.Path(arguments[0]).resolve()
+    table = pathlib.Path(arguments[1])
+    if only_sections:
+        kernels = table.read_text().split("\n## ")[0]
+        table.write_text(kernels + run_tests(build, SECTION_TESTS)[1])
+        return
     version = subprocess.run(["nvcc", "--version"], capture_output=True, text=True, check=True).stdout
     compiler = "nvcc " + re.search(r"V([\d.]+)", version)[1]
     compiled = {}
     for source in sorted((ROOT / "kernels").glob("*_cuda.cu")):
         compiled.update(kernels_of(report_of(source, build)))
-    executed, steps = run_tests(build)
+    executed, sections = run_tests(build, ALL_TESTS)
     wrong = []
     rows = []
     for name in sorted(compiled):
@@ -184,8 +219,8 @@ def main():
             wrong.append(f"registers of {name} are spilled")
         rows.append(row_of(name, compiled[name], seen))
     introduction = INTRODUCTION.format(compiler=compiler, architectures=", ".join("sm_" + name for name in ARCHITECTURES))
-    text = introduction + "\n".join(rows) + "\n" + LAUNCHES + steps
-    pathlib.Path(sys.argv[2]).write_text(text)
+    text = introduction + "\n".join(rows) + "\n" + sections
+    table.write_text(text)
     print(text)
     if wrong:
         sys.exit("failed: " + "; ".join(wrong))

@@ -1,17 +1,17 @@
 // The table of bench/results that `make kernels` writes, as far as it can be judged without a
 // compiler for GPUs.
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <regex>
+#include <map>
 #include <set>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/kernel_launch.hpp"
+#include "tests/support/kernel_table.hpp"
+#include "tests/support/replayed_step.hpp"
 
 using namespace braid::testing;
 
@@ -27,23 +27,23 @@ bool has_table() {
   return false;
 }
 
-// The cells of each row of the table of kernels, without quotes and blanks around them.
+// The cells of each row of the table of kernels.
 std::vector<std::vector<std::string>> rows_of_table() {
   std::ifstream file(kTable);
   std::vector<std::vector<std::string>> rows;
   for (std::string line; std::getline(file, line);) {
     if (line.rfind("| `", 0) != 0) continue;
-    std::vector<std::string> cells;
-    std::istringstream row(line.substr(1));
-    for (std::string cell; std::getline(row, cell, '|');) {
-      const auto is_frame = [](char c) { return c == ' ' || c == '`'; };
-      while (!cell.empty() && is_frame(cell.back())) cell.pop_back();
-      const auto start = std::find_if_not(cell.begin(), cell.end(), is_frame);
-      cells.emplace_back(start, cell.end());
-    }
-    rows.push_back(cells);
+    rows.push_back(cells_of(line));
   }
   return rows;
+}
+
+// "fill_kernel<4>: 2", ...
+std::vector<std::string> launches_of(const ReplayedStep& step) {
+  std::vector<std::string> launches;
+  for (const auto& [kernel, of_step] : step)
+    launches.push_back(kernel + ": " + std::to_string(of_step.launches));
+  return launches;
 }
 
 }  // namespace
@@ -78,4 +78,42 @@ TEST_CASE("kernel table: the compiler spilled no registers of the LSTM's and Den
     CHECK(cells[3] == "0");
   }
   CHECK(judged > 20);
+}
+
+// The race flavour compares the bytes themselves (kernels_moved_bytes_test.cpp).
+TEST_CASE("kernel table: bytes are told of the kernels that a step launches, and add up") {
+  const auto rows = committed_rows("Bytes that a training step moves");
+  if (!rows) return;
+  struct Listed {
+    ReplayedStep kernels;
+    KernelOfStep all;
+    std::int64_t least = 0;
+  };
+  std::map<std::string, Listed> models{{"m1", {}}, {"m2", {}}, {"m3", {}}};
+  for (const std::string& row : *rows) {
+    INFO(row);
+    const std::vector<std::string> cells = cells_of(row);
+    REQUIRE(cells.size() == 6);
+    REQUIRE(models.contains(cells[0]));
+    Listed& listed = models[cells[0]];
+    if (cells[1] == "at least") {
+      listed.least = std::stoll(cells[5]);
+      continue;
+    }
+    const KernelOfStep kernel{std::stoll(cells[2]), std::stoll(cells[3]), std::stoll(cells[4])};
+    CHECK(kernel.bytes_read + kernel.bytes_written == std::stoll(cells[5]));
+    (cells[1] == "all" ? listed.all : listed.kernels[cells[1]]) = kernel;
+  }
+  for (const auto& [name, listed] : models) {
+    INFO(name << "; `make kernels` writes the table anew");
+    // As often for few rows as for the table's.
+    CHECK(launches_of(listed.kernels) == launches_of(replayed_step(name, 4)));
+    const KernelOfStep sums = total_of(listed.kernels);
+    CHECK(listed.all.launches == sums.launches);
+    CHECK(listed.all.bytes_read == sums.bytes_read);
+    CHECK(listed.all.bytes_written == sums.bytes_written);
+    CHECK(listed.least == least_bytes_of_step(name, kRowsOfTable));
+    // What moves less has lost something.
+    CHECK(sums.bytes_read + sums.bytes_written >= listed.least);
+  }
 }

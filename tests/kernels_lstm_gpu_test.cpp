@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "kernels/lstm_gpu.hpp"
-#include "kernels/simt/launch_records.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/lstm_kernel.hpp"
 #include "tests/support/schedules.hpp"
@@ -290,46 +289,5 @@ TEST_CASE("lstm on a gpu: gradients are whole again with the scratch memory of t
     CHECK((!again || of_kernel.values() == kernel_grad));
     in_grad = in.values();
     kernel_grad = of_kernel.values();
-  }
-}
-
-// What the time of a step depends on; the heads of the kernels' sources say the same.
-TEST_CASE("lstm on a gpu: a step passes one barrier, and few exchanges of lanes") {
-  if (gpu_backend() != Backend::emulated) return;
-  struct Counts {
-    std::int64_t barriers;
-    std::int64_t shuffles;
-  };
-  const auto counts_of = [](const std::string& kernel) {
-    Counts counts{0, 0};
-    for (const auto& [name, record] : simt::launch_records()) {
-      if (short_kernel_name(name).rfind(kernel + "<", 0) != 0) continue;
-      counts.barriers += record.barriers;
-      counts.shuffles += record.shuffles;
-    }
-    return counts;
-  };
-  RandomNumbers random(52);
-  constexpr std::int64_t kSteps = 10;
-  // Of a row alone: forward twice the sums of four gates, backward in four rounds of 2, 1, 1 and 1.
-  for (const std::int64_t units : {16, 64, 128}) {
-    for (const auto& [kernel, shuffles] : {std::pair{std::string("lstm_forward_kernel"), 8},
-                                           {std::string("lstm_backward_kernel"), 5}}) {
-      INFO(kernel << ", " << units << " units");
-      std::vector<Counts> of_steps;
-      for (const std::int64_t steps : {kSteps, 2 * kSteps}) {
-        const LstmProblem problem = random_lstm({1, steps, 3, units}, random);
-        const LstmOutputGrads grads = random_grads(problem, random);
-        const Counts before = counts_of(kernel);
-        LstmKernel run(Backend::emulated, problem);
-        const LstmResults results = run.forward();
-        static_cast<void>(run.backward(grads));
-        const Counts after = counts_of(kernel);
-        of_steps.push_back({after.barriers - before.barriers, after.shuffles - before.shuffles});
-      }
-      const std::int64_t warps = std::max<std::int64_t>(units, 32) * 4 / 32;
-      CHECK(of_steps[1].barriers - of_steps[0].barriers == kSteps);
-      CHECK(of_steps[1].shuffles - of_steps[0].shuffles == kSteps * warps * shuffles);
-    }
   }
 }

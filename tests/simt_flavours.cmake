@@ -9,6 +9,7 @@ braid_set_rounding(-ffp-contract=off)
 function(braid_simt_flavour name options kernel_options link_options)
   add_library(braid_${name}_kernels OBJECT EXCLUDE_FROM_ALL ${BRAID_GPU_KERNELS} ${BRAID_TEST_KERNELS})
   add_executable(braid_${name}_tests EXCLUDE_FROM_ALL main.cpp ${BRAID_SIMT_TESTS} ${BRAID_SIMT_SUPPORT} ${BRAID_SIMT_SOURCES}
+                 ${PROJECT_SOURCE_DIR}/bench/reference_models.cpp
                  ${PROJECT_BINARY_DIR}/kernels/emulated_table.cpp $<TARGET_OBJECTS:braid_${name}_kernels>)
   foreach(target IN ITEMS braid_${name}_kernels braid_${name}_tests)
     target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR} ${BRAID_FORWARDING_DIR})

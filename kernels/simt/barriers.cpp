@@ -1,4 +1,6 @@
 // Barriers of blocks and grids, and what the lanes of a warp do together.
+#include <utility>
+
 #include "kernels/simt/state.hpp"
 
 namespace braid::simt {
@@ -68,6 +70,8 @@ const char* name_of(WarpOperation operation) {
 
 }  // namespace
 
+void watch_barriers(BarrierWatch watch) { machine.watch = std::move(watch); }
+
 void block_barrier(const Place& where) { block_barrier_count(false, where); }
 
 int block_barrier_count(bool predicate, const Place& where) {
@@ -79,7 +83,11 @@ int block_barrier_count(bool predicate, const Place& where) {
   }
   arrive(block.whole, "__syncthreads", where, false);
   block.whole.predicates += predicate ? 1 : 0;
-  if (block.whole.arrived == block.whole.expected) ++machine.record->barriers;
+  if (block.whole.arrived == block.whole.expected) {
+    ++machine.record->barriers;
+    if (machine.watch) machine.watch(machine.kernel.name, block.whole.passed);
+    ++block.whole.passed;
+  }
   meet(block.whole, "__syncthreads", where);
   return block.whole.result;
 }

@@ -15,6 +15,7 @@
 #include "kernels/simt/emulated_stream.hpp"
 #include "kernels/simt/emulated_traffic.hpp"
 #include "kernels/simt/launch_records.hpp"
+#include "kernels/simt/moved_bytes.hpp"
 
 namespace braid::simt {
 namespace {
@@ -66,6 +67,12 @@ class EmulatedAccess final : public DeviceAccess {
   std::size_t used() const {
     const std::lock_guard lock(mutex_);
     return used_;
+  }
+  std::vector<std::span<const std::byte>> allocations() const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::span<const std::byte>> all;
+    for (const auto& [memory, size] : sizes_) all.emplace_back(memory, size);
+    return all;
   }
   EmulatedTraffic traffic() const { return {uploads_, downloads_, replays_, started_, waits_}; }
 
@@ -235,6 +242,9 @@ std::size_t launches_of_last_replay() { return replayed; }
 void limit_device_memory(std::size_t bytes) { emulated_access().limit(bytes); }
 std::size_t used_device_memory() { return emulated_access().used(); }
 void pretend_free_memory(std::size_t bytes) { emulated_access().pretend(bytes); }
+std::vector<std::span<const std::byte>> device_allocations() {
+  return emulated_access().allocations();
+}
 EmulatedTraffic emulated_traffic() { return emulated_access().traffic(); }
 
 }  // namespace braid::simt

@@ -368,8 +368,12 @@ void run_kernel(const KernelCall& kernel, const LaunchShape& shape, bool coopera
       std::swap(numbers[n - 1], numbers[random_number() % n]);
     }
   }
-  if (cooperative) return run_blocks(shape, numbers);
-  for (const std::int64_t number : numbers) run_blocks(shape, {number});
+  if (cooperative) {
+    run_blocks(shape, numbers);
+  } else {
+    for (const std::int64_t number : numbers) run_blocks(shape, {number});
+  }
+  races::end_launch(record);
 }
 
 void fail(const std::string& what, const Place& where) {

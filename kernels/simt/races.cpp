@@ -12,9 +12,19 @@
 #include <thread>
 #include <unordered_map>
 
+#include "kernels/simt/moved_bytes.hpp"
 #include "kernels/simt/state.hpp"
 
-namespace braid::simt::races {
+namespace braid::simt {
+namespace {
+
+bool only_counts = false;
+
+}  // namespace
+
+void only_count_bytes(bool only) { only_counts = only; }
+
+namespace races {
 namespace {
 
 // How far each thread's own work is known, and the blocks that ended before and are known whole.
@@ -56,6 +66,7 @@ using Page = std::array<Granule, kPage / 2>;
 std::unordered_map<std::uintptr_t, std::unique_ptr<Page>> pages;
 std::unordered_map<const void*, Clock> released;
 std::vector<ThreadClocks> clocks;
+MovedBytes moved;
 int current_round = 0;
 // The host thread that runs the launch.
 std::atomic<std::thread::id> runner;
@@ -127,10 +138,14 @@ void start_launch() {
   runner = std::this_thread::get_id();
   pages.clear();
   released.clear();
+  moved.start_launch();
   current_round = 0;
 }
 
+void end_launch(LaunchRecord& record) { moved.add_to(record); }
+
 void start_blocks(int threads) {
+  if (only_counts) return;
   ++current_round;
   const auto count = static_cast<std::size_t>(threads);
   clocks.assign(count, {});
@@ -169,6 +184,14 @@ void access(const void* address, std::size_t bytes, bool writes, bool is_atomic,
   const auto start = reinterpret_cast<std::uintptr_t>(address);
   const auto stack = reinterpret_cast<std::uintptr_t>(thread->fiber->stack);
   if (start - stack < thread->fiber->size) return;
+  if (writes) {
+    moved.write(address, bytes);
+  } else if (is_atomic) {
+    moved.atomic_read(address, bytes);
+  } else {
+    moved.read(address, bytes);
+  }
+  if (only_counts) return;
   const std::uint32_t time = clocks_of(*thread).own.known[static_cast<std::size_t>(thread->global)];
   for (std::uintptr_t at = start & ~std::uintptr_t{1}; at < start + bytes; at += 2) {
     std::unique_ptr<Page>& page = pages[at / kPage];
@@ -200,6 +223,7 @@ void access(const void* address, std::size_t bytes, bool writes, bool is_atomic,
 }
 
 void meet(Thread* const* threads, std::size_t count) {
+  if (only_counts) return;
   Clock all;
   for (std::size_t i = 0; i < count; ++i) all.join(clocks_of(*threads[i]).own);
   for (std::size_t i = 0; i < count; ++i) {
@@ -209,16 +233,19 @@ void meet(Thread* const* threads, std::size_t count) {
 }
 
 void release(Thread& thread, const void* object) {
+  if (only_counts) return;
   released[object].join(clocks_of(thread).own);
   go_on(thread);
 }
 
 void acquire(Thread& thread, const void* object) {
+  if (only_counts) return;
   const auto found = released.find(object);
   if (found != released.end()) clocks_of(thread).own.join(found->second);
 }
 
 void fence() {
+  if (only_counts) return;
   ThreadClocks& mine = clocks_of(*machine.current);
   mine.own.join(mine.received);
   mine.fenced = mine.own;
@@ -228,13 +255,16 @@ void fence() {
 
 void atomic(const void* address, std::size_t bytes, const void* code) {
   access(address, bytes, true, true, code);
+  moved.atomic_read(address, bytes);
+  if (only_counts) return;
   ThreadClocks& mine = clocks_of(*machine.current);
   Clock& here = released[address];
   mine.received.join(here);
   here.join(mine.fenced);
 }
 
-}  // namespace braid::simt::races
+}  // namespace races
+}  // namespace braid::simt
 
 // What instrumented code calls.
 #define BRAID_HOOK(name, bytes, writes)                                                     \

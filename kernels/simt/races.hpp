@@ -11,6 +11,7 @@
 namespace braid::simt {
 
 struct Barrier;
+struct LaunchRecord;
 struct Thread;
 
 #if defined(BRAID_SIMT_RACES)
@@ -20,7 +21,8 @@ struct Thread;
 
 namespace races {
 void start_launch();
-void start_blocks(int threads);  // that are alive together
+void end_launch(LaunchRecord& record);  // counts the bytes that it moved
+void start_blocks(int threads);         // that are alive together
 void forget(const void* memory, std::size_t bytes);
 void look_away(bool away);
 void access(const void* address, std::size_t bytes, bool writes, bool atomic, const void* code);
@@ -39,6 +41,7 @@ void atomic(const void* address, std::size_t bytes, const void* code);
 
 namespace races {
 inline void start_launch() {}
+inline void end_launch(LaunchRecord&) {}
 inline void start_blocks(int) {}
 inline void forget(const void*, std::size_t) {}
 inline void look_away(bool) {}

@@ -7,6 +7,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "kernels/simt/barrier_watch.hpp"
 #include "kernels/simt/fiber.hpp"
 #include "kernels/simt/launch_records.hpp"
 #include "kernels/simt/machine.hpp"
@@ -49,6 +50,7 @@ struct Barrier {
   int arrived = 0;
   int predicates = 0;
   int result = 0;
+  std::int64_t passed = 0;  // how often; only of whole blocks
   Place where;
   std::vector<Thread*> waiting;
   std::vector<Thread*> present;  // those that wait, and those that only arrived
@@ -97,6 +99,7 @@ struct Machine {
   std::uint64_t random_state = 0;
   KernelCall kernel{};
   LaunchRecord* record = nullptr;  // of the kernel
+  BarrierWatch watch;
   bool cooperative = false;
   std::vector<std::unique_ptr<Block>> blocks;  // alive together; kept for their memory
   std::size_t alive = 0;                       // how many of them are
