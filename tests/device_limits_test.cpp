@@ -13,6 +13,7 @@
 #include "kernels/mask.hpp"
 #include "kernels/metric.hpp"
 #include "kernels/optimizer.hpp"
+#include "kernels/shuffle.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/step.hpp"
 #include "tests/support/catch.hpp"
@@ -80,6 +81,7 @@ void check_rows_of(std::int64_t rows, std::int64_t columns) {
   gather.columns[0] = {.width = columns, .out = nowhere<std::byte>()};
   check_planned(gather);
   check_planned(EndStep{.cursor = nowhere<StepCursor>(), .rows = rows});
+  check_planned(shuffle_of(rows, 1, 1));
   check_planned(EmbeddingForward{matrix<const Ids>(rows, 7), matrix<const float>(50, columns),
                                  matrix(rows * 7, columns)});
 }

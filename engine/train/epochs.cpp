@@ -21,10 +21,13 @@ void Trainer::Epochs::keep_on_device(const Lease& lease) {
   });
 }
 
-void Trainer::Epochs::begin(const Lease& lease, std::span<const std::int64_t> order) {
-  order_ = order;
+void Trainer::Epochs::begin(const Lease& lease, const Shuffle& shuffle) {
   logs_.reset();
-  if (resident_) resident_->begin_epoch(lease.session(), order, trainer_.seed_.value_or(0));
+  if (resident_) {
+    resident_->begin_epoch(lease.session(), shuffle, trainer_.seed_.value_or(0));
+  } else {
+    write_order(shuffle, order_);
+  }
 }
 
 void Trainer::Epochs::run(Lease& lease, std::int64_t first, std::int64_t last) {

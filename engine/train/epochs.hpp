@@ -2,6 +2,7 @@
 #include "engine/train/lease.hpp"
 #include "engine/train/progress.hpp"
 #include "engine/train/resident_steps.hpp"
+#include "engine/train/row_order.hpp"
 
 namespace braid {
 
@@ -17,8 +18,7 @@ class Trainer::Epochs {
   void keep_on_device(const Lease& lease);
 
   std::int64_t steps() const { return (bound_.rows + batch_size_ - 1) / batch_size_; }
-  // The rows come in this order, without one as they lie.
-  void begin(const Lease& lease, std::span<const std::int64_t> order);
+  void begin(const Lease& lease, const Shuffle& shuffle);
   // Steps first .. last - 1; begins where the last call ended.
   void run(Lease& lease, std::int64_t first, std::int64_t last);
   // Of the epoch so far: waits for its steps.
@@ -33,7 +33,7 @@ class Trainer::Epochs {
   Pass pass_;
   const Bound& bound_;
   std::int64_t batch_size_;
-  std::span<const std::int64_t> order_;
+  std::vector<std::int64_t> order_;  // of rows that the host feeds; empty: as they lie
   RunningLogs logs_;
   std::unique_ptr<ResidentSteps> resident_;
 };

@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "engine/core/error.hpp"
 #include "engine/core/random.hpp"
@@ -79,7 +78,7 @@ class Trainer::FitRun final : public TrainingControl {
   void make_epochs(const std::string& call, Rows& rows, Pass pass) const;
   Logs validate();
   void train_epochs(History& history);
-  void shuffle(int epoch);
+  Shuffle shuffle(int epoch) const;
   void train_epoch(Lease& lease, Progress& progress);
   template <class Call>
   void tell(const Call& call) {
@@ -90,7 +89,6 @@ class Trainer::FitRun final : public TrainingControl {
   const FitOptions& options_;
   Rows training_;
   std::optional<Rows> validation_;
-  std::vector<std::int64_t> order_;
   bool stopped_ = false;
 };
 
@@ -168,18 +166,15 @@ History Trainer::FitRun::run(const TensorDict& x, const TensorDict& y) {
 }
 
 void Trainer::FitRun::train_epochs(History& history) {
-  const std::int64_t rows = training_.bound.rows;
   Epochs& epochs = *training_.epochs;
   Lease lease = trainer_.lease(kCall, Pass::train, training_.bound);
   Progress progress(options_.verbose, epochs.steps());
-  order_.resize(static_cast<std::size_t>(options_.shuffle ? rows : 0));
   for (int epoch = static_cast<int>(options_.initial_epoch); epoch < options_.epochs && !stopped_;
        ++epoch) {
     tell([&](callbacks::Callback& callback) { callback.on_epoch_begin(epoch); });
     progress.begin("Epoch " + std::to_string(epoch + 1) + "/" +
                    std::to_string(static_cast<std::int64_t>(options_.epochs)));
-    shuffle(epoch);
-    epochs.begin(lease, order_);
+    epochs.begin(lease, shuffle(epoch));
     train_epoch(lease, progress);
     Logs logs = epochs.logs(lease);
     if (validation_) {
@@ -203,10 +198,10 @@ Logs Trainer::FitRun::validate() {
 
 // Depends on the seed and the epoch alone, so that a fit which goes on elsewhere meets the same
 // order.
-void Trainer::FitRun::shuffle(int epoch) {
-  std::iota(order_.begin(), order_.end(), std::int64_t{0});
-  Random random(*trainer_.seed_, static_cast<std::uint64_t>(epoch) + 1);
-  for (std::size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[random.below(i)]);
+Shuffle Trainer::FitRun::shuffle(int epoch) const {
+  if (!options_.shuffle) return {};
+  return kernels::shuffle_of(training_.bound.rows, *trainer_.seed_,
+                             static_cast<std::uint64_t>(epoch) + 1);
 }
 
 void Trainer::FitRun::train_epoch(Lease& lease, Progress& progress) {

@@ -71,6 +71,7 @@ ResidentSteps::ResidentSteps(Device device, const StepGraph& step, const Program
       sums_asked_for_(device),
       staging_(device) {
   if (optimizer_ != nullptr) rates_ = {device, steps(), "the rates of an epoch's steps"};
+  step.for_feeds(bound, [&](const Feed& feed, const Tensor&) { lengths_decide_ |= feed.ragged; });
   lay_out_sums(program, logs);
 }
 
@@ -90,16 +91,21 @@ BatchRows ResidentSteps::batch(std::int64_t step) const {
   return {step * batch_size_, std::min(bound_.rows, (step + 1) * batch_size_), order_};
 }
 
-void ResidentSteps::begin_epoch(const Session& session, std::span<const std::int64_t> order,
+void ResidentSteps::begin_epoch(const Session& session, const Shuffle& shuffle,
                                 std::uint64_t seed) {
-  order_ = order;
   seed_ = seed;
   done_ = 0;
   asked_after_.reset();  // of another epoch
-  order_there_.upload(order, 0, session.stream().native);
   access_to(device_).fill(reinterpret_cast<std::byte*>(sums_there_.data()), std::byte{0},
                           static_cast<std::size_t>(sum_count_) * sizeof(double),
                           session.stream().native);
+  shuffled_ = shuffle.has_value();
+  if (shuffle) {
+    kernels::ShuffleRows there = *shuffle;
+    there.order = order_there_.data();
+    kernels::launch(session.stream(), there);
+  }
+  if (lengths_decide_) write_order(shuffle, order_);
   bring_up_to_date(session, steps());
 }
 
@@ -150,7 +156,7 @@ void ResidentSteps::run(Session& session, std::int64_t first, std::int64_t last,
     const auto fill = [&](const kernels::Stream& stream, const std::vector<std::byte*>& inputs,
                           std::int64_t begin, std::int64_t rows) {
       columns_.gather(stream, *program, inputs,
-                      {.order = order_.empty() ? nullptr : order_there_.data(),
+                      {.order = shuffled_ ? order_there_.data() : nullptr,
                        .cursor = cursor_.data(),
                        .first = begin,
                        .rows = rows});

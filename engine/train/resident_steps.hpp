@@ -7,6 +7,7 @@
 
 #include "engine/train/optimizer_state.hpp"
 #include "engine/train/resident_columns.hpp"
+#include "engine/train/row_order.hpp"
 #include "engine/train/running_logs.hpp"
 
 namespace braid {
@@ -24,8 +25,7 @@ class ResidentSteps {
                                              const Bound& bound, std::int64_t batch_size,
                                              OptimizerState* optimizer, const RunningLogs& logs);
 
-  // The rows come in this order, without one as they lie.
-  void begin_epoch(const Session& session, std::span<const std::int64_t> order, std::uint64_t seed);
+  void begin_epoch(const Session& session, const Shuffle& shuffle, std::uint64_t seed);
   // Launches steps first .. last - 1; `update` is launched behind each.
   void run(Session& session, std::int64_t first, std::int64_t last,
            const std::function<void()>& update);
@@ -67,6 +67,7 @@ class ResidentSteps {
   Device device_;
   std::uint64_t key_ = new_launch_key();
   ResidentColumns columns_;
+  bool shuffled_ = false;
   DeviceArray<std::int64_t> order_there_;
   DeviceArray<kernels::StepCursor> cursor_;
   DeviceArray<kernels::UpdateRates> rates_;  // of each step of the epoch
@@ -78,7 +79,8 @@ class ResidentSteps {
   PinnedBlock sums_asked_for_;
   std::optional<std::int64_t> asked_after_;  // steps of the epoch; none: nothing is on its way
   Staging staging_;
-  std::span<const std::int64_t> order_;
+  bool lengths_decide_ = false;      // which program runs a batch: rows are ragged
+  std::vector<std::int64_t> order_;  // only then known here
   std::uint64_t seed_ = 0;
   std::int64_t done_ = 0;       // steps of the epoch
   std::int64_t iteration_ = 0;  // of the optimizer, when these are done
