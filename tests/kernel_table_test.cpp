@@ -52,8 +52,10 @@ TEST_CASE("kernel table: a function of a GPU is found where its source defines i
   CHECK(global_functions_in("template <int N>\n__global__ void copy_kernel(Copy args) {}\n"
                             "__global__ void __launch_bounds__(4 * kN, 128 / kN)\n"
                             "    fill_kernel(Fill args) {}\n"
+                            "__global__ void __launch_bounds__(kThreads, HELD(Tile::kBlocks))\n"
+                            "    sum_kernel(Sum args) {}\n"
                             "__device__ inline void help(int) {}\n// __global__ void old(\n") ==
-        std::vector<std::string>{"copy_kernel", "fill_kernel"});
+        std::vector<std::string>{"copy_kernel", "fill_kernel", "sum_kernel"});
 }
 
 TEST_CASE("kernel table: it has every function of a GPU in the tree, and none that is gone") {

@@ -116,11 +116,11 @@ std::vector<std::string> kernels_declared_in(const std::string& header) {
 
 std::vector<std::string> global_functions_in(const std::string& source) {
   static const std::regex definition(
-      R"((^|\n)__global__ void\s+(__launch_bounds__\([^)]*\)\s+)?(\w+)\()");
+      R"((^|\n)__global__ void\s+(__launch_bounds__\(([^()]|\([^()]*\))*\)\s+)?(\w+)\()");
   std::vector<std::string> names;
   for (std::sregex_iterator match(source.begin(), source.end(), definition), end; match != end;
        ++match) {
-    names.push_back((*match)[3]);
+    names.push_back((*match)[4]);
   }
   return names;
 }
