@@ -48,15 +48,13 @@ BRAID_HOST_DEVICE inline float slope_of(BinaryKind kind, bool first, float self,
     case BinaryKind::multiply: return self_valid ? (other_valid ? other : 1.0F) : 0.0F;
     case BinaryKind::divide: return first ? 1.0F / other : -other / self / self;
     case BinaryKind::maximum:
-    case BinaryKind::minimum: {
-      if (!self_valid && !other_valid) return first ? 1 : 0;
-      if (!self_valid) return 0;
-      if (!other_valid) return 1;
-      if (self == other) return 0.5F;
-      return (self > other) == (kind == BinaryKind::maximum) ? 1 : 0;
-    }
+    case BinaryKind::minimum: break;
   }
-  return 0;
+  if (!self_valid && !other_valid) return first ? 1 : 0;
+  if (!self_valid) return 0;
+  if (!other_valid) return 1;
+  if (self == other) return 0.5F;
+  return (self > other) == (kind == BinaryKind::maximum) ? 1 : 0;
 }
 
 // Towards zero; what is no int32 becomes the lowest one.

@@ -105,11 +105,12 @@ BRAID_HOST_DEVICE inline void with_loss(const LossRule& rule, const Body& body) 
     case LossKind::poisson: return body.template operator()<LossKind::poisson, false>();
     case LossKind::kl_divergence: return body.template operator()<LossKind::kl_divergence, false>();
     case LossKind::binary_crossentropy:
-      if (rule.from_logits) return body.template operator()<LossKind::binary_crossentropy, true>();
-      return body.template operator()<LossKind::binary_crossentropy, false>();
+    // Of whole rows: nobody asks for them here.
     case LossKind::categorical_crossentropy:
-    case LossKind::sparse_categorical_crossentropy: return;
+    case LossKind::sparse_categorical_crossentropy: break;
   }
+  if (rule.from_logits) return body.template operator()<LossKind::binary_crossentropy, true>();
+  return body.template operator()<LossKind::binary_crossentropy, false>();
 }
 
 BRAID_HOST_DEVICE inline bool is_mean(LossKind kind) { return kind != LossKind::kl_divergence; }

@@ -24,12 +24,15 @@ bool has_default_functions(const Arguments& args) {
          args.recurrent_activation.kind == ActivationKind::sigmoid;
 }
 
-// An approximate reciprocal and one step of Newton's: within an ulp, and without the branches of a
-// division. Below -87 the sum would leave the range of the approximation. NaN stays.
+// An approximate reciprocal and one step of Newton's, without the branches of a division; the step
+// also makes up for what the sum's rounding lost. Below -87 the sum would leave the range of the
+// approximation. NaN stays.
 __device__ inline float gate_sigmoid(float x) {
-  const float sum = 1.0F + expf(x < -87.0F ? 87.0F : -x);
+  const float e = expf(x < -87.0F ? 87.0F : -x);
+  const float sum = 1.0F + e;
+  const float lost = e < 1.0F ? e - (sum - 1.0F) : 1.0F - (sum - e);
   const float guess = __fdividef(1.0F, sum);
-  return fmaf(guess, fmaf(-sum, guess, 1.0F), guess);
+  return fmaf(guess, fmaf(-lost, guess, fmaf(-sum, guess, 1.0F)), guess);
 }
 
 struct ValueAndSlope {

@@ -1,9 +1,15 @@
 // Launches of GPU kernels at the limits of sizes: they are planned and checked against what a
 // device takes, never carried out, as their operands would not fit any memory.
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "engine/core/error.hpp"
+#include "engine/graph/graph.hpp"
+#include "engine/graph/ops/embedding.hpp"
+#include "engine/runtime/program.hpp"
 #include "kernels/activation.hpp"
+#include "kernels/dense.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/embedding.hpp"
@@ -13,6 +19,7 @@
 #include "kernels/mask.hpp"
 #include "kernels/metric.hpp"
 #include "kernels/optimizer.hpp"
+#include "kernels/row_program.hpp"
 #include "kernels/shuffle.hpp"
 #include "kernels/softmax.hpp"
 #include "kernels/step.hpp"
@@ -97,6 +104,54 @@ void check_parameters(std::int64_t count) {
   check_planned(SumSlices{number, 2, count, number, count});
   check_planned(SquaredNorm{gradient, count, nowhere<double>()});
   check_planned(ClipFactors{nowhere<double>(), number, count, 1});
+  AdamUpdates updates;
+  for (AdamUpdate& update : updates.each)
+    update = {gradient, number, number, number, number, count, rates};
+  updates.count = AdamUpdates::kMost;
+  check_planned(updates, 1);
+}
+
+struct DenseSize {
+  std::int64_t rows;
+  std::int64_t depth;
+  std::int64_t columns;
+};
+void check_dense(const DenseSize& size) {
+  INFO("[" << size.rows << ", " << size.depth << "] . [" << size.depth << ", " << size.columns
+           << "]");
+  const auto in = matrix(size.rows, size.depth);
+  const auto out = matrix(size.rows, size.columns);
+  const auto kernel = matrix(size.depth, size.columns);
+  const std::int64_t scratch = dense_weight_scratch(size.rows, size.depth, size.columns);
+  CHECK(scratch >= 0);
+  for (const Precision precision : {Precision::float32, Precision::tf32, Precision::bfloat16}) {
+    check_planned(DenseForward{in, kernel, nowhere<float>(), out, {}, precision}, 1);
+    check_planned(DenseInputGradient{out, kernel, in, false, precision}, 1);
+    check_planned(DenseWeightGradient{in, out, kernel, nowhere<float>(), false, precision,
+                                      scratch > 0 ? nowhere<float>() : nullptr},
+                  2);
+  }
+}
+
+// Operands of [rows, columns], one of them a row that is repeated.
+void check_binary(std::int64_t rows, std::int64_t columns) {
+  INFO("[" << rows << ", " << columns << "]");
+  const auto operand = [&]<class T>(T* data, bool repeated) {
+    Strided<T> strided{.data = data};
+    strided.stride[kMaxAxes - 2] = repeated ? 0 : columns;
+    strided.stride[kMaxAxes - 1] = 1;
+    return strided;
+  };
+  const auto whole = operand(nowhere<const float>(), false);
+  const auto row = operand(nowhere<const float>(), true);
+  const auto mask = operand(nowhere<const std::uint8_t>(), false);
+  BinaryForward forward{whole, row, mask, {}, operand(nowhere<float>(), false)};
+  BinaryBackward backward{row, whole, {}, mask, whole, operand(nowhere<float>(), true)};
+  forward.extent[kMaxAxes - 2] = backward.extent[kMaxAxes - 2] = rows;
+  forward.extent[kMaxAxes - 1] = backward.extent[kMaxAxes - 1] = columns;
+  forward.kind = backward.kind = BinaryKind::multiply;
+  check_planned(forward, 1);
+  check_planned(backward, 1);
 }
 
 void check_lstm(const LstmShape& shape) {
@@ -123,6 +178,52 @@ TEST_CASE("device limits: kernels of rows take none, one, a million, and more th
   }
 }
 
+TEST_CASE("device limits: dense layers take none, one, a million, and more than 2^32 rows") {
+  for (const std::int64_t rows : {std::int64_t{0}, std::int64_t{1}, kMillion, 3 * kMostIds}) {
+    for (const std::int64_t depth : {1, 7, 1024}) {
+      for (const std::int64_t columns : {0, 1, 3, 1024}) check_dense({rows, depth, columns});
+    }
+  }
+}
+
+TEST_CASE("device limits: operands that are broadcast take as many rows") {
+  for (const std::int64_t rows : {std::int64_t{0}, std::int64_t{1}, kMillion, 3 * kMostIds}) {
+    for (const std::int64_t columns : {1, 1024}) check_binary(rows, columns);
+  }
+}
+
+TEST_CASE("device limits: averages take none, one and many rows and steps") {
+  for (const std::int64_t rows : {std::int64_t{0}, std::int64_t{1}, kMillion}) {
+    for (const std::int64_t steps : {0, 1, 10000}) {
+      INFO(rows << " rows of " << steps << " steps");
+      const auto in = matrix(rows * steps, 128);
+      const auto mask = matrix<const Bytes>(rows, steps);
+      check_planned(AverageTimeForward{in, mask, matrix(rows, 128)}, 1);
+      check_planned(AverageTimeBackward{mask, matrix(rows, 128), in}, 1);
+    }
+  }
+}
+
+TEST_CASE("device limits: checks of ids and numbers take any count of them") {
+  for (const std::int64_t count : {std::int64_t{0}, std::int64_t{1}, kMillion, 5 * kMostIds}) {
+    INFO(count);
+    check_planned(FindOutside{nowhere<Ids>(), count, kMostIds, nowhere<std::int64_t>()}, 2);
+    check_planned(AllFinite{nowhere<float>(), count, nowhere<Ids>()}, 2);
+  }
+}
+
+TEST_CASE("device limits: a row program takes as many blocks as a launch has") {
+  for (const std::int64_t blocks : {std::int64_t{0}, std::int64_t{1}, kMillion, kMostIds}) {
+    for (const std::int64_t steps : {std::int64_t{0}, std::int64_t{1}, kMillion}) {
+      INFO(blocks << " blocks of " << steps << " steps");
+      check_planned(RowProgram{nowhere<RowStep>(), blocks, steps}, 1);
+    }
+  }
+  std::vector<simt::PlannedLaunch> launches;
+  CHECK_THROWS_WITH(launches = planned(RowProgram{nowhere<RowStep>(), kMostIds + 1, 1}),
+                    ContainsSubstring("row_program_kernel") && ContainsSubstring("2147483648"));
+}
+
 TEST_CASE("device limits: optimizers take any number of parameters") {
   for (const std::int64_t count : {std::int64_t{0}, std::int64_t{1}, kMillion, 5 * kMostIds})
     check_parameters(count);
@@ -138,6 +239,51 @@ TEST_CASE("device limits: a vocabulary may have more than 2^31 / E ids") {
   }
 }
 
+TEST_CASE("device limits: ids of any batch and vocabulary that int32 counts are sorted") {
+  for (const std::int64_t vocabulary : {std::int64_t{1}, kMostIds / 128 + 1, kMostIds}) {
+    for (const auto& [rows, steps] : {std::pair{std::int64_t{0}, std::int64_t{7}},
+                                      {std::int64_t{1}, std::int64_t{1}},
+                                      {std::int64_t{200000}, std::int64_t{10000}},
+                                      {kMillion, std::int64_t{200}},
+                                      {std::int64_t{1}, kMostIds}}) {
+      INFO("[" << rows << ", " << steps << "] of " << vocabulary << " ids");
+      check_planned(EmbeddingSort{matrix<const Ids>(rows, steps), matrix<const Bytes>(rows, steps),
+                                  0, nowhere<Ids>(), nowhere<Ids>(), vocabulary},
+                    1);
+    }
+  }
+}
+
+TEST_CASE("device limits: positions and ids that int32 does not count are refused by name") {
+  const auto plan_gradient = [](std::int64_t rows, std::int64_t steps, std::int64_t vocabulary) {
+    auto graph = std::make_shared<Graph>();
+    graph->set_layer("Embedding layer \"words\"");
+    const ValueInfo ids{.shape = Shape{rows, steps}, .dtype = DType::int32, .batched = true};
+    const ValueInfo table{.shape = Shape{vocabulary, 2}};
+    const ValueInfo out_grad{.shape = Shape{rows, steps, 2}, .batched = true};
+    const auto of_any_batch = [](ValueInfo info) {
+      info.shape = info.shape.slice(1, info.shape.rank()).prepend(None);
+      return info;
+    };
+    const Value words = graph->input("ids", of_any_batch(ids));
+    const Value weights = graph->input("table", table);
+    const Value grad = graph->input("out_grad", of_any_batch(out_grad));
+    const Value gradient = ops::embedding_gradient(*graph, words, weights, grad);
+    static_cast<void>(Program(graph, {gradient}, {ids, table, out_grad}));
+  };
+  CHECK_NOTHROW(plan_gradient(1, kMostIds, 50));
+  CHECK_THROWS_AS(plan_gradient(65536, 32768, 50), ShapeError);
+  CHECK_THROWS_WITH(plan_gradient(65536, 32768, 50),
+                    ContainsSubstring("words") && ContainsSubstring("2147483647 positions") &&
+                        ContainsSubstring("2147483648") && ContainsSubstring("[65536, 32768]"));
+  CHECK_NOTHROW(plan_gradient(32, 200, kMostIds));
+  CHECK_THROWS_AS(plan_gradient(32, 200, kMostIds + 1), ShapeError);
+  CHECK_THROWS_WITH(plan_gradient(32, 200, kMostIds + 1),
+                    ContainsSubstring("gradient of an embedding") &&
+                        ContainsSubstring("2147483647 ids of a table") &&
+                        ContainsSubstring("2147483648") && ContainsSubstring("[2147483648, 2]"));
+}
+
 TEST_CASE("device limits: an LSTM takes any number of rows, steps and units") {
   for (const std::int64_t units : {1, 63, 64, 65, 1024}) {
     for (const std::int64_t rows : {0, 1, 33}) {
@@ -145,6 +291,8 @@ TEST_CASE("device limits: an LSTM takes any number of rows, steps and units") {
     }
     for (const std::int64_t steps : {0, 1, 10}) check_lstm({kMillion, steps, 128, units});
   }
+  // More tokens than int32 counts: slices of the batch are counted, each by itself.
+  for (const std::int64_t units : {1, 64}) check_lstm({kMillion, 10000, 7, units});
 }
 
 TEST_CASE("device limits: a launch that no device takes is refused with its kernel and shape") {

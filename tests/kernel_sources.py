@@ -1,14 +1,16 @@
-"""Where the code of GPU kernels stands: the sources, and the headers with device functions that they include."""
+"""Where the code of GPU kernels stands: the sources, and the headers with device functions that they include, those that
+CPU kernels share (BRAID_HOST_DEVICE) among them."""
 import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+DEVICE_FUNCTION = re.compile(r"\b(?:__device__|BRAID_HOST_DEVICE)\b")
 INCLUDE = re.compile(r'#include "((?:kernels|engine)/[^"]+)"')
 
 
 def _is_device_code(path):
     emulator = path.parent.name == "simt" and path.name not in ("elements.hpp", "rows.hpp")
-    return not emulator and path.name != "host_device.hpp" and re.search(r"__device__", path.read_text()) is not None
+    return not emulator and path.name != "host_device.hpp" and DEVICE_FUNCTION.search(path.read_text()) is not None
 
 
 def sources():

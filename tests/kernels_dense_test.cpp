@@ -131,8 +131,9 @@ TEST_CASE("dense: NaN stays in its row") {
 
 TEST_CASE("dense: gradients are added to what is there when asked") {
   RandomNumbers random(56);
-  for (const DenseSize& size : {DenseSize{7, 19, 35}, DenseSize{21, 260, 18},
-                                DenseSize{300, 19, 45}, DenseSize{0, 3, 4}, DenseSize{3, 4, 1}}) {
+  for (const DenseSize& size :
+       {DenseSize{7, 19, 35}, DenseSize{21, 260, 18}, DenseSize{300, 19, 45}, DenseSize{0, 3, 4},
+        DenseSize{3, 4, 1}, DenseSize{5, 1, 37}, DenseSize{9, 1, 1}}) {
     const DenseProblem problem(size, random);
     const Numbers in_before = random.floats(size.rows * size.depth, -1, 1);
     const DenseWeightGradients before{random.floats(size.depth * size.columns, -1, 1),

@@ -6,6 +6,7 @@
 #include "kernels/elementwise.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/kernel_launch.hpp"
+#include "tests/support/kernel_proof.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -24,6 +25,50 @@ TEST_CASE("kernel launch: a kernel that no test launches is missed by name, on e
   CHECK(never_launched({"Copy"}, backends, launches).empty());
   CHECK(never_launched({"Copy", "Fill", "Turn"}, backends, launches) ==
         std::vector<std::string>{"Fill on portable", "Turn on portable", "Turn on avx2"});
+}
+
+TEST_CASE("kernel launch: a function of a GPU is missed that ran never, or not in every order") {
+  const std::string here = "braid::kernels::{anonymous}::";
+  const simt::LaunchRecord forward{.launches = 9,
+                                   .orders = 1U << static_cast<unsigned>(simt::Order::forward)};
+  const simt::LaunchRecord all{.launches = 3, .orders = 7};
+  const std::map<std::string, simt::LaunchRecord> records{{here + "copy_kernel<4>", all},
+                                                          {here + "fill_kernel", forward}};
+  CHECK(not_proven({"copy_kernel", "fill_kernel", "turn_kernel"}, records) ==
+        std::vector<std::string>{
+            "no test executes the threads of the GPU's fill_kernel in reverse",
+            "no test executes the threads of the GPU's fill_kernel in random order",
+            "no test executes the GPU's turn_kernel"});
+  CHECK(instances_never_executed({here + "copy_kernel<1>", here + "copy_kernel<4>",
+                                  here + "fill_kernel", "braid::samples::{anonymous}::sum_kernel"},
+                                 records) == std::vector<std::string>{"copy_kernel<1>"});
+}
+
+TEST_CASE(
+    "kernel launch: the emulated device knows which kernels it can launch, and their orders") {
+  const std::string name = "braid::kernels::{anonymous}::fill_kernel";
+  const auto orders_of = [&](const simt::Schedule& schedule) {
+    const ScheduleScope scope(schedule);
+    KernelMemory<float> memory(8, 1.0F);
+    DeviceOperands operands(Backend::emulated);
+    kernels::launch(operands.stream(), operands.moved(kernels::Fill{{memory.data(), 1, 8, 8}}));
+    unsigned orders = 0;
+    for (const auto& [kernel, record] : simt::launch_records()) {
+      if (kernel.rfind(name, 0) == 0) orders |= record.orders;
+    }
+    return orders;
+  };
+  unsigned orders = 0;
+  for (const simt::Schedule& schedule : every_schedule()) {
+    orders |= 1U << static_cast<unsigned>(schedule.order);
+    CHECK((orders_of(schedule) & orders) == orders);
+  }
+  CHECK(orders == 7U);
+  std::int64_t instances = 0;
+  for (const std::string& kernel : simt::launchable_kernels()) {
+    if (kernel.rfind(name, 0) == 0) ++instances;
+  }
+  CHECK(instances > 0);
 }
 
 TEST_CASE("kernel launch: a device works on copies of the operands, which come back") {

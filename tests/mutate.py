@@ -150,8 +150,17 @@ def equivalents():
     return known
 
 
-def key_of(path, name, changed):
-    return f"{path.name} | {name} | {changed.strip()}"
+def shown(path, number, changed):
+    """The changed line; behind the last words before it, where it has none of its own."""
+    if re.search(r"\w", changed):
+        return changed.strip()
+    before = [line.strip() for line in path.read_text().splitlines()[:number]]
+    words = next((line for line in reversed(before) if re.search(r"\w", line)), "")
+    return f"{words} {changed.strip()}"
+
+
+def key_of(path, number, name, changed):
+    return f"{path.name} | {name} | {shown(path, number, changed)}"
 
 
 def outcome_of(build, change, limit):
@@ -179,14 +188,14 @@ def main():
     files = [f.resolve() for f in options.files] if options.files else kernel_sources.sources() + kernel_sources.headers()
     known = equivalents()
     changes = [(path, *change) for path in files for change in changes_of(path)]
-    listed = [c for c in changes if key_of(c[0], c[2], c[3]) in known]
-    changes = [c for c in changes if key_of(c[0], c[2], c[3]) not in known]
+    listed = [c for c in changes if key_of(*c) in known]
+    changes = [c for c in changes if key_of(*c) not in known]
     if options.sample:
         random.Random(options.seed).shuffle(changes)
         changes = changes[: options.sample]
     if options.list:
         for path, number, name, changed in changes:
-            print(f"{path.name}:{number + 1}: {name}: {changed.strip()}")
+            print(f"{path.name}:{number + 1}: {name}: {shown(path, number, changed)}")
         return
     build = Build(options.build.resolve())
     outcomes = collections.Counter()
@@ -195,7 +204,7 @@ def main():
             outcomes[outcome] += 1
             path, number, name, changed = change
             if outcome == "survived":
-                print(f"survived: {path.name}:{number + 1}: {name}: {changed.strip()}", flush=True)
+                print(f"survived: {path.name}:{number + 1}: {name}: {shown(path, number, changed)}", flush=True)
             if sys.stderr.isatty():
                 print(f"\r{outcomes.total()} of {len(changes)}", end="", file=sys.stderr, flush=True)
     caught = outcomes["caught"]

@@ -145,6 +145,22 @@ TEST_CASE("simt contracts: copies bring all bytes, and zeros where they are told
   }
 }
 
+TEST_CASE("simt contracts: a barrier of the grid lets every block see what all wrote before it") {
+  Words in = random_words();
+  Words out = emulated_outcome("grid_sync", in);
+  Words expected = in;
+  for (unsigned round = 0; round < 3; ++round) {
+    Words before = expected;
+    for (int thread = 0; thread < kContractThreads; ++thread) {
+      for (int word = 0; word < kContractWords; ++word) {
+        at(expected, thread, word) = 3 * at(before, thread, word) +
+                                     at(before, thread ^ (1 << round), (word + 4) % kContractWords);
+      }
+    }
+  }
+  CHECK(out == expected);
+}
+
 TEST_CASE("simt contracts: 16-bit floats round to nearest, ties to even") {
   Words in = random_words();
   const std::map<float, float> halves{{1.0F, 1.0F},           {2049.0F, 2048.0F},

@@ -254,6 +254,11 @@ consteval std::string_view kernel_name() {
   return text.substr(0, end);
 }
 
+// Notes, before the program starts, that it can launch a kernel.
+bool note_launchable(std::string_view kernel);
+template <auto kernel>
+inline const bool kIsLaunchable = note_launchable(kernel_name<kernel>());
+
 template <auto kernel, class... Arguments>
 inline void launch_in_order(const LaunchShape& shape, bool cooperative,
                             const Arguments&... arguments) {
@@ -267,6 +272,7 @@ inline void launch_in_order(const LaunchShape& shape, bool cooperative,
 template <auto kernel, class... Arguments>
 inline void launch_in_stream(const LaunchShape& shape, bool cooperative, void* stream,
                              const Arguments&... arguments) {
+  static_cast<void>(&kIsLaunchable<kernel>);
   if (only_plans(stream)) return plan_launch(stream, kernel_name<kernel>(), shape, cooperative);
   in_stream(stream, [=] { launch_in_order<kernel>(shape, cooperative, arguments...); });
 }

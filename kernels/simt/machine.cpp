@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <set>
 
 #include "engine/core/error.hpp"
 #include "kernels/simt/broken_device.hpp"
@@ -24,9 +25,24 @@ namespace {
 // looks before they do something else.
 constexpr int kIdleRounds = 200;
 
+constexpr Schedule kInTurn[] = {
+    {Order::forward}, {Order::reverse}, {Order::random, 1}, {Order::random, 2}, {Order::random, 3}};
+
+// Puts the schedule back that a launch has replaced by one of those.
+struct ScheduleOfLaunch {
+  Schedule asked = machine.schedule;
+  ~ScheduleOfLaunch() { machine.schedule = asked; }
+};
+
 std::mutex one_launch_at_a_time;
 std::int64_t launches_before_fault = -1;
 std::map<std::string, LaunchRecord> launches;
+
+// Made by the first who asks: sources note their kernels before the program starts.
+std::set<std::string>& launchable() {
+  static std::set<std::string> names;
+  return names;
+}
 
 void make_current(Thread& thread) {
   machine.current = &thread;
@@ -84,6 +100,7 @@ int pick() {
   switch (machine.schedule.order) {
     case Order::forward: return machine.runnable.first();
     case Order::reverse: return machine.runnable.last();
+    case Order::in_turn:  // a launch has picked one
     case Order::random: break;
   }
   const auto limit = static_cast<std::uint64_t>(machine.runnable.limit());
@@ -327,6 +344,13 @@ std::map<std::string, LaunchRecord> launch_records() {
   return launches;
 }
 
+bool note_launchable(std::string_view kernel) {
+  launchable().emplace(kernel);
+  return true;
+}
+
+std::vector<std::string> launchable_kernels() { return {launchable().begin(), launchable().end()}; }
+
 void plan_launch(void* stream, std::string_view kernel, const LaunchShape& shape,
                  bool cooperative) {
   refuse_impossible(kernel, shape, cooperative);
@@ -349,6 +373,10 @@ void run_kernel(const KernelCall& kernel, const LaunchShape& shape, bool coopera
   ++record.launches;
   record.threads = std::max(record.threads, shape.block.count());
   record.shared = std::max(record.shared, shape.shared);
+  const ScheduleOfLaunch schedule;
+  if (schedule.asked.order == Order::in_turn)
+    machine.schedule = kInTurn[static_cast<std::size_t>(record.in_turn++) % std::size(kInTurn)];
+  record.orders |= 1U << static_cast<unsigned>(machine.schedule.order);
   machine.record = &record;
   machine.kernel = kernel;
   machine.cooperative = cooperative;

@@ -15,8 +15,10 @@ namespace braid::simt {
 using Place = std::source_location;
 
 // Which of the threads that can run is run next: always the first, always the last, or one drawn by
-// a generator. A kernel that is right gives the same numbers in every order.
-enum class Order : std::uint8_t { forward, reverse, random };
+// a generator. A kernel that is right gives the same numbers in every order. In turn: each launch
+// of a kernel, of each instance of a template by itself, takes the next of forward, reverse and
+// three that are random.
+enum class Order : std::uint8_t { forward, reverse, random, in_turn };
 struct Schedule {
   Order order = Order::forward;
   std::uint64_t seed = 1;

@@ -168,6 +168,29 @@ __global__ void named_barriers_kernel(const Word* in, Word* out) {
   words_of(out)[1] = largest[0];
 }
 
+// Blocks hand words on, round by round, each to the one before it: no barrier may let a block pass
+// that another is behind.
+constexpr int kBlocks = 4;
+constexpr int kWordsOfBlock = kContractWords / kBlocks;
+
+__global__ void grid_barriers_kernel(const Word* in, Word* out) {
+  const unsigned own = blockIdx.x * kWordsOfBlock;
+  const unsigned next = (blockIdx.x + 1) % kBlocks * kWordsOfBlock;
+  for (int i = 0; i < kWordsOfBlock; ++i) words_of(out)[own + i] = words_of(in)[own + i];
+  for (unsigned round = 0; round < 3; ++round) {
+    grid_sync();
+    const Word* const other = out + (threadIdx.x ^ (1U << round)) * kContractWords + next;
+    Word sums[kWordsOfBlock];
+    for (int i = 0; i < kWordsOfBlock; ++i) sums[i] = 3 * words_of(out)[own + i] + other[i];
+    grid_sync();
+    for (int i = 0; i < kWordsOfBlock; ++i) words_of(out)[own + i] = sums[i];
+  }
+}
+void launch_grid_barriers(const Word* in, Word* out) {
+  launch_cooperative<grid_barriers_kernel>({.grid = kBlocks, .block = kContractThreads},
+                                           kernels::Stream{}, in, out);
+}
+
 template <auto kernel>
 void launch_contract(const Word* in, Word* out) {
   launch_kernel<kernel>({.grid = 1, .block = kContractThreads}, kernels::Stream{}, in, out);
@@ -187,7 +210,8 @@ std::vector<Contract> every_contract() {
           {"to_tf32, mma_m16n8k8_tf32", launch_contract<tf32_products_kernel>},
           {"mma_m16n8k16_bf16", launch_contract<bfloat16_products_kernel>},
           {"half, bfloat16", launch_contract<halves_kernel>},
-          {"named_barrier, atomics", launch_contract<named_barriers_kernel>}};
+          {"named_barrier, atomics", launch_contract<named_barriers_kernel>},
+          {"grid_sync", launch_grid_barriers}};
 }
 
 #if defined(__CUDACC__)

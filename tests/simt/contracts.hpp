@@ -2,8 +2,8 @@
 #include <cstdint>
 #include <vector>
 
-// One kernel for each wrapper of the facade: 64 threads run the instruction on given words and
-// write what came out. The emulated device and a GPU must give the same bits.
+// One kernel for each wrapper of the facade: 64 threads, or blocks of so many, run the instruction
+// on given words and write what came out. The emulated device and a GPU must give the same bits.
 namespace braid::samples {
 
 constexpr int kContractThreads = 64;

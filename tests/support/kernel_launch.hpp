@@ -35,7 +35,7 @@ using Launches = std::set<std::pair<std::string, Backend>>;
 const Launches& launches();
 void note_launch(const std::type_info& arguments, Backend backend);
 
-// For each launch on the emulated device another order of its threads.
+// For each launch of a kernel on the emulated device another order of its threads.
 const simt::Schedule& next_schedule();
 
 // The arguments of steps, of all blocks. Operands of a device are moved there.

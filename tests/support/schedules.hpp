@@ -20,6 +20,7 @@ inline std::string described(const simt::Schedule& schedule) {
   switch (schedule.order) {
     case simt::Order::forward: return "forward";
     case simt::Order::reverse: return "reverse";
+    case simt::Order::in_turn: return "in turn";
     case simt::Order::random: return "random, seed " + std::to_string(schedule.seed);
   }
   return "";

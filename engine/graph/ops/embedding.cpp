@@ -8,6 +8,14 @@
 namespace braid::ops {
 namespace {
 
+// The sorted positions, and where each id's begin, are kept as int32.
+void refuse_uncountable(const std::string& what, std::int64_t count, const Shape& shape) {
+  constexpr std::int64_t kMost = 2147483647;
+  if (count <= kMost) return;
+  throw ShapeError("the gradient of an embedding takes at most " + std::to_string(kMost) + " " +
+                   what + ", received " + std::to_string(count) + " of shape " + to_string(shape));
+}
+
 // Positions of the batch sorted by id, for the gradient: order [N], segments [V + 1].
 class EmbeddingSort final : public Op {
  public:
@@ -18,6 +26,8 @@ class EmbeddingSort final : public Op {
   bool tileable() const override { return false; }
   bool needs_packed() const override { return true; }
   std::vector<ValueInfo> infer(Infos in) const override {
+    refuse_uncountable("positions", in[kIds].shape.elements(), in[kIds].shape);
+    refuse_uncountable("ids of a table", in[kTable].shape[0], in[kTable].shape);
     return {{.shape = Shape{in[kIds].shape.elements()}, .dtype = DType::int32},
             {.shape = Shape{in[kTable].shape[0] + 1}, .dtype = DType::int32}};
   }
