@@ -71,6 +71,7 @@ Numbers few_bits(Numbers numbers) {
 }  // namespace
 
 TEST_CASE("dense: a GPU's tiles of every size give the bits of one chain of sums") {
+  const LaunchesAlone all_in_tiles;
   RandomNumbers random(71);
   for (const Backend backend : tested_backends()) {
     if (backend != Backend::emulated) continue;
