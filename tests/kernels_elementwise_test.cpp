@@ -210,13 +210,19 @@ std::vector<T> integers(RandomNumbers& random) {
 
 TEST_CASE("elementwise: elements of every type become the nearest floats") {
   RandomNumbers random(85);
-  check_to_float(kernels::ElementType::int32, integers<std::int32_t>(random));
-  check_to_float(kernels::ElementType::int64, integers<std::int64_t>(random));
-  check_to_float(kernels::ElementType::uint8, integers<std::uint8_t>(random));
+  const auto check = [](kernels::ElementType type, const auto& values) {
+    check_to_float(type, values);
+    // Alone, once in each order of the threads.
+    const LaunchesAlone alone;
+    for (int order = 0; order < 3; ++order) check_to_float(type, values);
+  };
+  check(kernels::ElementType::int32, integers<std::int32_t>(random));
+  check(kernels::ElementType::int64, integers<std::int64_t>(random));
+  check(kernels::ElementType::uint8, integers<std::uint8_t>(random));
   std::vector<float> floats;
   for (const double value : random.floats(67, -2, 2)) floats.push_back(static_cast<float>(value));
   floats.push_back(std::numeric_limits<float>::infinity());
-  check_to_float(kernels::ElementType::float32, floats);
+  check(kernels::ElementType::float32, floats);
 }
 
 TEST_CASE("elementwise: floats become ids towards zero; what is no int32 becomes the lowest one") {
