@@ -17,8 +17,8 @@ struct LaunchRecord {
   // Of the device's memory, each byte once a launch; 0 but in the race flavour (moved_bytes.hpp).
   std::int64_t bytes_read = 0;
   std::int64_t bytes_written = 0;
-  unsigned orders = 0;        // of threads: a bit for each Order (machine.hpp) of a launch
-  std::int64_t in_turn = 0;   // launches that took the next order
+  unsigned orders = 0;       // of threads: a bit for each Order (machine.hpp) of a launch
+  std::int64_t in_turn = 0;  // launches that took the next order
 };
 // By the name of the kernel, "braid::kernels::{anonymous}::embedding_forward_kernel<4>".
 std::map<std::string, LaunchRecord> launch_records();
