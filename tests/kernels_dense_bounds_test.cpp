@@ -48,7 +48,8 @@ TEST_CASE("dense: the GPU's kernels read nothing behind the ends of their operan
        {Size{5, 19, 37}, Size{1, 3, 2}, Size{70, 33, 66}, Size{9, 21, 1}, Size{6, 1, 5}}) {
     for (const kernels::Precision precision :
          {kernels::Precision::float32, kernels::Precision::tf32, kernels::Precision::bfloat16}) {
-      INFO(size.rows << " x " << size.depth << " x " << size.columns << ", " << "precision " << static_cast<int>(precision));
+      INFO(size.rows << " x " << size.depth << " x " << size.columns << ", "
+                     << "precision " << static_cast<int>(precision));
       // Few bits, so that no precision rounds an operand.
       const auto numbers = [&](std::int64_t count) {
         Numbers values;

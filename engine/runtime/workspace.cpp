@@ -291,7 +291,8 @@ void Workspace::launch_on_device(const Program& program, const Steps* steps) {
     const Program::Stage& stage = program.stages()[number];
     if (program.closes_row_program(number)) continue;
     if (stage.joined) {
-      const std::uint64_t key = shares_launch(program, number, steps) ? steps->key : 0;
+      const std::uint64_t key =
+          steps != nullptr && shares_launch(program, number, steps) ? steps->key : 0;
       kernels::launch(stream_, find_row_table(program, number, key)->launched);
     } else {
       launch_alone(program, stage);

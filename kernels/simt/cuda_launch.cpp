@@ -102,6 +102,4 @@ bool gpu_has_matrix_units() {
 
 }  // namespace braid::simt
 
-bool braid::kernels::cuda::device_answers() {
-  return !simt::cuda_devices().numbers.empty();
-}
+bool braid::kernels::cuda::device_answers() { return !simt::cuda_devices().numbers.empty(); }
