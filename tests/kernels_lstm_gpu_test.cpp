@@ -8,6 +8,7 @@
 
 #include "kernels/lstm_gpu.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/lstm_cut.hpp"
 #include "tests/support/lstm_kernel.hpp"
 #include "tests/support/schedules.hpp"
 
@@ -15,22 +16,9 @@ using namespace braid;
 using namespace braid::testing;
 using kernels::Activation;
 using kernels::ActivationKind;
-using kernels::LstmCut;
 using kernels::LstmShape;
 
 namespace {
-
-// The kernels are cut for this device until the end of the scope.
-class CutScope {
- public:
-  explicit CutScope(const LstmCut& cut) { kernels::lstm_cut = cut; }
-  ~CutScope() { kernels::lstm_cut = before_; }
-  CutScope(const CutScope&) = delete;
-  CutScope& operator=(const CutScope&) = delete;
-
- private:
-  LstmCut before_ = kernels::lstm_cut;
-};
 
 void check_close(const Numbers& got, const Numbers& expected, double tolerance) {
   CHECK(largest_error(got, expected) < tolerance);
@@ -69,7 +57,7 @@ TEST_CASE("lstm on a gpu: pieces of the scratch and saved memory are aligned and
   };
   using kernels::in_whole_fours;
   for (const std::int64_t slice_bytes : {std::int64_t{512} << 20U, std::int64_t{4000}}) {
-    const CutScope scope({.slice_bytes = slice_bytes});
+    const LstmCutScope scope({.slice_bytes = slice_bytes});
     for (const LstmShape& shape : {LstmShape{0, 0, 1, 1}, LstmShape{1, 1, 1, 1},
                                    LstmShape{8, 20, 12, 64}, LstmShape{5, 3, 13, 130}}) {
       const auto [rows, steps, features, units] = kernels::lstm_slice(shape);
@@ -112,7 +100,7 @@ TEST_CASE(
                                     {2, 2, 3, 196}, {70, 2, 1, 131}, {67, 1, 2, 132}};
   for (const LstmSize& size : sizes) {
     for (const std::int64_t multiprocessors : {1, 4, 132}) {
-      const CutScope scope({.multiprocessors = multiprocessors});
+      const LstmCutScope scope({.multiprocessors = multiprocessors});
       LstmProblem problem = random_lstm(size, random);
       problem.go_backwards = random.below(2) == 0;
       problem.mask = random_mask(problem, random);
@@ -130,7 +118,7 @@ TEST_CASE("lstm on a gpu: results do not depend on how many rows a block takes")
     LstmResults results;
     LstmGrads gradients;
     for (const std::int64_t multiprocessors : {1, 2, 4}) {  // four rows, two, one
-      const CutScope scope({.multiprocessors = multiprocessors});
+      const LstmCutScope scope({.multiprocessors = multiprocessors});
       LstmKernel kernel(gpu_backend(), problem);
       const LstmResults got = kernel.forward();
       const LstmGrads got_grads = kernel.backward(grads);
@@ -156,7 +144,7 @@ TEST_CASE("lstm on a gpu: other activations for many units and for few") {
     problem.recurrent_activation = {ActivationKind::hard_sigmoid};
     check_against_reference(problem, random_grads(problem, random));
   }
-  const CutScope scope({.multiprocessors = 1});
+  const LstmCutScope scope({.multiprocessors = 1});
   LstmProblem problem = random_lstm({3, 2, 2, 130}, random);
   problem.recurrent_activation = {ActivationKind::softsign};
   check_against_reference(problem, random_grads(problem, random));
@@ -170,7 +158,7 @@ TEST_CASE("lstm on a gpu: a batch may be cut into slices, one row each at the le
   for (const bool masked : {false, true}) {
     if (masked) problem.mask = random_mask(problem, random);
     for (const std::int64_t rows : {0, 1, 3, 7}) {
-      const CutScope scope({.slice_bytes = rows * bytes_of_row});
+      const LstmCutScope scope({.slice_bytes = rows * bytes_of_row});
       CHECK(kernels::lstm_slice_rows({7, 3, 4, 6}) == std::max<std::int64_t>(rows, 1));
       check_against_reference(problem, grads);
     }
@@ -193,7 +181,7 @@ TEST_CASE("lstm on a gpu: inputs named by ids, of slices of the batch too") {
   }
   GuardedMatrix<float> table(table_values, 3, 2);
   GuardedMatrix<std::int32_t> ids(id_values, 4, 3);
-  const CutScope scope({.slice_bytes = 2 * 16 * 4 * 8});
+  const LstmCutScope scope({.slice_bytes = 2 * 16 * 4 * 8});
   LstmKernel kernel(gpu_backend(), problem);
   const LstmResults expected = kernel.forward();
   GuardedMatrix<float> h(5, 8);
@@ -211,7 +199,7 @@ TEST_CASE(
   RandomNumbers random(26);
   // Many blocks with a piece of the work each, and few with several.
   const std::int64_t multiprocessors = GENERATE(132, 4);
-  const CutScope cut({.multiprocessors = multiprocessors});
+  const LstmCutScope cut({.multiprocessors = multiprocessors});
   LstmProblem problem = random_lstm({40, 9, 5, 7}, random);
   problem.mask = random_mask(problem, random);
   const LstmOutputGrads grads = random_grads(problem, random);
@@ -267,7 +255,7 @@ TEST_CASE("lstm on a gpu: gradients that nobody wants are not written") {
 
 TEST_CASE("lstm on a gpu: gradients are whole again with the scratch memory of the call before") {
   RandomNumbers random(28);
-  const CutScope cut({.multiprocessors = 4});
+  const LstmCutScope cut({.multiprocessors = 4});
   LstmProblem problem = random_lstm({40, 9, 5, 7}, random);
   problem.mask = random_mask(problem, random);
   LstmKernel kernel(gpu_backend(), problem);

@@ -6,11 +6,11 @@
 #include <string>
 #include <vector>
 
-#include "kernels/lstm_gpu.hpp"
 #include "kernels/simt/barrier_watch.hpp"
 #include "kernels/simt/launch_records.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/kernel_table.hpp"
+#include "tests/support/lstm_cut.hpp"
 #include "tests/support/lstm_kernel.hpp"
 
 using namespace braid;
@@ -22,18 +22,6 @@ namespace {
 constexpr std::int64_t kSteps = 8;
 constexpr std::int64_t kFeatures = 3;
 const kernels::Stream kStream{Backend::emulated};
-
-// One multiprocessor has one block for up to four rows.
-class OneBlockScope {
- public:
-  OneBlockScope() { kernels::lstm_cut = {.multiprocessors = 1}; }
-  ~OneBlockScope() { kernels::lstm_cut = before_; }
-  OneBlockScope(const OneBlockScope&) = delete;
-  OneBlockScope& operator=(const OneBlockScope&) = delete;
-
- private:
-  kernels::LstmCut before_ = kernels::lstm_cut;
-};
 
 class WatchScope {
  public:
@@ -231,7 +219,8 @@ StepCost cost_of(bool forward, std::int64_t units, std::int64_t rows) {
   const std::string function = forward ? "lstm_forward_kernel" : "lstm_backward_kernel";
   const Pass pass = forward ? &Block::forward : &Block::backward;
   INFO(function << ", " << units << " units, " << rows << " rows");
-  const OneBlockScope one_block;
+  // One multiprocessor has one block for up to four rows.
+  const LstmCutScope one_block({.multiprocessors = 1});
   Block block(rows, units, kSteps);
   Block longer(rows, units, 2 * kSteps);
   const Counts some = counted(function, [&] { (block.*pass)(); });

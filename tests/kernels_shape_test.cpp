@@ -15,6 +15,7 @@
 #include "kernels/optimizer.hpp"
 #include "kernels/softmax.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/lstm_cut.hpp"
 #include "tests/support/planned_lstm.hpp"
 
 using namespace braid;
@@ -145,6 +146,20 @@ TEST_CASE("kernel shapes: updates have a thread for each parameter of the larges
   }
 }
 
+namespace {
+
+// Of all launches of a kernel.
+std::vector<std::int64_t> blocks_of(const std::vector<simt::PlannedLaunch>& launches,
+                                    const std::string& kernel) {
+  std::vector<std::int64_t> blocks;
+  for (const simt::PlannedLaunch& launch : launches) {
+    if (launch.kernel.find(kernel) != std::string::npos) blocks.push_back(launch.shape.grid.x);
+  }
+  return blocks;
+}
+
+}  // namespace
+
 TEST_CASE("kernel shapes: steps of many units take large tiles where these fill the device") {
   // Tiles of 64 rows and 128 columns, or of 16 and 32; gates are columns of the forward step.
   struct Expected {
@@ -161,13 +176,6 @@ TEST_CASE("kernel shapes: steps of many units take large tiles where these fill 
                                     {{.rows = 64, .steps = 2, .features = 8, .units = 512},
                                      64 / 16 * (2048 / 32),
                                      64 / 16 * (512 / 32)}};
-  const auto blocks_of = [](const std::vector<simt::PlannedLaunch>& launches, const char* kernel) {
-    std::vector<std::int64_t> blocks;
-    for (const simt::PlannedLaunch& launch : launches) {
-      if (launch.kernel.find(kernel) != std::string::npos) blocks.push_back(launch.shape.grid.x);
-    }
-    return blocks;
-  };
   for (const Expected& expected : sizes) {
     INFO(expected.shape.rows << " rows, " << expected.shape.units << " units");
     CHECK(blocks_of(planned(planned_forward(expected.shape, false)), "lstm_forward_step_kernel") ==
@@ -176,4 +184,35 @@ TEST_CASE("kernel shapes: steps of many units take large tiles where these fill 
         blocks_of(planned(planned_backward(expected.shape, false)), "lstm_backward_step_kernel") ==
         std::vector<std::int64_t>(2, expected.backward));
   }
+}
+
+TEST_CASE("kernel shapes: a device with as many multiprocessors as large tiles takes those") {
+  const LstmShape shape{.rows = 128, .steps = 1, .features = 8, .units = 256};
+  constexpr std::int64_t kForwardTiles = 128 / 64 * (1024 / 128);
+  constexpr std::int64_t kBackwardTiles = 128 / 64 * (256 / 128);
+  const auto blocks = [&](std::int64_t multiprocessors, bool forward) {
+    const LstmCutScope cut({.multiprocessors = multiprocessors});
+    return forward
+               ? blocks_of(planned(planned_forward(shape, false)), "lstm_forward_step_kernel")
+               : blocks_of(planned(planned_backward(shape, false)), "lstm_backward_step_kernel");
+  };
+  using Blocks = std::vector<std::int64_t>;
+  CHECK(blocks(kForwardTiles, true) == Blocks{kForwardTiles});
+  CHECK(blocks(kForwardTiles + 1, true) == Blocks{128 / 16 * (1024 / 32)});
+  CHECK(blocks(kBackwardTiles, false) == Blocks{kBackwardTiles});
+  CHECK(blocks(kBackwardTiles + 1, false) == Blocks{128 / 16 * (256 / 32)});
+}
+
+TEST_CASE("kernel shapes: the inputs of an LSTM are projected by a block for each tile") {
+  // 64 tokens and 128 columns, those of 32 units.
+  const LstmShape shape{.rows = 7, .steps = 30, .features = 8, .units = 90};
+  const auto blocks = [&](bool masked) {
+    return blocks_of(planned(planned_forward(shape, masked)), "lstm_projection_kernel");
+  };
+  CHECK(blocks(false) == std::vector<std::int64_t>{4 * 3});
+  CHECK(blocks(true) == std::vector<std::int64_t>{4 * 3});
+  // Masked rows are ordered by a warp each, of four in a block.
+  const LstmShape short_rows{.rows = 50, .steps = 1, .features = 8, .units = 4};
+  CHECK(blocks_of(planned(planned_forward(short_rows, true)), "lstm_projection_kernel") ==
+        std::vector<std::int64_t>{(50 + 3) / 4});
 }
