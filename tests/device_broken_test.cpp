@@ -44,7 +44,7 @@ std::string call_of(const std::string& failure) { return failure.substr(0, failu
 TEST_CASE("a broken device: every error names the call that failed first, and the host goes on") {
   const Breakable ends;
   const Outcome on_cpu = trained(Device::cpu(), many_types, 1, quiet(8, 1));
-  const Outcome on_device = emulated(many_types, 1, quiet(8, 1));
+  const Outcome on_device = trained(Device::emulated(), many_types, 1, quiet(8, 1));
   const Tensor here = Tensor::from({1.0F, 2.0F}, {2});
   // Plain launches, a recording being made, and a replay.
   for (const int steps_before : {0, 1, 2}) {
@@ -77,7 +77,7 @@ TEST_CASE("a broken device: every error names the call that failed first, and th
     CHECK(here.to_vector<float>() == std::vector<float>{1, 2});
     CHECK(trained(Device::cpu(), many_types, 1, quiet(8, 1)) == on_cpu);
     simt::mend_device();
-    CHECK(emulated(many_types, 1, quiet(8, 1)) == on_device);
+    CHECK(trained(Device::emulated(), many_types, 1, quiet(8, 1)) == on_device);
   }
 }
 

@@ -15,12 +15,6 @@ using namespace braid::testing;
 
 namespace {
 
-std::vector<Device> devices() {
-  std::vector<Device> all{Device::emulated()};
-  if (device_count(Device::Kind::cuda) > 0) all.push_back(Device::cuda());
-  return all;
-}
-
 // A stream, and memory of the device, for a test.
 class Place {
  public:
@@ -50,7 +44,7 @@ std::uint8_t first_byte(const PinnedBlock& block) {
 }  // namespace
 
 TEST_CASE("device copies: page-locked bytes go to a device and come back in a stream's order") {
-  const Device device = GENERATE(from_range(devices()));
+  const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));
   const Place place(device, 128);
   PinnedBlock out(device);
@@ -72,7 +66,7 @@ TEST_CASE("device copies: page-locked bytes go to a device and come back in a st
 
 TEST_CASE(
     "device copies: an event has happened once all before it is done, and may be used again") {
-  const Device device = GENERATE(from_range(devices()));
+  const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));
   const Place place(device);
   const DeviceEvent event(device);
@@ -87,7 +81,7 @@ TEST_CASE(
 }
 
 TEST_CASE("device copies: blocks in turn are filled again only when they have been read") {
-  const Device device = GENERATE(from_range(devices()));
+  const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));
   const Place place(device);
   Staging staging(device);
@@ -103,7 +97,7 @@ TEST_CASE("device copies: blocks in turn are filled again only when they have be
 }
 
 TEST_CASE("device copies: blocks that go away wait for their copies") {
-  const Device device = GENERATE(from_range(devices()));
+  const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));
   const Place place(device);
   {

@@ -9,19 +9,12 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/on_device.hpp"
 
-// The emulated device stands for a GPU: the same launches, on memory of its own. Where a GPU
-// answers, it goes through the same tests.
 namespace braid {
 namespace {
 
+using testing::gpus;
 using testing::OnDevice;
 using testing::WithoutRecordings;
-
-std::vector<Device> devices() {
-  std::vector<Device> all{Device::emulated()};
-  if (device_count(Device::Kind::cuda) > 0) all.push_back(Device::cuda());
-  return all;
-}
 
 struct Data {
   TensorDict x;
@@ -104,7 +97,7 @@ void check_same_bits(const TensorDict& a, const TensorDict& b) {
 }  // namespace
 
 TEST_CASE("a tensor goes to a device and comes back as it was") {
-  const Device device = GENERATE(from_range(devices()));
+  const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));
   const Tensor here = Tensor::from({1.0F, 2.0F, 3.0F, 4.0F}, {2, 2});
   const Tensor there = here.to(device);
@@ -121,7 +114,7 @@ TEST_CASE("a tensor goes to a device and comes back as it was") {
 }
 
 TEST_CASE("tensors that move together lie side by side in one block of a device's memory") {
-  const Device device = GENERATE(from_range(devices()));
+  const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));
   Tensor first = Tensor::from({1.0F, 2.0F, 3.0F}, {3});
   Tensor empty = Tensor::zeros({0, 4});
@@ -148,7 +141,7 @@ TEST_CASE("tensors that move together lie side by side in one block of a device'
   CHECK(last.data<float>()[0] == 9);
 }
 
-TEST_CASE("a batch of many rows teaches the emulated device what it teaches the CPU") {
+TEST_CASE("a batch of many rows teaches a device what it teaches the CPU") {
   const auto train = [](Device device) {
     const OnDevice here(device);
     set_random_seed(8);
@@ -165,11 +158,13 @@ TEST_CASE("a batch of many rows teaches the emulated device what it teaches the 
     for (int step = 0; step < 3; ++step) model.train_on_batch({{"x", rows}}, {{"y", targets}});
     return model.get_weights();
   };
-  check_near(train(Device::cpu()), train(Device::emulated()));
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  check_near(train(Device::cpu()), train(device));
 }
 
 TEST_CASE("a model learns the same on a device as on the CPU") {
-  const Device device = GENERATE(from_range(devices()));
+  const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));
   const Trained on_cpu = train_on(Device::cpu());
   const Trained there = train_on(device);
@@ -181,7 +176,7 @@ TEST_CASE("a model learns the same on a device as on the CPU") {
 }
 
 TEST_CASE("a replayed step gives the bits of plain launches") {
-  const Device device = GENERATE(from_range(devices()));
+  const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));
   const Trained replayed = train_on(device);
   const WithoutRecordings here;
@@ -192,8 +187,10 @@ TEST_CASE("a replayed step gives the bits of plain launches") {
 }
 
 TEST_CASE("recordings of small batches outlive a larger one, for which memory had to move") {
-  const auto grown = [] {
-    const OnDevice here(Device::emulated());
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  const auto grown = [&] {
+    const OnDevice here(device);
     Model model = sequence_model();
     for (const std::int64_t rows : {2, 2, 2, 20, 2, 2}) {
       const Data data = sequences_and_features(rows);
@@ -207,7 +204,7 @@ TEST_CASE("recordings of small batches outlive a larger one, for which memory ha
 }
 
 TEST_CASE("weights of a model on a device are read, set and saved as on the CPU") {
-  const OnDevice here(GENERATE(from_range(devices())));
+  const OnDevice here(GENERATE(from_range(gpus())));
   Model model = sequence_model();
   TensorDict weights = model.get_weights();
   CHECK(weights["dense/bias"].device() == Device::cpu());

@@ -128,7 +128,9 @@ TEST_CASE("ids that the model itself works out are checked when they are looked 
 }
 
 TEST_CASE("ids that the model itself works out, where the host cannot see them, give NaN") {
-  const OnDevice here(Device::emulated());
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  const OnDevice here(device);
   const auto y = working_out_ids().predict(with_5_in_row_1())["y"].to_vector<float>();
   CHECK(std::isfinite(y[0]));
   CHECK(std::isnan(y[1]));

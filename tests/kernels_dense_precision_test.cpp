@@ -15,9 +15,9 @@ using kernels::Precision;
 
 namespace {
 
-// CPUs take float32, and so does a GPU where the result is a single column.
+// Whoever has no matrix units takes float32, and so does a GPU where the result is a single column.
 Precision taken(Backend backend, Precision precision, std::int64_t columns) {
-  return backend == Backend::emulated && columns != 1 ? precision : Precision::float32;
+  return has_matrix_units(backend) && columns != 1 ? precision : Precision::float32;
 }
 
 // Depths around the 8 and 16 places of an instruction and the tiles of 16 and 32, rows and columns
@@ -95,7 +95,7 @@ TEST_CASE("dense: operands between two numbers of a format go to the nearest") {
       {Precision::bfloat16, 1 + 0x1p-7, 1 + 0x1p-7},
   };
   for (const Backend backend : tested_backends()) {
-    if (backend != Backend::emulated) continue;
+    if (!has_matrix_units(backend)) continue;
     for (const Rounding& rounding : roundings) {
       RandomNumbers none(0);
       DenseProblem problem({2, 2, 2}, none);
@@ -108,11 +108,11 @@ TEST_CASE("dense: operands between two numbers of a format go to the nearest") {
   }
 }
 
-TEST_CASE("dense: a CPU takes float32, whatever it is asked for") {
+TEST_CASE("dense: without matrix units float32 is taken, whatever is asked for") {
   RandomNumbers random(63);
   DenseProblem problem({13, 40, 21}, random);
   for (const Backend backend : tested_backends()) {
-    if (backend == Backend::emulated) continue;
+    if (has_matrix_units(backend)) continue;
     problem.precision = Precision::float32;
     const auto out = dense_forward(backend, problem, true, 0);
     const auto in_grad = dense_input_gradient(backend, problem, 0);
@@ -137,7 +137,7 @@ TEST_CASE("dense: every activation follows a product of rounded operands") {
         for (const Total& total : forward_totals(rounded(precision, problem), true))
           expected.push_back(activated(activation, total.value));
         for (const Backend backend : tested_backends()) {
-          if (backend != Backend::emulated) continue;
+          if (!has_matrix_units(backend)) continue;
           INFO(testing::name_of(activation)
                << " at " << text_of(precision) << ", " << described(size));
           CHECK(largest_error(as_numbers(dense_forward(backend, problem, true, 5, activation)),
@@ -166,7 +166,7 @@ TEST_CASE("dense: at any precision gradients are added to what is there when ask
       add_to(of_kernel, before.kernel);
       add_to(of_bias, before.bias);
       for (const Backend backend : tested_backends()) {
-        if (backend != Backend::emulated) continue;
+        if (!has_matrix_units(backend)) continue;
         for (const std::int64_t gap : {0, 1}) {
           INFO(text_of(precision) << ", " << described(size) << ", gap " << gap);
           CHECK(are_sums(as_numbers(dense_input_gradient(backend, problem, gap, in_before)),

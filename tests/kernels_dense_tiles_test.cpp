@@ -74,7 +74,7 @@ TEST_CASE("dense: a GPU's tiles of every size give the bits of one chain of sums
   const LaunchesAlone all_in_tiles;
   RandomNumbers random(71);
   for (const Backend backend : tested_backends()) {
-    if (backend != Backend::emulated) continue;
+    if (!runs_on_device(backend)) continue;
     for (const auto& [rows, columns, depth] : kFloat32Products) {
       INFO(rows << " x " << columns);
       const DenseProblem forward({rows, depth, columns}, random);
@@ -100,7 +100,7 @@ TEST_CASE("dense: a GPU's tiles of every size give the bits of one chain of sums
 TEST_CASE("dense: tiles of every size on matrix units are right") {
   RandomNumbers random(72);
   for (const Backend backend : tested_backends()) {
-    if (backend != Backend::emulated) continue;
+    if (!has_matrix_units(backend)) continue;
     for (const Precision precision : {Precision::tf32, Precision::bfloat16}) {
       for (const auto& [rows, columns, depth] : kMatrixUnitProducts) {
         INFO(rows << " x " << columns);
@@ -163,7 +163,7 @@ TEST_CASE("dense: rows summed in parts give the sums of the parts, in order") {
     const std::int64_t parts = kernels::dense_weight_parts(size.rows, size.depth, size.columns);
     const std::int64_t length = (size.rows + parts - 1) / parts;
     for (const Backend backend : tested_backends()) {
-      if (backend != Backend::emulated) continue;
+      if (!runs_on_device(backend)) continue;
       for (const bool adds : {false, true}) {
         INFO(described(size) << (adds ? ", added" : ""));
         Numbers kernel(static_cast<std::size_t>(size.depth * size.columns), 0);

@@ -1,9 +1,10 @@
-// A model's precision, from compile() down to the kernels. The emulated device stands for a GPU.
+// A model's precision, from compile() down to the kernels.
 #include <braid/braid.hpp>
 #include <cmath>
 #include <vector>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/kernel_launch.hpp"
 #include "tests/support/on_device.hpp"
 #include "tests/support/scratch_folder.hpp"
 
@@ -11,6 +12,15 @@ namespace braid {
 namespace {
 
 using testing::OnDevice;
+
+std::vector<Device> rounding_gpus() {
+  std::vector<Device> all = testing::gpus();
+  std::erase_if(all, [](Device device) {
+    return device.kind() == Device::Kind::cuda &&
+           !testing::has_matrix_units(kernels::Backend::cuda);
+  });
+  return all;
+}
 
 constexpr std::int64_t kRows = 19;
 constexpr std::int64_t kFeatures = 37;
@@ -110,7 +120,9 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
 }  // namespace
 
 TEST_CASE("a compiled model predicts with operands of its precision") {
-  const OnDevice here(Device::emulated());
+  const Device device = GENERATE(from_range(rounding_gpus()));
+  INFO(to_string(device));
+  const OnDevice here(device);
   CHECK(are_near(predictions_at(Precision::float32), expected(24)));
   CHECK(are_near(predictions_at(Precision::tf32), expected(11)));
   CHECK(are_near(predictions_at(Precision::bfloat16), expected(8)));
@@ -126,12 +138,16 @@ TEST_CASE("a compiled model predicts with operands of its precision") {
 }
 
 TEST_CASE("small layers are float32 at every precision") {
-  const OnDevice here(Device::emulated());
+  const Device device = GENERATE(from_range(rounding_gpus()));
+  INFO(to_string(device));
+  const OnDevice here(device);
   CHECK(predictions_at(Precision::bfloat16, 256) == predictions_at(Precision::float32, 256));
 }
 
 TEST_CASE("a compiled model learns at its precision") {
-  const OnDevice here(Device::emulated());
+  const Device device = GENERATE(from_range(rounding_gpus()));
+  INFO(to_string(device));
+  const OnDevice here(device);
   const auto exact = kernel_after_a_step(Precision::float32);
   const double with_tf32 = largest_difference(kernel_after_a_step(Precision::tf32), exact);
   const double with_bfloat16 = largest_difference(kernel_after_a_step(Precision::bfloat16), exact);
@@ -142,7 +158,9 @@ TEST_CASE("a compiled model learns at its precision") {
 }
 
 TEST_CASE("an LSTM learns at its model's precision") {
-  const OnDevice here(Device::emulated());
+  const Device device = GENERATE(from_range(rounding_gpus()));
+  INFO(to_string(device));
+  const OnDevice here(device);
   const auto exact = lstm_after_a_step(Precision::float32);
   const double with_tf32 = largest_difference(lstm_after_a_step(Precision::tf32), exact);
   const double with_bfloat16 = largest_difference(lstm_after_a_step(Precision::bfloat16), exact);
@@ -161,7 +179,9 @@ TEST_CASE("on a CPU every precision is float32") {
 }
 
 TEST_CASE("a saved model keeps its precision") {
-  const OnDevice here(Device::emulated());
+  const Device device = GENERATE(from_range(rounding_gpus()));
+  INFO(to_string(device));
+  const OnDevice here(device);
   const testing::ScratchFolder folder;
   for (const Precision precision : {Precision::float32, Precision::tf32, Precision::bfloat16}) {
     Model model = one_layer();

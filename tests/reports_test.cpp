@@ -5,6 +5,7 @@
 #include "engine/graph/ops/dense.hpp"
 #include "engine/runtime/workspace.hpp"
 #include "tests/support/captured.hpp"
+#include "tests/support/on_device.hpp"
 #include "tests/support/refusals.hpp"
 #include "tests/support/sample_models.hpp"
 
@@ -12,18 +13,6 @@ using namespace braid;
 using namespace braid::testing;
 
 namespace {
-
-// A variable of the environment for as long as this lives.
-class Environment {
- public:
-  Environment(const char* name, const char* value) : name_(name) { setenv(name, value, 1); }
-  ~Environment() { unsetenv(name_); }
-  Environment(const Environment&) = delete;
-  Environment& operator=(const Environment&) = delete;
-
- private:
-  const char* name_;
-};
 
 std::string dumped(const char* stages) {
   const Environment wish("BRAID_DUMP", stages);

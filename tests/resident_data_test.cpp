@@ -24,28 +24,32 @@ simt::EmulatedTraffic traffic_of(const std::function<void()>& work) {
 }  // namespace
 
 TEST_CASE("resident data: a fit leaves the bits of one that the host feeds, however many steps") {
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
   for (const MakeSample& make : {MakeSample(ragged), MakeSample(many_types)}) {
     FitOptions options = quiet(4, 3);
     options.validation_split = 0.2;
-    const Outcome fed = fed_by_the_host(make, options);
+    const Outcome fed = fed_by_the_host(device, make, options);
     for (const int steps : {1, 3, 100}) {
       CAPTURE(steps);
-      CHECK(emulated(make, steps, options) == fed);
+      CHECK(trained(device, make, steps, options) == fed);
       const WithoutRecordings plain;
-      CHECK(emulated(make, steps, options) == fed);
+      CHECK(trained(device, make, steps, options) == fed);
     }
   }
 }
 
 TEST_CASE("resident data: rows as they lie, weights of samples and of classes") {
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
   FitOptions options = quiet(8, 2);
   options.shuffle = false;
-  CHECK(emulated(ragged, 2, options) == fed_by_the_host(ragged, options));
+  CHECK(trained(device, ragged, 2, options) == fed_by_the_host(device, ragged, options));
   options.class_weight = {{0, 0.5}, {1, 2.0}};
-  CHECK(emulated(ragged, 2, options) == fed_by_the_host(ragged, options));
+  CHECK(trained(device, ragged, 2, options) == fed_by_the_host(device, ragged, options));
   options.class_weight = {};
   options.sample_weight = uniform({kRows}, 3);
-  CHECK(emulated(many_types, 4, options) == fed_by_the_host(many_types, options));
+  CHECK(trained(device, many_types, 4, options) == fed_by_the_host(device, many_types, options));
 }
 
 TEST_CASE("resident data: an epoch is launches alone, beside its start and its end") {
@@ -106,6 +110,8 @@ TEST_CASE("resident data: logs of a batch are fetched when a callback reads them
 }
 
 TEST_CASE("resident data: a rate that changes within an epoch, by a schedule or by a callback") {
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
   const MakeSample scheduled = [](int steps) {
     Sample s = many_types();
     s.model.compile(
@@ -116,7 +122,8 @@ TEST_CASE("resident data: a rate that changes within an epoch, by a schedule or 
          .steps_per_execution = steps});
     return s;
   };
-  CHECK(emulated(scheduled, 3, quiet(4, 2)) == fed_by_the_host(scheduled, quiet(4, 2)));
+  CHECK(trained(device, scheduled, 3, quiet(4, 2)) ==
+        fed_by_the_host(device, scheduled, quiet(4, 2)));
 
   class Halver : public callbacks::Callback {
    public:
@@ -126,13 +133,15 @@ TEST_CASE("resident data: a rate that changes within an epoch, by a schedule or 
   };
   FitOptions options = quiet(4, 2);
   options.callbacks = {Halver()};
-  CHECK(emulated(many_types, 1, options) == fed_by_the_host(many_types, options));
-  CHECK(emulated(many_types, 3, options) == fed_by_the_host(many_types, options));
+  CHECK(trained(device, many_types, 1, options) == fed_by_the_host(device, many_types, options));
+  CHECK(trained(device, many_types, 3, options) == fed_by_the_host(device, many_types, options));
 }
 
 TEST_CASE("resident data: a callback may train on a batch of its own, or end the epoch") {
-  const auto trained_beside = [](bool feed) {
-    const OnDevice here(Device::emulated());
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  const auto trained_beside = [&](bool feed) {
+    const OnDevice here(device);
     std::optional<FedByTheHost> feeding;
     if (feed) feeding.emplace();
     Sample s = ragged();
@@ -154,8 +163,8 @@ TEST_CASE("resident data: a callback may train on a batch of its own, or end the
   };
   FitOptions options = quiet(4, 2);
   options.callbacks = {Stopper()};
-  const Outcome stopped = emulated(many_types, 3, options);
-  CHECK(stopped == fed_by_the_host(many_types, options));
+  const Outcome stopped = trained(device, many_types, 3, options);
+  CHECK(stopped == fed_by_the_host(device, many_types, options));
   CHECK(stopped.history.front().size() == 1);
 }
 
@@ -183,8 +192,10 @@ TEST_CASE("resident data: whoever touches weights within an epoch waits for the 
 }
 
 TEST_CASE("resident data: one fit after another, on other data, and training goes on from them") {
-  const auto twice = [](bool feed) {
-    const OnDevice here(Device::emulated());
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  const auto twice = [&](bool feed) {
+    const OnDevice here(device);
     std::optional<FedByTheHost> feeding;
     if (feed) feeding.emplace();
     Sample s = many_types(2);
@@ -204,9 +215,11 @@ TEST_CASE("resident data: one fit after another, on other data, and training goe
 
 TEST_CASE(
     "resident data: evaluate gives the numbers of one that the host feeds, and learns nothing") {
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
   for (const MakeSample& make : {MakeSample(ragged), MakeSample(many_types)}) {
     const auto evaluated = [&](bool feed, int steps) {
-      const OnDevice here(Device::emulated());
+      const OnDevice here(device);
       std::optional<FedByTheHost> feeding;
       if (feed) feeding.emplace();
       Sample s = make(steps);
@@ -221,13 +234,14 @@ TEST_CASE(
 }
 
 TEST_CASE("resident data: BRAID_DUMP=data says whether they are") {
-  ::setenv("BRAID_DUMP", "data", 1);
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  const Environment wish("BRAID_DUMP", "data");
   Captured captured(STDERR_FILENO);
-  emulated(many_types, 1, quiet(8, 1));
-  fed_by_the_host(many_types, quiet(8, 1));
+  trained(device, many_types, 1, quiet(8, 1));
+  fed_by_the_host(device, many_types, quiet(8, 1));
   const std::string text = captured.text();
-  ::unsetenv("BRAID_DUMP");
-  CHECK_THAT(text, ContainsSubstring("resident on emulated"));
+  CHECK_THAT(text, ContainsSubstring("resident on " + to_string(device)));
   CHECK_THAT(text, ContainsSubstring("fed by the host"));
 }
 
@@ -236,7 +250,7 @@ TEST_CASE(
     "nothing is lost") {
   const OnDevice here(Device::emulated());
   const FitOptions options = quiet(8, 2);
-  const Outcome expected = emulated(many_types, 2, options);
+  const Outcome expected = trained(Device::emulated(), many_types, 2, options);
   // Where the data fit by what the device says, and where it says too much.
   for (const bool boasts : {false, true}) {
     int fitted = 0;
@@ -265,36 +279,38 @@ TEST_CASE(
 }
 
 TEST_CASE("resident data: bad values in tensors on the device are refused by name and place") {
-  const OnDevice here(Device::emulated());
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  const OnDevice here(device);
   Sample s = many_types(2);
   const State before = state_of(s.model);
   TensorDict there;
-  for (const auto& [name, tensor] : s.x) there.set(name, tensor.to(Device::emulated()));
+  for (const auto& [name, tensor] : s.x) there.set(name, tensor.to(device));
   TensorDict targets;
-  for (const auto& [name, tensor] : s.y) targets.set(name, tensor.to(Device::emulated()));
+  for (const auto& [name, tensor] : s.y) targets.set(name, tensor.to(device));
 
   TensorDict bad = there;
   Tensor ids = s.x["ids"].clone();
   ids.data<std::int64_t>()[3 * 20 + 1] = 7;
-  bad.set("ids", ids.to(Device::emulated()));
+  bad.set("ids", ids.to(device));
   check_refused<RangeError>([&] { s.model.fit(bad, targets, quiet(4, 1)); },
                             {"model.fit", "\"ids\"", "row 20, column 1", "7", "0 .. 6"});
 
   TensorDict bad_targets = targets;
   Tensor kinds = s.y["kind"].clone();
   kinds.data<std::int64_t>()[42] = -1;
-  bad_targets.set("kind", kinds.to(Device::emulated()));
+  bad_targets.set("kind", kinds.to(device));
   check_refused<RangeError>([&] { s.model.fit(there, bad_targets, quiet(4, 1)); },
                             {"model.fit", "\"kind\"", "row 42", "-1", "0 .. 2"});
 
   Tensor sizes = s.y["size"].clone();
   sizes.data<float>()[7] = std::nanf("");
   bad_targets.set("kind", targets["kind"]);
-  bad_targets.set("size", sizes.to(Device::emulated()));
+  bad_targets.set("size", sizes.to(device));
   check_refused<NumericError>([&] { s.model.fit(there, bad_targets, quiet(4, 1)); },
                               {"model.fit", "\"size\"", "row 7", "NaN"});
   CHECK(state_of(s.model) == before);
 
   const Outcome from_the_device = outcome_of(s.model, s.model.fit(there, targets, quiet(4, 2)));
-  CHECK(from_the_device == emulated(many_types, 2, quiet(4, 2)));
+  CHECK(from_the_device == trained(device, many_types, 2, quiet(4, 2)));
 }

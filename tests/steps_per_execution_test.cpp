@@ -18,6 +18,8 @@ TEST_CASE("steps per execution: the CPU learns the same with any number") {
 }
 
 TEST_CASE("steps per execution: callbacks read the running means once an execution") {
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
   class Watcher : public callbacks::Callback {
    public:
     void on_train_batch_end(std::int64_t batch, const Logs& logs) override {
@@ -27,15 +29,15 @@ TEST_CASE("steps per execution: callbacks read the running means once an executi
     std::vector<std::int64_t> batches;
     std::vector<double> losses;
   };
-  const auto watched = [](Device device, int steps) {
+  const auto watched = [](Device place, int steps) {
     const auto watcher = std::make_shared<Watcher>();
     FitOptions options = quiet(4, 1);
     options.callbacks = {watcher};
-    trained(device, many_types, steps, options);
+    trained(place, many_types, steps, options);
     return watcher;
   };
-  const auto each = watched(Device::emulated(), 1);
-  const auto third = watched(Device::emulated(), 3);
+  const auto each = watched(device, 1);
+  const auto third = watched(device, 3);
   REQUIRE(each->losses.size() == 11);
   CHECK(third->batches == std::vector<std::int64_t>{2, 5, 8, 10});
   CHECK(third->losses ==
@@ -44,6 +46,8 @@ TEST_CASE("steps per execution: callbacks read the running means once an executi
 }
 
 TEST_CASE("steps per execution: more columns and more sums than one launch takes") {
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
   const MakeSample many_outputs = [](int steps) {
     set_random_seed(4);
     auto in = Input({.shape = {3}, .name = "in"});
@@ -58,8 +62,8 @@ TEST_CASE("steps per execution: more columns and more sums than one launch takes
     model.compile({.loss = "mse", .metrics = {"mae"}, .steps_per_execution = steps});
     return Sample{model, {{"in", uniform({kRows, 3}, 1)}}, targets};
   };
-  const Outcome fed = fed_by_the_host(many_outputs, quiet(8, 2));
+  const Outcome fed = fed_by_the_host(device, many_outputs, quiet(8, 2));
   CHECK(fed.history.size() == 1 + 9 + 9);
-  CHECK(emulated(many_outputs, 1, quiet(8, 2)) == fed);
-  CHECK(emulated(many_outputs, 4, quiet(8, 2)) == fed);
+  CHECK(trained(device, many_outputs, 1, quiet(8, 2)) == fed);
+  CHECK(trained(device, many_outputs, 4, quiet(8, 2)) == fed);
 }

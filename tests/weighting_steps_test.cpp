@@ -31,7 +31,11 @@ struct Identity {
 Tensor weights_of_rows() { return Tensor::from({2.0F, 0.5F}, {2, 1}); }
 constexpr double kSum = 2 * (1 + 4 + 9) + 0.5 * (16 + 0 + 36);
 
-std::vector<Device> devices() { return {Device::cpu(), Device::emulated()}; }
+std::vector<Device> devices() {
+  std::vector<Device> all = gpus();
+  all.push_back(Device::cpu());
+  return all;
+}
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
+#include <cstdlib>
 #include <utility>
 
 #include "engine/core/error.hpp"
@@ -39,13 +40,14 @@ std::unique_ptr<ResidentSteps> ResidentSteps::make(Session& session, const StepG
                                                    const RunningLogs& logs) {
   const Device device = step.executor().device();
   if (device == Device::cpu()) return nullptr;
+  const bool forbidden = std::getenv("BRAID_NO_RESIDENT_DATA") != nullptr;
   const auto largest = session.reserve_largest(bound, std::min(bound.rows, batch_size));
   const std::int64_t bytes =
       ResidentColumns::bytes(step, *largest, bound) +
       bound.rows * static_cast<std::int64_t>(sizeof(std::int64_t) + sizeof(kernels::UpdateRates));
   const auto free = static_cast<std::int64_t>(access_to(device).free_bytes());
   std::unique_ptr<ResidentSteps> steps;
-  if (free == 0 || bytes <= free / 2) {
+  if (!forbidden && (free == 0 || bytes <= free / 2)) {
     try {
       steps.reset(new ResidentSteps(device, step, *largest, bound, batch_size, optimizer, logs));
     } catch (const OutOfMemory&) {

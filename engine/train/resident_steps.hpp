@@ -19,8 +19,8 @@ class ResidentSteps {
  public:
   // Null where the steps are to be fed by the host: on the CPU, and where data, order and rates
   // would take more than half of the memory that the device has left once the largest batch is
-  // planned. BRAID_DUMP=data says which it is. OutOfMemory where that batch finds no memory.
-  // Without an optimizer nothing is learnt.
+  // planned, or where BRAID_NO_RESIDENT_DATA is set. BRAID_DUMP=data says which it is. OutOfMemory
+  // where that batch finds no memory. Without an optimizer nothing is learnt.
   static std::unique_ptr<ResidentSteps> make(Session& session, const StepGraph& step,
                                              const Bound& bound, std::int64_t batch_size,
                                              OptimizerState* optimizer, const RunningLogs& logs);

@@ -108,14 +108,9 @@ inline Outcome trained(Device device, const MakeSample& make, int steps_per_exec
   return outcome_of(s.model, s.model.fit(s.x, s.y, options));
 }
 
-inline Outcome emulated(const MakeSample& make, int steps_per_execution,
-                        const FitOptions& options) {
-  return trained(Device::emulated(), make, steps_per_execution, options);
-}
-
-inline Outcome fed_by_the_host(const MakeSample& make, const FitOptions& options) {
+inline Outcome fed_by_the_host(Device device, const MakeSample& make, const FitOptions& options) {
   const FedByTheHost feeding;
-  return emulated(make, 1, options);
+  return trained(device, make, 1, options);
 }
 
 inline FitOptions quiet(std::int64_t batch_size, int epochs) {

@@ -17,6 +17,12 @@
 #include "tests/support/kernel_proof.hpp"
 #include "tests/support/source_folder.hpp"
 
+#if BRAID_WITH_CUDA
+namespace braid::simt {
+bool gpu_has_matrix_units();  // its header needs CUDA's
+}
+#endif
+
 namespace braid::testing {
 namespace {
 
@@ -80,6 +86,13 @@ Backend gpu_backend() {
   const std::vector<Backend>& tested = tested_backends();
   return std::count(tested.begin(), tested.end(), Backend::cuda) > 0 ? Backend::cuda
                                                                      : Backend::emulated;
+}
+
+bool has_matrix_units(Backend backend) {
+#if BRAID_WITH_CUDA
+  if (backend == Backend::cuda) return simt::gpu_has_matrix_units();
+#endif
+  return backend == Backend::emulated;
 }
 
 const Launches& launches() { return noted(); }

@@ -27,6 +27,10 @@ constexpr bool runs_on_device(Backend backend) {
   return backend == Backend::emulated || backend == Backend::cuda;
 }
 
+// Whether its products can round their operands (kernels/precision.hpp): a CPU's cannot, nor an old
+// GPU's.
+bool has_matrix_units(Backend backend);
+
 // Where tests run of what GPUs alone do: on one, if it is among the tested backends, else emulated.
 Backend gpu_backend();
 

@@ -1,12 +1,22 @@
 #pragma once
 #include <cstddef>
 #include <cstdlib>
+#include <vector>
 
 #include <braid/braid.hpp>
 
+#include "engine/core/device_access.hpp"
 #include "kernels/simt/emulated_faults.hpp"
 
 namespace braid::testing {
+
+// The emulated device stands for a GPU: the same launches, on memory of its own. Where a GPU
+// answers, it goes through the same tests.
+inline std::vector<Device> gpus() {
+  std::vector<Device> all{Device::emulated()};
+  if (device_count(Device::Kind::cuda) > 0) all.push_back(Device::cuda());
+  return all;
+}
 
 // What follows in a test lives on a device.
 class OnDevice {
@@ -20,22 +30,26 @@ class OnDevice {
   Device before_;
 };
 
-// Devices replay nothing.
-class WithoutRecordings {
+// A variable of the environment is set until the end of the scope.
+class Environment {
  public:
-  WithoutRecordings() { ::setenv("BRAID_NO_GRAPH", "1", 1); }
-  ~WithoutRecordings() { ::unsetenv("BRAID_NO_GRAPH"); }
-  WithoutRecordings(const WithoutRecordings&) = delete;
-  WithoutRecordings& operator=(const WithoutRecordings&) = delete;
+  Environment(const char* name, const char* value) : name_(name) { ::setenv(name, value, 1); }
+  ~Environment() { ::unsetenv(name_); }
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+ private:
+  const char* name_;
 };
 
-// The emulated device takes no data set into its memory.
-class FedByTheHost {
- public:
-  FedByTheHost() { simt::pretend_free_memory(1); }
-  ~FedByTheHost() { simt::pretend_free_memory(0); }
-  FedByTheHost(const FedByTheHost&) = delete;
-  FedByTheHost& operator=(const FedByTheHost&) = delete;
+// Devices replay nothing.
+struct WithoutRecordings : Environment {
+  WithoutRecordings() : Environment("BRAID_NO_GRAPH", "1") {}
+};
+
+// Devices take no data set into their memory.
+struct FedByTheHost : Environment {
+  FedByTheHost() : Environment("BRAID_NO_RESIDENT_DATA", "1") {}
 };
 
 // The emulated device has so many bytes of memory left.
