@@ -1,8 +1,12 @@
 // Times the kernels of a GPU one by one.
 //
-//   braid_device_bench [--device cuda] [--only TEXT] [--budget SECONDS] [--json FILE]
+//   braid_device_bench [--device cuda] [--precision float32] [--only TEXT] [--budget SECONDS]
+//                      [--json FILE]
 //   braid_device_bench --device cuda --facts    what the device says of itself, as JSON
 //   braid_device_bench --device cuda --serve    answers the requests of bench/lstm_layers.py
+//
+// --precision is that of products: float32, tf32 or bfloat16. What an LSTM does with its hidden
+// state is float32 at each of them.
 //
 // --device emulated runs everything at small sizes on the emulated device of the tests: that shows
 // that the launches are right; its times say nothing and are not printed. Ends with status 3 where
@@ -21,6 +25,7 @@
 
 #include "bench/device_facts.hpp"
 #include "bench/device_problems.hpp"
+#include "bench/precision_names.hpp"
 #include "engine/runtime/device_event.hpp"
 
 using namespace braid;
@@ -42,6 +47,7 @@ double seconds_since(Clock::time_point start) {
 
 struct Options {
   Device device = Device::cpu();
+  bench::Precision precision = bench::Precision::float32;
   std::string only;
   std::string json_file;
   double budget = std::numeric_limits<double>::infinity();
@@ -113,13 +119,16 @@ struct Ceilings {
   bench::DeviceFacts facts;
   double copied = 0;
 
-  double rate(const std::string& unit) const {
-    return unit == "tf32"       ? facts.tf32_per_second
-           : unit == "bfloat16" ? facts.bfloat16_per_second
-                                : facts.float32_per_second;
+  double rate(bench::Precision precision) const {
+    switch (precision) {
+      case bench::Precision::float32: return facts.float32_per_second;
+      case bench::Precision::tf32: return facts.tf32_per_second;
+      case bench::Precision::bfloat16: return facts.bfloat16_per_second;
+    }
+    return 0;
   }
   double floor_us(const bench::Effort& effort) const {
-    const double operations = rate(effort.unit);
+    const double operations = rate(effort.precision);
     return 1e6 * std::max(copied > 0 ? effort.bytes / copied : 0,
                           operations > 0 ? effort.operations / operations : 0);
   }
@@ -170,7 +179,7 @@ json row_of(const bench::Problem& problem, const bench::Effort& effort, const Ti
           {"operations", effort.operations},
           {"steps", effort.steps},
           {"floor_us", ceilings.floor_us(effort)},
-          {"unit", effort.unit}};
+          {"precision", bench::name_of(effort.precision)}};
 }
 
 int run_all(const Options& options) {
@@ -188,6 +197,7 @@ int run_all(const Options& options) {
         "clock and units\n",
         ceilings.facts.name.c_str(), ceilings.copied * 1e-9, ceilings.facts.bytes_per_second * 1e-9,
         ceilings.facts.float32_per_second * 1e-12);
+    std::printf("products in %s\n", bench::name_of(options.precision));
     std::printf("%-26s %-28s %9s %9s %8s %8s %9s %8s\n", "kernel", "size", "least us", "median us",
                 "GB/s", "TFLOP/s", "floor us", "of floor");
   } else {
@@ -207,7 +217,7 @@ int run_all(const Options& options) {
                   problem.size.c_str());
       continue;
     }
-    bench::Operands operands(options.device, !real);
+    bench::Operands operands(options.device, options.precision, !real);
     bench::Effort effort;
     const Time time = clocked.time(problem.make(operands, effort));
     if (real) {
@@ -239,7 +249,7 @@ json answer(const Options& options, const Clocked& clocked, const std::string& l
   if (request != "lstm" || !words) throw NameError("unknown request \"" + line + "\"");
   json times;
   for (const bool both : {false, true}) {
-    bench::Operands operands(options.device, false);
+    bench::Operands operands(options.device, options.precision, false);
     bench::Effort effort;
     const bench::Launch launch = both ? bench::lstm_both(operands, size, effort)
                                       : bench::lstm_forward(operands, size, effort);
@@ -253,7 +263,7 @@ json answer(const Options& options, const Clocked& clocked, const std::string& l
 int serve(const Options& options) {
   const bench::DeviceFacts facts = bench::facts_of(options.device);
   const Clocked clocked(options.device);
-  reply({{"name", "Braid"}, {"detail", facts.name}});
+  reply({{"name", "Braid"}, {"detail", facts.name + ", " + bench::name_of(options.precision)}});
   for (std::string line; std::getline(std::cin, line);) {
     try {
       reply(answer(options, clocked, line));
@@ -275,6 +285,8 @@ Options read_options(int count, char** words) {
     };
     if (word == "--device") {
       device = value();
+    } else if (word == "--precision") {
+      options.precision = bench::precision_named<bench::Precision>(value());
     } else if (word == "--only") {
       options.only = value();
     } else if (word == "--budget") {

@@ -35,6 +35,7 @@ Shared shared_part(Operands& on, const LstmSize& size) {
   all.forward.bias = on.vector(4 * size.units, -0.1F, 0.1F);
   all.forward.last_output = on.floats(size.rows, size.units);
   all.forward.saved = on.vector(size.rows * kernels::lstm_saved_per_row(shape));
+  all.forward.precision = on.precision();
   all.forward.scratch = on.bytes(static_cast<std::size_t>(kernels::lstm_forward_scratch(shape)));
   return all;
 }
@@ -49,6 +50,7 @@ double bytes_of(const LstmSize& size, std::int64_t valid) {
 Launch lstm_forward(Operands& on, const LstmSize& size, Effort& effort) {
   const Shared all = shared_part(on, size);
   effort.operations = operations_of(size, all.valid, false);
+  effort.precision = on.precision();
   effort.bytes = bytes_of(size, all.valid);
   effort.steps = size.steps;
   return
@@ -70,8 +72,10 @@ Launch lstm_both(Operands& on, const LstmSize& size, Effort& effort) {
       .kernel_grad = on.floats(size.features, 4 * size.units),
       .recurrent_grad = on.floats(size.units, 4 * size.units),
       .bias_grad = on.vector(4 * size.units),
-      .scratch = on.bytes(static_cast<std::size_t>(kernels::lstm_backward_scratch(shape)))};
+      .scratch = on.bytes(static_cast<std::size_t>(kernels::lstm_backward_scratch(shape))),
+      .precision = on.precision()};
   effort.operations = operations_of(size, all.valid, true);
+  effort.precision = on.precision();
   // Inputs and weights are read in both directions, and their gradients written; what is kept in
   // between could be computed again.
   effort.bytes = 3 * bytes_of(size, all.valid);

@@ -107,33 +107,37 @@ void add_dense(List& list, std::int64_t wanted_rows, std::int64_t depth, std::in
                kernels::ActivationKind kind) {
   using namespace kernels;
   const std::string size = sizes({wanted_rows, depth, columns});
-  const auto effort_of = [=](Effort& effort, std::int64_t rows) {
+  const auto effort_of = [=](Effort& effort, std::int64_t rows, Precision precision) {
+    effort.precision = precision;
     effort.operations = 2.0 * static_cast<double>(rows * depth * columns);
     effort.bytes = floats_of(rows, depth) + floats_of(depth, columns) + floats_of(rows, columns);
   };
   list.add<DenseForward>("DenseForward", size, [=](Operands& on, Effort& effort) {
     const std::int64_t rows = on.size(wanted_rows, 32);
-    effort_of(effort, rows);
+    effort_of(effort, rows, on.precision());
     return DenseForward{.in = on.floats(rows, depth),
                         .kernel = on.floats(depth, columns),
                         .bias = on.vector(columns),
                         .out = on.floats(rows, columns),
-                        .activation = {kind}};
+                        .activation = {kind},
+                        .precision = on.precision()};
   });
   list.add<DenseInputGradient>("DenseInputGradient", size, [=](Operands& on, Effort& effort) {
     const std::int64_t rows = on.size(wanted_rows, 32);
-    effort_of(effort, rows);
+    effort_of(effort, rows, on.precision());
     return DenseInputGradient{.out_grad = on.floats(rows, columns),
                               .kernel = on.floats(depth, columns),
-                              .in_grad = on.floats(rows, depth)};
+                              .in_grad = on.floats(rows, depth),
+                              .precision = on.precision()};
   });
   list.add<DenseWeightGradient>("DenseWeightGradient", size, [=](Operands& on, Effort& effort) {
     const std::int64_t rows = on.size(wanted_rows, 32);
-    effort_of(effort, rows);
+    effort_of(effort, rows, on.precision());
     return DenseWeightGradient{.in = on.floats(rows, depth),
                                .out_grad = on.floats(rows, columns),
                                .kernel_grad = on.floats(depth, columns),
-                               .bias_grad = on.vector(columns)};
+                               .bias_grad = on.vector(columns),
+                               .precision = on.precision()};
   });
 }
 

@@ -13,11 +13,20 @@
 
 namespace bench {
 
+using braid::kernels::Precision;
+
 // Memory on a device, of the operands of one problem: random numbers, as zeros would be too easy.
 class Operands {
  public:
-  explicit Operands(braid::Device device, bool small)
-      : device_(device), access_(braid::access_to(device)), small_(small), random_(7) {}
+  Operands(braid::Device device, Precision precision, bool small)
+      : device_(device),
+        access_(braid::access_to(device)),
+        precision_(precision),
+        small_(small),
+        random_(7) {}
+
+  // What products round their operands to.
+  Precision precision() const { return precision_; }
 
   // On the emulated device sizes are cut down: what it shows is that the launches are right.
   std::int64_t size(std::int64_t wanted, std::int64_t small) const {
@@ -49,6 +58,7 @@ class Operands {
  private:
   braid::Device device_;
   const braid::DeviceAccess& access_;
+  Precision precision_;
   bool small_;
   braid::Random random_;
   std::vector<std::shared_ptr<std::byte[]>> owned_;
@@ -56,10 +66,10 @@ class Operands {
 
 // What one launch must do, at least.
 struct Effort {
-  double bytes = 0;       // read and written in memory
-  double operations = 0;  // multiplications and additions
-  std::string unit = "float32";
-  std::int64_t steps = 0;  // of an LSTM, one behind the other
+  double bytes = 0;                          // read and written in memory
+  double operations = 0;                     // multiplications and additions
+  Precision precision = Precision::float32;  // of the operations
+  std::int64_t steps = 0;                    // of an LSTM, one behind the other
 };
 
 using Launch = std::function<void(const braid::kernels::Stream&)>;

@@ -253,6 +253,8 @@ STEPS = [
     Step("kernel-times", "each kernel at the shapes of the reference models", 40, kernel_times("Kernels", "kernels.json")),
     Step("own-products", "Dense's products by Braid's kernels alone, without cuBLASLt", 10,
          kernel_times("Dense without cuBLASLt", "own_products.json", ["--only", "Dense"], {"BRAID_CUBLASLT": "none"})),
+    Step("rounded-products", "Dense's products in bfloat16", 10,
+         kernel_times("Dense in bfloat16", "rounded_products.json", ["--only", "Dense", "--precision", "bfloat16"])),
     Step("steps", "steps of the models against PyTorch and JAX", 120, comparison("Steps of the models", "run.py", "--device", "cuda")),
     Step("lstm-layers", "the LSTM against cuDNN called directly", 50, comparison("LSTM layers", "lstm_layers.py")),
 ]

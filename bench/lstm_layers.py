@@ -25,7 +25,7 @@ def options_of(words):
     parser.add_argument("--braid", type=Path, default=ROOT / "build/release/bench/braid_device_bench")
     parser.add_argument("--units", nargs="+", type=int, default=[64, 128, 256, 512])
     parser.add_argument("--rows", nargs="+", type=int, default=[256, 32, 1024, 8])
-    parser.add_argument("--precision", choices=["float32", "tf32"], default="float32", help="of cuDNN's products")
+    parser.add_argument("--precision", choices=["float32", "tf32"], default="float32", help="of products; Braid's with the hidden state are float32")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--budget", type=float, default=math.inf, help="seconds after which no further row is begun")
     return parser.parse_args(words)
@@ -70,7 +70,7 @@ def main(words):
     logs = ROOT / "build/bench-data"
     logs.mkdir(parents=True, exist_ok=True)
     try:
-        braid = Program([str(options.braid), "--device", "cuda", "--serve"], logs / "lstm.log")
+        braid = Program([str(options.braid), "--device", "cuda", "--precision", options.precision, "--serve"], logs / "lstm.log")
         braid.greet()
     except (Failure, ValueError) as failure:
         print(f"cannot start Braid: {failure}")
