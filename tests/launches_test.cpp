@@ -11,6 +11,7 @@
 #include "engine/graph/ops/elementwise.hpp"
 #include "engine/graph/ops/embedding.hpp"
 #include "engine/graph/ops/shape.hpp"
+#include "engine/runtime/row_cut.hpp"
 #include "engine/runtime/workspace.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/guarded_matrix.hpp"

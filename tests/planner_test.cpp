@@ -1,6 +1,4 @@
 // What plans must keep: blocks apart, rows covered, values complete before they are read.
-#include "engine/runtime/planner.hpp"
-
 #include <algorithm>
 
 #include "engine/graph/autograd.hpp"
@@ -11,6 +9,8 @@
 #include "engine/graph/ops/loss.hpp"
 #include "engine/graph/ops/shape.hpp"
 #include "engine/runtime/memory_plan.hpp"
+#include "engine/runtime/row_cut.hpp"
+#include "engine/runtime/stages.hpp"
 #include "tests/support/array.hpp"
 #include "tests/support/catch.hpp"
 
@@ -177,13 +177,12 @@ TEST_CASE("stages: a value is complete before it is read, and nothing dead is ru
     const std::vector<int> stages = assign_stages(graph, made.outputs);
     REQUIRE(stages.size() == graph.nodes().size());
     std::vector<bool> wanted(graph.values().size(), false);
-    for (Value output : made.outputs) wanted[static_cast<std::size_t>(output.id)] = true;
+    for (Value output : made.outputs) wanted[index(output)] = true;
     bool sound = true;
     for (std::size_t n = stages.size(); n-- > 0;) {
       const GraphNode& node = graph.nodes()[n];
-      const bool alive = std::any_of(node.outputs.begin(), node.outputs.end(), [&](Value output) {
-        return output && wanted[static_cast<std::size_t>(output.id)];
-      });
+      const bool alive = std::any_of(node.outputs.begin(), node.outputs.end(),
+                                     [&](Value output) { return output && wanted[index(output)]; });
       sound = sound && alive == (stages[n] != kDeadStage);
       if (!alive) continue;
       const bool rows = by_rows(graph, node);
@@ -191,7 +190,7 @@ TEST_CASE("stages: a value is complete before it is read, and nothing dead is ru
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         const Value input = node.inputs[i];
         if (!input || !node.op->reads(i)) continue;
-        wanted[static_cast<std::size_t>(input.id)] = true;
+        wanted[index(input)] = true;
         const int producer = graph.value(input).producer;
         if (producer < 0) continue;
         const bool made_by_rows = by_rows(graph, graph.nodes()[static_cast<std::size_t>(producer)]);

@@ -5,8 +5,6 @@
 namespace braid {
 namespace {
 
-std::size_t index(Value value) { return static_cast<std::size_t>(value.id); }
-
 // Values from which some target can be reached backwards.
 std::vector<bool> values_to_visit(const Graph& graph, const std::vector<Value>& targets) {
   std::vector<bool> depends(graph.values().size(), false);

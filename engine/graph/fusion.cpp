@@ -19,7 +19,7 @@ std::vector<int> count_uses(const Graph& graph) {
   std::vector<int> uses(graph.values().size(), 0);
   for (const GraphNode& node : graph.nodes()) {
     for (Value input : node.inputs) {
-      if (input) ++uses[static_cast<std::size_t>(input.id)];
+      if (input) ++uses[index(input)];
     }
   }
   return uses;
@@ -43,6 +43,11 @@ const OpType* made_by(const Graph& graph, Value value) {
   return producer == nullptr ? nullptr : dynamic_cast<const OpType*>(producer->op.get());
 }
 
+// One node reads the value, and nobody else needs it.
+bool has_one_reader(Value value, const std::vector<int>& uses, const std::vector<Value>& kept) {
+  return uses[index(value)] == 1 && std::find(kept.begin(), kept.end(), value) == kept.end();
+}
+
 }  // namespace
 
 int fuse_dense_activation(Graph& graph, const std::vector<Value>& kept) {
@@ -54,10 +59,8 @@ int fuse_dense_activation(Graph& graph, const std::vector<Value>& kept) {
     if (activation == nullptr || !gradient_from_output(activation->function())) continue;
     const Value before = node.inputs[0];
     const GraphNode* producer = graph.producer(before);
-    if (producer == nullptr || dynamic_cast<const ops::Dense*>(producer->op.get()) == nullptr)
-      continue;
-    if (!producer->op->detail().empty() || uses[static_cast<std::size_t>(before.id)] != 1) continue;
-    if (std::find(kept.begin(), kept.end(), before) != kept.end()) continue;
+    if (made_by<ops::Dense>(graph, before) == nullptr || !producer->op->detail().empty()) continue;
+    if (!has_one_reader(before, uses, kept)) continue;
     std::vector<Value> inputs = producer->inputs;
     graph.replace(static_cast<int>(number), std::make_shared<ops::Dense>(activation->function()),
                   std::move(inputs));
@@ -108,8 +111,7 @@ int fuse_embedding_into_lstm(Graph& graph, const std::vector<Value>& kept) {
     std::vector<Value> inputs = node.inputs;
     const Value rows = inputs[ops::Lstm::kIn];
     const auto* embedding = made_by<ops::Embedding>(graph, rows);
-    if (embedding == nullptr || uses[static_cast<std::size_t>(rows.id)] != 1) continue;
-    if (std::find(kept.begin(), kept.end(), rows) != kept.end()) continue;
+    if (embedding == nullptr || !has_one_reader(rows, uses, kept)) continue;
     const std::vector<Value>& looked_up = graph.producer(rows)->inputs;
     inputs[ops::Lstm::kIn] = looked_up[0];
     inputs[ops::Lstm::kTable] = looked_up[1];

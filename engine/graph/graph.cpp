@@ -16,6 +16,14 @@ double Op::operations(Infos, Infos outputs) const {
   return sum;
 }
 
+std::vector<Value> GraphNode::values_read() const {
+  std::vector<Value> read;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i] && op->reads(i)) read.push_back(inputs[i]);
+  }
+  return read;
+}
+
 Value Graph::append(GraphValue value) {
   values_.push_back(std::move(value));
   return Value{static_cast<int>(values_.size()) - 1};

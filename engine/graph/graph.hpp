@@ -29,6 +29,9 @@ struct GraphNode {
   std::vector<Value> inputs;  // absent operands are Value{}
   std::vector<Value> outputs;
   std::string layer = {};  // `LSTM layer "lstm"`, for messages; empty for what no layer asked for
+
+  // The operands that are there and whose elements the op reads.
+  std::vector<Value> values_read() const;
 };
 
 // Ops and the values between them, in an order in which they can be run. Built by layers, extended
@@ -68,7 +71,6 @@ class Graph {
   void share_output(int node, Value value, std::shared_ptr<const Op> op);
 
  private:
-  static std::size_t index(Value value) { return static_cast<std::size_t>(value.id); }
   Value append(GraphValue value);
 
   // References to values and nodes stay good while the graph grows.

@@ -1,4 +1,6 @@
 #pragma once
+#include <cstddef>
+
 #include <braid/dtype.hpp>
 #include <braid/shape.hpp>
 
@@ -10,6 +12,9 @@ struct Value {
   explicit operator bool() const { return id >= 0; }
   bool operator==(const Value&) const = default;
 };
+
+// Its place in a table of all values of the graph.
+inline std::size_t index(Value value) { return static_cast<std::size_t>(value.id); }
 
 // What is known of a value while the graph is built (axes may be None), or of one planned program
 // (all axes known).

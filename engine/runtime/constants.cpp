@@ -20,7 +20,7 @@ class Folding {
   }
 
  private:
-  const ValueInfo& info(Value value) const { return infos_[static_cast<std::size_t>(value.id)]; }
+  const ValueInfo& info(Value value) const { return infos_[index(value)]; }
 
   const Tensor* known(Value value) const {
     if (graph_.value(value).kind == ValueKind::constant) return &graph_.value(value).constant;

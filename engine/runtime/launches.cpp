@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "engine/runtime/planner.hpp"
+#include "engine/runtime/stages.hpp"
 
 namespace braid {
 namespace {
@@ -52,14 +52,10 @@ class Grouping {
   static std::size_t place(int node) { return static_cast<std::size_t>(node); }
 
   bool is_ready(int node) const {
-    const GraphNode& asked = graph_.nodes()[place(node)];
-    for (std::size_t i = 0; i < asked.inputs.size(); ++i) {
-      if (!asked.inputs[i] || !asked.op->reads(i)) continue;
-      const int producer = graph_.value(asked.inputs[i]).producer;
-      if (producer >= 0 && stage_of_node_[place(producer)] == stage_ && !done_[place(producer)])
-        return false;
-    }
-    return true;
+    return std::ranges::none_of(graph_.nodes()[place(node)].values_read(), [&](Value input) {
+      const int producer = graph_.value(input).producer;
+      return producer >= 0 && stage_of_node_[place(producer)] == stage_ && !done_[place(producer)];
+    });
   }
 
   bool take_alone() {
@@ -109,14 +105,10 @@ class Grouping {
 
   // Some of the nodes read what the earlier ones make.
   bool reads_from(const std::vector<int>& nodes, const std::vector<int>& earlier) const {
-    return std::any_of(nodes.begin(), nodes.end(), [&](int node) {
-      const GraphNode& asked = graph_.nodes()[place(node)];
-      for (std::size_t i = 0; i < asked.inputs.size(); ++i) {
-        if (!asked.inputs[i] || !asked.op->reads(i)) continue;
-        const int producer = graph_.value(asked.inputs[i]).producer;
-        if (std::find(earlier.begin(), earlier.end(), producer) != earlier.end()) return true;
-      }
-      return false;
+    return std::ranges::any_of(nodes, [&](int node) {
+      return std::ranges::any_of(graph_.nodes()[place(node)].values_read(), [&](Value input) {
+        return std::ranges::find(earlier, graph_.value(input).producer) != earlier.end();
+      });
     });
   }
 
@@ -131,22 +123,9 @@ class Grouping {
 
 }  // namespace
 
-std::int64_t slices_on_device(std::int64_t batch, std::int64_t summed_floats) {
-  constexpr std::int64_t kRowsOfBlock = 4;
-  // About one for each multiprocessor.
-  constexpr std::int64_t kMostBlocks = 128;
-  // All slices together: 32 megabytes, which the second-level cache holds.
-  constexpr std::int64_t kMostSummedFloats = 8 << 20;
-  const std::int64_t wanted = (batch + kRowsOfBlock - 1) / kRowsOfBlock;
-  const std::int64_t affordable = kMostSummedFloats / std::max<std::int64_t>(summed_floats, 1);
-  return std::max<std::int64_t>(1, std::min({wanted, kMostBlocks, affordable}));
-}
-
 std::vector<bool> find_joinable(const Graph& graph, const std::vector<ValueInfo>& infos,
                                 std::int64_t slices) {
-  const auto info = [&](Value value) {
-    return value ? infos[static_cast<std::size_t>(value.id)] : kAbsent;
-  };
+  const auto info = [&](Value value) { return value ? infos[index(value)] : kAbsent; };
   std::vector<bool> joinable;
   for (const GraphNode& node : graph.nodes()) {
     std::vector<ValueInfo> inputs;

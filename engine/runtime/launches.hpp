@@ -18,10 +18,6 @@ struct LaunchGroup {
 std::vector<bool> find_joinable(const Graph& graph, const std::vector<ValueInfo>& infos,
                                 std::int64_t slices);
 
-// Into how many slices a device cuts the rows of a batch. Each keeps sums of its own
-// (`summed_floats`), which are added up later.
-std::int64_t slices_on_device(std::int64_t batch, std::int64_t summed_floats);
-
 // The ops of all stages in an order in which they can run, in as few launches as possible: ops that
 // must have one of their own first, so that those that join them later join in one; joined ops of
 // the whole batch directly behind a row program where they can, as its last block does them.

@@ -11,6 +11,10 @@ bool Program::closes_row_program(std::size_t stage) const {
   return stage > 0 && runs(stage, false) && runs(stage - 1, true);
 }
 
+bool Program::begins_with_row_program() const {
+  return !stages_.empty() && stages_.front().joined && stages_.front().rows;
+}
+
 std::optional<std::size_t> Program::ending_stage(std::span<const std::size_t> outputs) const {
   std::size_t first = 0;
   for (const std::size_t output : outputs) first = std::max(first, output_stages_[output]);
@@ -35,6 +39,15 @@ std::int64_t Program::row_steps() const {
       steps += blocks(stage) * static_cast<std::int64_t>(stage.ops.size() + stage.sums.size());
   }
   return steps;
+}
+
+kernels::SumSlices Program::addition(const SliceSum& sum, std::byte* arena) const {
+  auto* const first = reinterpret_cast<float*>(arena + sum.offset);
+  return {.in = first,
+          .slices = slices_,
+          .slice_stride = sum.stride / static_cast<std::int64_t>(sizeof(float)),
+          .out = first,
+          .count = sum.count};
 }
 
 std::int64_t Program::op_calls() const {

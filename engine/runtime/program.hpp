@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/graph/graph.hpp"
+#include "kernels/optimizer.hpp"
 
 namespace braid {
 
@@ -98,12 +99,16 @@ class Program {
   // The stage has no launch of its own: the last block of the row program before it goes on with
   // it.
   bool closes_row_program(std::size_t stage) const;
+  // The first launch is that of a row program.
+  bool begins_with_row_program() const;
   // On a device: the first joined stage of the whole batch behind which no stage makes one of these
   // outputs or draws random numbers. Absent if there is none.
   std::optional<std::size_t> ending_stage(std::span<const std::size_t> outputs) const;
   // Blocks that run a joined stage, and the steps of all such stages and blocks, about.
   std::int64_t blocks(const Stage& stage) const { return stage.rows ? slices_ : 1; }
   std::int64_t row_steps() const;
+  // What adds up the slices of a sum.
+  kernels::SumSlices addition(const SliceSum& sum, std::byte* arena) const;
   // Calls of ops in one run, tiles and parts counted.
   std::int64_t op_calls() const;
 

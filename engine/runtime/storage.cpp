@@ -2,12 +2,10 @@
 
 #include <algorithm>
 
-#include "engine/runtime/planner.hpp"
+#include "engine/runtime/stages.hpp"
 
 namespace braid {
 namespace {
-
-std::size_t index(Value value) { return static_cast<std::size_t>(value.id); }
 
 class Sharing {
  public:

@@ -4,11 +4,9 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
-#include <stdexcept>
 
 #include "engine/core/error.hpp"
 #include "engine/runtime/parallel.hpp"
-#include "kernels/optimizer.hpp"
 
 namespace braid {
 
@@ -16,7 +14,6 @@ namespace {
 
 // Enough for batches of every length; each holds a graph of the driver's.
 constexpr std::size_t kMostRecordings = 256;
-constexpr std::size_t kMostRowTables = 1024;
 constexpr std::int64_t kInputAlignment = 256;  // as separate allocations have it
 
 kernels::Stream stream_on(Device device, void* native) {
@@ -31,24 +28,6 @@ kernels::Stream stream_on(Device device, void* native) {
 std::int64_t input_bytes(const Program& program, std::size_t input) {
   const auto external = static_cast<std::size_t>(program.input_externals()[input]);
   return program.externals()[external].bytes;
-}
-
-// What fills the inputs can be the first steps of the program's first launch.
-bool fills_in_first_stage(const Program& program) {
-  return !program.stages().empty() && program.stages().front().joined &&
-         program.stages().front().rows;
-}
-// What ends a step can be the last steps of a launch.
-bool ends_in_stage(const Program& program, std::size_t stage, const Steps* steps) {
-  return steps != nullptr && program.ending_stage(steps->ended_outputs) == stage;
-}
-bool shares_launch(const Program& program, std::size_t stage, const Steps* steps) {
-  if (steps == nullptr) return false;
-  if (stage == 0 && fills_in_first_stage(program)) return true;
-  const std::size_t next = stage + 1;
-  return ends_in_stage(program, stage, steps) ||
-         (next < program.stages().size() && program.closes_row_program(next) &&
-          ends_in_stage(program, next, steps));
 }
 
 }  // namespace
@@ -78,7 +57,8 @@ Workspace::Workspace(Device device)
       records_(access_.can_record() && std::getenv("BRAID_NO_GRAPH") == nullptr),
       native_stream_(make_stream(access_)),
       staging_(device),
-      random_state_(device, 1, "the state of dropout") {
+      random_state_(device, 1, "the state of dropout"),
+      row_tables_(device) {
   stream_ = stream_on(device, native_stream_.get());
 }
 
@@ -95,14 +75,6 @@ const std::byte* Workspace::fetch(std::size_t index, const std::byte* from, std:
     for (std::size_t i = 0; i < bytes / sizeof(float); ++i) sums[i] += more[i];
   }
   return copy.data();
-}
-
-std::int64_t Workspace::bytes() const {
-  std::int64_t total = arena_.capacity;
-  for (const Buffer& buffer : tiles_) total += buffer.capacity;
-  for (const Buffer& buffer : scratches_) total += buffer.capacity;
-  for (const RowTable& table : row_tables_) total += table.bytes;
-  return total;
 }
 
 void Workspace::fill(std::byte pattern) {
@@ -134,14 +106,14 @@ void Workspace::take_memory(const Program& program, const Steps* steps) {
   }
   if (on_device_) {
     place_inputs(program);
+    const Frame run = frame(program, 0);
     try {
-      if (row_tables_.size() >= kMostRowTables) throw std::bad_alloc();
-      make_row_tables(program, steps);
+      row_tables_.make(program, steps, run, inputs_);
     } catch (const std::bad_alloc&) {
       // Those of other programs can be made again.
       recordings_.clear();
       row_tables_.clear();
-      make_row_tables(program, steps);
+      row_tables_.make(program, steps, run, inputs_);
     }
   }
   bound_ = program.id();
@@ -272,6 +244,16 @@ void Workspace::record_or_replay(const Recording& wanted, const Launch& launch) 
   access_.replay(found->launches.get(), stream_.native);
 }
 
+Frame Workspace::frame(const Program& program, std::size_t worker) const {
+  return {.bases = bases_[worker].data(),
+          .rows = program.batch(),
+          .batch = program.batch(),
+          .scratch = scratches_[worker].data(),
+          .random_state = random_state_.data(),
+          .precision = program.precision(),
+          .stream = stream_};
+}
+
 void Workspace::launch_program(const Program& program) {
   if (on_device_) return launch_on_device(program, nullptr);
   for (const Program::Stage& stage : program.stages()) {
@@ -285,15 +267,13 @@ void Workspace::launch_program(const Program& program) {
 }
 
 void Workspace::launch_on_device(const Program& program, const Steps* steps) {
-  if (steps != nullptr && !fills_in_first_stage(program))
+  if (steps != nullptr && !program.begins_with_row_program())
     steps->fill(stream_, inputs_, 0, program.batch());
   for (std::size_t number = 0; number < program.stages().size(); ++number) {
     const Program::Stage& stage = program.stages()[number];
     if (program.closes_row_program(number)) continue;
     if (stage.joined) {
-      const std::uint64_t key =
-          steps != nullptr && shares_launch(program, number, steps) ? steps->key : 0;
-      kernels::launch(stream_, find_row_table(program, number, key)->launched);
+      kernels::launch(stream_, row_tables_.launch_of(program, number, steps));
     } else {
       launch_alone(program, stage);
     }
@@ -303,151 +283,47 @@ void Workspace::launch_on_device(const Program& program, const Steps* steps) {
 
 void Workspace::launch_alone(const Program& program, const Program::Stage& stage) {
   for (const Program::SliceSum& sum : stage.sums)
-    kernels::launch(stream_, addition(arena_.data(), program, sum));
-  const Frame frame{.bases = bases_.front().data(),
-                    .rows = program.batch(),
-                    .batch = program.batch(),
-                    .scratch = scratches_.front().data(),
-                    .random_state = random_state_.data(),
-                    .precision = program.precision(),
-                    .stream = stream_};
+    kernels::launch(stream_, program.addition(sum, arena_.data()));
+  const Frame whole = frame(program, 0);
   for (const Program::BoundOp& bound : stage.ops)
-    bound.op->run(Run(frame, bound.inputs, bound.outputs));
-}
-
-const Workspace::RowTable* Workspace::find_row_table(const Program& program, std::size_t stage,
-                                                     std::uint64_t key) const {
-  const auto found =
-      std::find_if(row_tables_.begin(), row_tables_.end(), [&](const RowTable& table) {
-        return table.program == program.id() && table.stage == stage && table.key == key;
-      });
-  return found == row_tables_.end() ? nullptr : &*found;
-}
-
-void Workspace::collect_row_steps(const Program& program, std::size_t number, const Steps* steps,
-                                  kernels::RowSteps& collector) const {
-  const Program::Stage& stage = program.stages()[number];
-  kernels::Stream collecting = stream_;
-  collecting.collector = &collector;
-  for (const Program::SliceSum& sum : stage.sums)
-    kernels::launch(collecting, addition(arena_.data(), program, sum));
-  for (std::int64_t slice = 0; slice < program.blocks(stage); ++slice) {
-    const std::int64_t first = stage.rows ? program.slice_begin(slice) : 0;
-    const std::int64_t end = stage.rows ? program.slice_begin(slice + 1) : program.batch();
-    if (steps != nullptr && number == 0 && fills_in_first_stage(program))
-      steps->fill(collecting, inputs_, first, end - first);
-    const Frame frame{.bases = bases_.front().data(),
-                      .first_row = first,
-                      .rows = end - first,
-                      .batch = program.batch(),
-                      .slice = slice,
-                      .random_state = random_state_.data(),
-                      .stream = collecting};
-    for (const Program::BoundOp& bound : stage.ops)
-      bound.op->run(Run(frame, bound.inputs, bound.outputs));
-  }
-  if (ends_in_stage(program, number, steps)) steps->end(collecting);
-}
-
-void Workspace::make_row_table(const Program& program, std::size_t stage, const Steps* steps) {
-  kernels::RowSteps wanted;
-  const auto count = [&] { return static_cast<std::int64_t>(wanted.steps().size()); };
-  collect_row_steps(program, stage, steps, wanted);
-  const std::int64_t blocks = program.blocks(program.stages()[stage]);
-  const std::int64_t of_blocks = count();
-  if (of_blocks % blocks != 0)
-    throw std::logic_error("slices of a row program differ in their steps");
-  const bool closes = stage + 1 < program.stages().size() && program.closes_row_program(stage + 1);
-  if (closes) collect_row_steps(program, stage + 1, steps, wanted);
-
-  // Behind the steps: how many blocks have ended.
-  const std::size_t bytes = wanted.steps().size() * sizeof(kernels::RowStep);
-  constexpr unsigned kNone = 0;
-  auto memory = try_to_allocate_on(device_, bytes + sizeof(kNone));
-  if (memory == nullptr) throw std::bad_alloc();
-  access_.upload(memory.get(), reinterpret_cast<const std::byte*>(wanted.steps().data()), bytes,
-                 stream_.native);
-  access_.upload(memory.get() + bytes, reinterpret_cast<const std::byte*>(&kNone), sizeof(kNone),
-                 stream_.native);
-  const kernels::RowProgram launched{
-      .steps = reinterpret_cast<const kernels::RowStep*>(memory.get()),
-      .blocks = blocks,
-      .steps_of_block = of_blocks / blocks,
-      .closing_steps = count() - of_blocks,
-      .ended = reinterpret_cast<unsigned*>(memory.get() + bytes)};
-  row_tables_.push_back({program.id(), steps == nullptr ? 0 : steps->key, stage,
-                         static_cast<std::int64_t>(bytes), std::move(memory), launched});
-}
-
-void Workspace::make_row_tables(const Program& program, const Steps* steps) {
-  for (std::size_t stage = 0; stage < program.stages().size(); ++stage) {
-    if (!program.stages()[stage].joined || program.closes_row_program(stage)) continue;
-    const Steps* const sharing = shares_launch(program, stage, steps) ? steps : nullptr;
-    if (find_row_table(program, stage, sharing == nullptr ? 0 : sharing->key) == nullptr)
-      make_row_table(program, stage, sharing);
-  }
+    bound.op->run(Run(whole, bound.inputs, bound.outputs));
 }
 
 void Workspace::run_rows(const Program& program, const Program::Stage& stage) {
-  const kernels::RandomState* random_state = random_state_.data();
   parallel_for(program.slices(), [&](std::int64_t slice, int worker) {
-    const auto w = static_cast<std::size_t>(worker);
     const std::int64_t begin = program.slice_begin(slice);
     const std::int64_t end = program.slice_begin(slice + 1);
-    Frame frame{.bases = bases_[w].data(),
-                .batch = program.batch(),
-                .slice = slice,
-                .scratch = scratches_[w].data(),
-                .random_state = random_state,
-                .precision = program.precision(),
-                .stream = stream_};
+    Frame tile = frame(program, static_cast<std::size_t>(worker));
+    tile.slice = slice;
     // An empty batch still runs once, so that sums over no rows become 0.
     std::int64_t row = begin;
     do {
-      frame.first_row = row;
-      frame.rows = std::min(program.tile_rows(), end - row);
-      frame.accumulate = row != begin;
+      tile.first_row = row;
+      tile.rows = std::min(program.tile_rows(), end - row);
+      tile.accumulate = row != begin;
       for (const Program::BoundOp& bound : stage.ops)
-        bound.op->run(Run(frame, bound.inputs, bound.outputs));
+        bound.op->run(Run(tile, bound.inputs, bound.outputs));
       row += program.tile_rows();
     } while (row < end);
   });
 }
 
 void Workspace::run_whole(const Program& program, const Program::Stage& stage) {
-  const kernels::RandomState* random_state = random_state_.data();
   for (const Program::BoundOp& bound : stage.ops) {
     parallel_for(bound.parts, [&](std::int64_t part, int worker) {
-      const auto w = static_cast<std::size_t>(worker);
-      const Frame frame{.bases = bases_[w].data(),
-                        .rows = program.batch(),
-                        .batch = program.batch(),
-                        .part = part,
-                        .parts = bound.parts,
-                        .scratch = scratches_[w].data(),
-                        .random_state = random_state,
-                        .precision = program.precision(),
-                        .stream = stream_};
-      bound.op->run(Run(frame, bound.inputs, bound.outputs));
+      Frame whole = frame(program, static_cast<std::size_t>(worker));
+      whole.part = part;
+      whole.parts = bound.parts;
+      bound.op->run(Run(whole, bound.inputs, bound.outputs));
     });
   }
-}
-
-kernels::SumSlices Workspace::addition(std::byte* arena, const Program& program,
-                                       const Program::SliceSum& sum) {
-  auto* const first = reinterpret_cast<float*>(arena + sum.offset);
-  return {.in = first,
-          .slices = program.slices(),
-          .slice_stride = sum.stride / static_cast<std::int64_t>(sizeof(float)),
-          .out = first,
-          .count = sum.count};
 }
 
 void Workspace::add_slices(const Program& program, const Program::Stage& stage) {
   if (program.slices() == 1 || stage.sums.empty()) return;
   const auto add = [&](std::int64_t number, int) {
     const Program::SliceSum& sum = stage.sums[static_cast<std::size_t>(number)];
-    kernels::launch(stream_, addition(arena_.data(), program, sum));
+    kernels::launch(stream_, program.addition(sum, arena_.data()));
   };
   constexpr std::int64_t kWorthAnotherCore = 65536;
   std::int64_t floats = 0;

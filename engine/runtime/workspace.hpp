@@ -2,14 +2,14 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "engine/core/device_access.hpp"
 #include "engine/runtime/device_array.hpp"
 #include "engine/runtime/pinned_block.hpp"
 #include "engine/runtime/program.hpp"
-#include "kernels/row_program.hpp"
+#include "engine/runtime/row_tables.hpp"
+#include "engine/runtime/steps.hpp"
 
 namespace braid {
 
@@ -24,23 +24,6 @@ std::uint64_t new_launch_key();
 struct Followers {
   std::uint64_t key = 0;
   std::function<void()> launch = {};
-};
-
-// Steps one after another without the host between them, always the same ones for a key. Each
-// fills the inputs on the device, runs the program, ends and updates. What fills and ends are
-// kernels of row programs alone (kernels/row_program.hpp): they share the launches of the program
-// where they can. What ends a step reads `ended_outputs` of the program and may change the state of
-// dropout; launches that only make other outputs may follow it.
-struct Steps {
-  std::uint64_t key = 0;
-  std::int64_t count = 1;
-  // Rows first .. first + rows - 1.
-  std::function<void(const kernels::Stream&, const std::vector<std::byte*>& inputs,
-                     std::int64_t first, std::int64_t rows)>
-      fill = {};
-  std::function<void(const kernels::Stream&)> end = {};
-  std::span<const std::size_t> ended_outputs = {};
-  std::function<void()> update = {};
 };
 
 // Memory on a device for runs of one program at a time, and a stream of that device; the memory
@@ -93,7 +76,6 @@ class Workspace {
             operand.stride};
   }
 
-  std::int64_t bytes() const;
   // Overwrites all memory, the outputs too: shows what a run reads before it has written it.
   void fill(std::byte pattern);
 
@@ -104,16 +86,6 @@ class Workspace {
     std::byte* data() const { return storage.get(); }
     std::int64_t capacity = 0;
     std::shared_ptr<std::byte[]> storage;
-  };
-
-  // The steps of a joined stage and of one that closes it, on the device.
-  struct RowTable {
-    std::uint64_t program;
-    std::uint64_t key;  // of the Steps that share the launch; 0: none do
-    std::size_t stage;
-    std::int64_t bytes;
-    std::shared_ptr<std::byte[]> steps;
-    kernels::RowProgram launched;
   };
 
   struct Recording {
@@ -137,22 +109,14 @@ class Workspace {
   // Carries out what `launch` launches, from the second time on by a recording.
   template <class Launch>
   void record_or_replay(const Recording& wanted, const Launch& launch);
+  // What ops see of a run on the whole batch, with the memory of a worker.
+  Frame frame(const Program& program, std::size_t worker) const;
   void launch_program(const Program& program);
   void launch_on_device(const Program& program, const Steps* steps);
   void launch_alone(const Program& program, const Program::Stage& stage);
-  const RowTable* find_row_table(const Program& program, std::size_t stage,
-                                 std::uint64_t key) const;
-  // Takes down the steps of a joined stage.
-  void collect_row_steps(const Program& program, std::size_t stage, const Steps* steps,
-                         kernels::RowSteps& collector) const;
-  // Throws std::bad_alloc.
-  void make_row_table(const Program& program, std::size_t stage, const Steps* steps);
-  void make_row_tables(const Program& program, const Steps* steps);
   void run_rows(const Program& program, const Program::Stage& stage);
   void run_whole(const Program& program, const Program::Stage& stage);
   void add_slices(const Program& program, const Program::Stage& stage);
-  static kernels::SumSlices addition(std::byte* arena, const Program& program,
-                                     const Program::SliceSum& sum);
   const std::byte* base_of(const Operand& operand) const {
     return bases_.front()[static_cast<std::size_t>(operand.base)];
   }
@@ -180,7 +144,7 @@ class Workspace {
   DeviceArray<kernels::RandomState> random_state_;
   // Both are valid as long as no memory has moved.
   std::vector<Recording> recordings_;  // the oldest first
-  std::vector<RowTable> row_tables_;
+  RowTables row_tables_;
 };
 
 }  // namespace braid

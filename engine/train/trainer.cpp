@@ -1,7 +1,6 @@
 #include "engine/train/trainer.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/core/device.hpp"
 #include "engine/core/error.hpp"

@@ -1,7 +1,5 @@
 #include "engine/train/weights.hpp"
 
-#include <algorithm>
-
 #include "engine/core/error.hpp"
 #include "engine/io/checksum.hpp"
 #include "engine/io/safetensors.hpp"

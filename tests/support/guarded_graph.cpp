@@ -1,16 +1,12 @@
 #include "tests/support/guarded_graph.hpp"
 
 #include <algorithm>
-#include <cstring>
-#include <string>
 
 namespace braid::testing {
 namespace {
 
 constexpr std::byte kPoison{0xFF};  // NaN as a float, -1 as an integer, 255 as a mask
 constexpr std::int64_t kGuardBytes = 64;
-
-std::size_t index(Value value) { return static_cast<std::size_t>(value.id); }
 
 template <class T>
 void store_as(const Array& numbers, std::byte* target, std::int64_t columns, std::int64_t stride) {

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "engine/graph/graph.hpp"
-#include "engine/runtime/planner.hpp"
+#include "engine/runtime/row_cut.hpp"
 #include "engine/runtime/workspace.hpp"
 #include "tests/support/array.hpp"
 
@@ -60,7 +60,7 @@ class GuardedGraph {
   GuardedGraph(const Graph& graph, const Arrays& inputs, const std::set<int>& packed,
                const GuardedRun& how);
 
-  Array numbers(Value value) const { return values_[static_cast<std::size_t>(value.id)].numbers(); }
+  Array numbers(Value value) const { return values_[index(value)].numbers(); }
 
  private:
   void place(const std::set<int>& packed);

@@ -1,0 +1,114 @@
+#include "engine/runtime/row_tables.hpp"
+
+#include <algorithm>
+#include <new>
+#include <stdexcept>
+
+namespace braid {
+namespace {
+
+constexpr std::size_t kMostTables = 1024;
+
+// What fills the inputs can be the first steps of the program's first launch; what ends a step can
+// be the last ones of another.
+bool fills_in_stage(const Program& program, std::size_t stage, const Steps* steps) {
+  return steps != nullptr && stage == 0 && program.begins_with_row_program();
+}
+bool ends_in_stage(const Program& program, std::size_t stage, const Steps* steps) {
+  return steps != nullptr && program.ending_stage(steps->ended_outputs) == stage;
+}
+bool is_closed(const Program& program, std::size_t stage) {
+  return stage + 1 < program.stages().size() && program.closes_row_program(stage + 1);
+}
+// The steps, if they share the launch of the stage; else none.
+const Steps* sharing(const Program& program, std::size_t stage, const Steps* steps) {
+  const bool shares = fills_in_stage(program, stage, steps) ||
+                      ends_in_stage(program, stage, steps) ||
+                      (is_closed(program, stage) && ends_in_stage(program, stage + 1, steps));
+  return shares ? steps : nullptr;
+}
+
+std::uint64_t key_of(const Steps* steps) { return steps == nullptr ? 0 : steps->key; }
+
+// Takes down the steps of a joined stage.
+void collect(const Program& program, std::size_t number, const Steps* steps, const Frame& run,
+             const std::vector<std::byte*>& inputs, kernels::RowSteps& collector) {
+  const Program::Stage& stage = program.stages()[number];
+  kernels::Stream collecting = run.stream;
+  collecting.collector = &collector;
+  for (const Program::SliceSum& sum : stage.sums)
+    kernels::launch(collecting, program.addition(sum, run.bases[Program::kArena]));
+  for (std::int64_t slice = 0; slice < program.blocks(stage); ++slice) {
+    const std::int64_t first = stage.rows ? program.slice_begin(slice) : 0;
+    const std::int64_t end = stage.rows ? program.slice_begin(slice + 1) : program.batch();
+    if (fills_in_stage(program, number, steps)) steps->fill(collecting, inputs, first, end - first);
+    // Row programs have no scratch memory, and the precision of float32.
+    const Frame frame{.bases = run.bases,
+                      .first_row = first,
+                      .rows = end - first,
+                      .batch = program.batch(),
+                      .slice = slice,
+                      .random_state = run.random_state,
+                      .stream = collecting};
+    for (const Program::BoundOp& bound : stage.ops)
+      bound.op->run(Run(frame, bound.inputs, bound.outputs));
+  }
+  if (ends_in_stage(program, number, steps)) steps->end(collecting);
+}
+
+}  // namespace
+
+const RowTables::Table* RowTables::find(const Program& program, std::size_t stage,
+                                        std::uint64_t key) const {
+  const auto found = std::find_if(tables_.begin(), tables_.end(), [&](const Table& table) {
+    return table.program == program.id() && table.stage == stage && table.key == key;
+  });
+  return found == tables_.end() ? nullptr : &*found;
+}
+
+const kernels::RowProgram& RowTables::launch_of(const Program& program, std::size_t stage,
+                                                const Steps* steps) const {
+  return find(program, stage, key_of(sharing(program, stage, steps)))->launched;
+}
+
+RowTables::Table RowTables::made(const Program& program, std::size_t stage, const Steps* sharing,
+                                 const Frame& run, const std::vector<std::byte*>& inputs) const {
+  kernels::RowSteps wanted;
+  const auto count = [&] { return static_cast<std::int64_t>(wanted.steps().size()); };
+  collect(program, stage, sharing, run, inputs, wanted);
+  const std::int64_t blocks = program.blocks(program.stages()[stage]);
+  const std::int64_t of_blocks = count();
+  if (of_blocks % blocks != 0)
+    throw std::logic_error("slices of a row program differ in their steps");
+  if (is_closed(program, stage)) collect(program, stage + 1, sharing, run, inputs, wanted);
+
+  // Behind the steps: how many blocks have ended.
+  const std::size_t bytes = wanted.steps().size() * sizeof(kernels::RowStep);
+  constexpr unsigned kNone = 0;
+  auto memory = try_to_allocate_on(device_, bytes + sizeof(kNone));
+  if (memory == nullptr) throw std::bad_alloc();
+  access_.upload(memory.get(), reinterpret_cast<const std::byte*>(wanted.steps().data()), bytes,
+                 run.stream.native);
+  access_.upload(memory.get() + bytes, reinterpret_cast<const std::byte*>(&kNone), sizeof(kNone),
+                 run.stream.native);
+  const kernels::RowProgram launched{
+      .steps = reinterpret_cast<const kernels::RowStep*>(memory.get()),
+      .blocks = blocks,
+      .steps_of_block = of_blocks / blocks,
+      .closing_steps = count() - of_blocks,
+      .ended = reinterpret_cast<unsigned*>(memory.get() + bytes)};
+  return {program.id(), key_of(sharing), stage, std::move(memory), launched};
+}
+
+void RowTables::make(const Program& program, const Steps* steps, const Frame& run,
+                     const std::vector<std::byte*>& inputs) {
+  if (tables_.size() >= kMostTables) throw std::bad_alloc();
+  for (std::size_t stage = 0; stage < program.stages().size(); ++stage) {
+    if (!program.stages()[stage].joined || program.closes_row_program(stage)) continue;
+    const Steps* const sharers = sharing(program, stage, steps);
+    if (find(program, stage, key_of(sharers)) == nullptr)
+      tables_.push_back(made(program, stage, sharers, run, inputs));
+  }
+}
+
+}  // namespace braid
