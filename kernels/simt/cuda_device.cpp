@@ -23,12 +23,7 @@ class CudaAccess final : public DeviceAccess {
     select();
     void* memory = nullptr;
     const cudaError_t error = cudaMalloc(&memory, bytes == 0 ? 1 : bytes);
-    if (error == cudaErrorMemoryAllocation) {
-      static_cast<void>(cudaGetLastError());
-      return nullptr;
-    }
-    require(error, "cudaMalloc of " + std::to_string(bytes) + " bytes");
-    return static_cast<std::byte*>(memory);
+    return granted(memory, error, "cudaMalloc", bytes);
   }
   // Memory may outlive the driver, at the end of the program: then there is nothing to give back.
   void release(std::byte* memory) const noexcept override {
@@ -81,12 +76,7 @@ class CudaAccess final : public DeviceAccess {
     select();
     void* memory = nullptr;
     const cudaError_t error = cudaHostAlloc(&memory, bytes == 0 ? 1 : bytes, cudaHostAllocDefault);
-    if (error == cudaErrorMemoryAllocation) {
-      static_cast<void>(cudaGetLastError());
-      return nullptr;
-    }
-    require(error, "cudaHostAlloc of " + std::to_string(bytes) + " bytes");
-    return static_cast<std::byte*>(memory);
+    return granted(memory, error, "cudaHostAlloc", bytes);
   }
   void release_pinned(std::byte* memory) const noexcept override {
     if (cudaSetDevice(index_) == cudaSuccess) static_cast<void>(cudaFreeHost(memory));
@@ -169,6 +159,16 @@ class CudaAccess final : public DeviceAccess {
   // The current device belongs to the thread.
   void select() const {
     require(cudaSetDevice(index_), [&] { return "cudaSetDevice " + std::to_string(index_); });
+  }
+
+  // The memory that was asked for; null where there is no more.
+  static std::byte* granted(void* memory, cudaError_t error, const char* call, std::size_t bytes) {
+    if (error == cudaErrorMemoryAllocation) {
+      static_cast<void>(cudaGetLastError());
+      return nullptr;
+    }
+    require(error, [&] { return std::string(call) + " of " + std::to_string(bytes) + " bytes"; });
+    return static_cast<std::byte*>(memory);
   }
 
   // Comes back when the bytes have arrived.

@@ -6,19 +6,10 @@
 #include "kernels/gpu_table.hpp"
 #include "kernels/simt/cuda_devices.hpp"
 #include "kernels/simt/cuda_errors.hpp"
+#include "kernels/simt/described_launch.hpp"
 
 namespace braid::simt {
 namespace {
-
-std::string described(const Extent& extent) {
-  return "(" + std::to_string(extent.x) + ", " + std::to_string(extent.y) + ", " +
-         std::to_string(extent.z) + ")";
-}
-
-std::string described(std::string_view kernel, const LaunchShape& shape) {
-  return "kernel " + std::string(kernel) + ", grid " + described(shape.grid) + ", block " +
-         described(shape.block) + ", shared memory " + std::to_string(shape.shared);
-}
 
 // Numbers that would wrap around in a dim3; all other limits the driver checks.
 bool fits(const Extent& extent) {
@@ -46,7 +37,7 @@ cudaError_t ask_for_shared(const void* kernel, const LaunchShape& shape) {
 void launch_on_gpu(const void* kernel, std::string_view name, const LaunchShape& shape,
                    const kernels::Stream& stream, void** arguments, bool cooperative) {
   if (!fits(shape.grid) || !fits(shape.block) || shape.shared < 0) {
-    throw DeviceError(described(name, shape) +
+    throw DeviceError(described_launch(name, shape) +
                       ": numbers of blocks, threads and bytes that no device takes");
   }
   const auto shared = static_cast<std::size_t>(shape.shared);
@@ -59,7 +50,7 @@ void launch_on_gpu(const void* kernel, std::string_view name, const LaunchShape&
                 ? cudaLaunchCooperativeKernel(kernel, grid, block, arguments, shared, cuda_stream)
                 : cudaLaunchKernel(kernel, grid, block, arguments, shared, cuda_stream);
   }
-  require(error, [&] { return described(name, shape); });
+  require(error, [&] { return described_launch(name, shape); });
 }
 
 std::int64_t blocks_held_by_gpu(const void* kernel, std::string_view name,
@@ -77,7 +68,7 @@ std::int64_t blocks_held_by_gpu(const void* kernel, std::string_view name,
                                                           static_cast<int>(shape.block.count()),
                                                           static_cast<std::size_t>(shape.shared));
   }
-  require(error, [&] { return described(name, shape); });
+  require(error, [&] { return described_launch(name, shape); });
   return static_cast<std::int64_t>(multiprocessors) * of_each;
 }
 

@@ -1,14 +1,7 @@
 #include "kernels/simt/machine.hpp"
 
-#include <algorithm>
-#include <mutex>
-#include <set>
-
 #include "engine/core/error.hpp"
-#include "kernels/simt/broken_device.hpp"
-#include "kernels/simt/emulated_faults.hpp"
-#include "kernels/simt/emulated_stream.hpp"
-#include "kernels/simt/launch_records.hpp"
+#include "kernels/simt/described_launch.hpp"
 #include "kernels/simt/state.hpp"
 
 namespace braid::simt {
@@ -24,25 +17,6 @@ namespace {
 // Rounds in which every thread that can run only looked at what it awaits. Some loops count their
 // looks before they do something else.
 constexpr int kIdleRounds = 200;
-
-constexpr Schedule kInTurn[] = {
-    {Order::forward}, {Order::reverse}, {Order::random, 1}, {Order::random, 2}, {Order::random, 3}};
-
-// Puts the schedule back that a launch has replaced by one of those.
-struct ScheduleOfLaunch {
-  Schedule asked = machine.schedule;
-  ~ScheduleOfLaunch() { machine.schedule = asked; }
-};
-
-std::mutex one_launch_at_a_time;
-std::int64_t launches_before_fault = -1;
-std::map<std::string, LaunchRecord> launches;
-
-// Made by the first who asks: sources note their kernels before the program starts.
-std::set<std::string>& launchable() {
-  static std::set<std::string> names;
-  return names;
-}
 
 void make_current(Thread& thread) {
   machine.current = &thread;
@@ -231,17 +205,6 @@ uint3 index_of(std::int64_t number) {
   return {n % gridDim.x, n / gridDim.x % gridDim.y, n / gridDim.x / gridDim.y};
 }
 
-std::string text_of(const Extent& extent) {
-  return "(" + std::to_string(extent.x) + ", " + std::to_string(extent.y) + ", " +
-         std::to_string(extent.z) + ")";
-}
-
-std::string text_of(std::string_view kernel, const LaunchShape& shape) {
-  return "kernel " + std::string(kernel) + ", grid " + text_of(shape.grid) + ", block " +
-         text_of(shape.block) + ", shared memory " + std::to_string(shape.shared) +
-         ", launched at " + described(shape.where);
-}
-
 void finish(const LaunchShape& shape) {
   std::string failure = std::move(machine.failure);
   machine.failure.clear();
@@ -263,8 +226,10 @@ void finish(const LaunchShape& shape) {
   }
   machine.bulk_copies.clear();
   machine.spinning.clear();
-  if (!failure.empty()) throw DeviceError(text_of(machine.kernel.name, shape) + ": " + failure);
+  if (!failure.empty()) throw DeviceError(described(machine.kernel.name, shape) + ": " + failure);
 }
+
+}  // namespace
 
 void run_blocks(const LaunchShape& shape, const std::vector<std::int64_t>& numbers) {
   const auto threads = static_cast<int>(shape.block.count());
@@ -280,128 +245,6 @@ void run_blocks(const LaunchShape& shape, const std::vector<std::int64_t>& numbe
   }
   run_alive();
   finish(shape);
-}
-
-// A bad shape in words; empty if there is nothing to say against it.
-std::string objection(const LaunchShape& shape, bool cooperative) {
-  constexpr std::int64_t kMost = 65535;
-  const Extent& grid = shape.grid;
-  const Extent& block = shape.block;
-  if (grid.x < 1 || grid.y < 1 || grid.z < 1) return "a grid has at least one block";
-  if (grid.x > 0x7FFFFFFF || grid.y > kMost || grid.z > kMost) {
-    return "a grid has at most (2147483647, 65535, 65535) blocks";
-  }
-  if (block.x < 1 || block.y < 1 || block.z < 1) return "a block has at least one warp";
-  if (block.x > kMaxThreads || block.y > kMaxThreads || block.z > 64 ||
-      block.count() > kMaxThreads) {
-    return "a block has at most " + std::to_string(kMaxThreads) + " threads, 64 along z";
-  }
-  if (block.count() % kWarpLanes != 0) return "the threads of a block are whole warps of 32";
-  if (shape.shared < 0 || shape.shared > static_cast<std::int64_t>(kSharedBytes)) {
-    return "a block has at most " + std::to_string(kSharedBytes) + " bytes of shared memory";
-  }
-  if (cooperative) {
-    const std::int64_t held = blocks_held(shape);
-    if (grid.x > held || grid.count() > held) {
-      return "a cooperative launch runs all blocks at once, and the device holds " +
-             std::to_string(held) + " of these";
-    }
-  }
-  return "";
-}
-
-void refuse_impossible(std::string_view kernel, const LaunchShape& shape, bool cooperative) {
-  const std::string refused = objection(shape, cooperative);
-  if (!refused.empty()) throw DeviceError(text_of(kernel, shape) + ": " + refused);
-}
-
-}  // namespace
-
-std::int64_t blocks_held(const LaunchShape& shape) {
-  const auto bytes = static_cast<std::int64_t>(kSharedReservedPerBlock) + shape.shared;
-  const std::int64_t fit = std::min<std::int64_t>(kBlocksOfMultiprocessor,
-                                                  kThreadsOfMultiprocessor / shape.block.count());
-  return std::min(fit, static_cast<std::int64_t>(kSharedOfMultiprocessor) / bytes) *
-         kMultiprocessors;
-}
-
-void set_schedule(const Schedule& schedule) {
-  const std::lock_guard lock(one_launch_at_a_time);
-  machine.schedule = schedule;
-}
-
-Schedule current_schedule() { return machine.schedule; }
-
-std::map<std::string, std::int64_t> launched_kernels() {
-  const std::lock_guard lock(one_launch_at_a_time);
-  std::map<std::string, std::int64_t> counts;
-  for (const auto& [name, record] : launches) counts[name] = record.launches;
-  return counts;
-}
-
-std::map<std::string, LaunchRecord> launch_records() {
-  const std::lock_guard lock(one_launch_at_a_time);
-  return launches;
-}
-
-bool note_launchable(std::string_view kernel) {
-  launchable().emplace(kernel);
-  return true;
-}
-
-std::vector<std::string> launchable_kernels() { return {launchable().begin(), launchable().end()}; }
-
-void plan_launch(void* stream, std::string_view kernel, const LaunchShape& shape,
-                 bool cooperative) {
-  refuse_impossible(kernel, shape, cooperative);
-  static_cast<EmulatedStream*>(stream)->planned->push_back({std::string(kernel), shape});
-}
-
-void fail_after_launches(std::int64_t count) {
-  const std::lock_guard lock(one_launch_at_a_time);
-  launches_before_fault = count;
-}
-
-void run_kernel(const KernelCall& kernel, const LaunchShape& shape, bool cooperative) {
-  const std::lock_guard lock(one_launch_at_a_time);
-  refuse_impossible(kernel.name, shape, cooperative);
-  if (is_broken()) require_not_known_broken(text_of(kernel.name, shape));
-  if (breaks_here()) return;
-  if (launches_before_fault >= 0 && launches_before_fault-- == 0)
-    throw DeviceError(text_of(kernel.name, shape) + ": a fault on purpose");
-  LaunchRecord& record = launches[std::string(kernel.name)];
-  ++record.launches;
-  record.threads = std::max(record.threads, shape.block.count());
-  record.shared = std::max(record.shared, shape.shared);
-  const ScheduleOfLaunch schedule;
-  if (schedule.asked.order == Order::in_turn)
-    machine.schedule = kInTurn[static_cast<std::size_t>(record.in_turn++) % std::size(kInTurn)];
-  record.orders |= 1U << static_cast<unsigned>(machine.schedule.order);
-  machine.record = &record;
-  machine.kernel = kernel;
-  machine.cooperative = cooperative;
-  machine.random_state = machine.schedule.seed;
-  races::start_launch();
-  gridDim = {static_cast<unsigned>(shape.grid.x), static_cast<unsigned>(shape.grid.y),
-             static_cast<unsigned>(shape.grid.z)};
-  blockDim = {static_cast<unsigned>(shape.block.x), static_cast<unsigned>(shape.block.y),
-              static_cast<unsigned>(shape.block.z)};
-  std::vector<std::int64_t> numbers(static_cast<std::size_t>(shape.grid.count()));
-  for (std::size_t n = 0; n < numbers.size(); ++n) {
-    const bool reversed = machine.schedule.order == Order::reverse;
-    numbers[n] = static_cast<std::int64_t>(reversed ? numbers.size() - 1 - n : n);
-  }
-  if (machine.schedule.order == Order::random) {
-    for (std::size_t n = numbers.size(); n > 1; --n) {
-      std::swap(numbers[n - 1], numbers[random_number() % n]);
-    }
-  }
-  if (cooperative) {
-    run_blocks(shape, numbers);
-  } else {
-    for (const std::int64_t number : numbers) run_blocks(shape, {number});
-  }
-  races::end_launch(record);
 }
 
 void fail(const std::string& what, const Place& where) {
@@ -499,6 +342,10 @@ std::string described(const Place& where) {
 std::string described(const uint3& index) {
   return "(" + std::to_string(index.x) + ", " + std::to_string(index.y) + ", " +
          std::to_string(index.z) + ")";
+}
+
+std::string described(std::string_view kernel, const LaunchShape& shape) {
+  return described_launch(kernel, shape) + ", launched at " + described(shape.where);
 }
 
 }  // namespace braid::simt

@@ -118,6 +118,9 @@ struct Machine {
 };
 extern Machine machine;
 
+// Runs blocks of the kernel that is launched, alive together, to their end. DeviceError for what it
+// did wrong.
+void run_blocks(const LaunchShape& shape, const std::vector<std::int64_t>& numbers);
 // Lets other threads run until this one is woken.
 void wait(const char* what, const Place& where);
 void wake(Thread& thread);
@@ -127,5 +130,6 @@ bool land_bulk_copy();
 std::uint64_t random_number();
 std::string described(const Place& where);
 std::string described(const uint3& index);
+std::string described(std::string_view kernel, const LaunchShape& shape);
 
 }  // namespace braid::simt

@@ -257,7 +257,6 @@ __global__ void words_to_floats_kernel(BugMemory m) {
 }
 
 // Block 1 waits for block 0's number. Without a cooperative launch block 0 may never start.
-template <bool planted>
 __global__ void blocks_await_each_other_kernel(BugMemory m) {
   const unsigned own = blockIdx.x;
   if (threadIdx.x == 0) {
@@ -372,7 +371,6 @@ __global__ void local_array_off_by_one_kernel(BugMemory m) {
   m.out[global_index()] = sum * m.in[global_index()];
 }
 
-template <bool planted>
 __global__ void dynamic_memory_too_small_kernel(BugMemory m) {
   SIMT_DYN_SHARED(float, tile);
   tile[threadIdx.x] = m.in[global_index()];
@@ -389,67 +387,50 @@ __global__ void offset_overflows_kernel(BugMemory m) {
   m.out[global_index()] = m.in[global_index()] + (offset > 0 ? 1.0F : 0.0F);
 }
 
-template <auto right, auto wrong>
-void two_blocks(const BugMemory& m, bool planted) {
-  const kernels::Stream stream{kernels::Backend::emulated};
-  const LaunchShape shape{.grid = m.count / kThreads, .block = kThreads};
-  if (planted) {
-    launch_kernel<wrong>(shape, stream, m);
-  } else {
-    launch_kernel<right>(shape, stream, m);
-  }
+const kernels::Stream kStream{kernels::Backend::emulated};
+
+template <auto kernel>
+void one_block(const BugMemory& m) {
+  launch_kernel<kernel>({.block = kThreads}, kStream, m);
 }
-template <auto right, auto wrong>
-void cooperating_blocks(const BugMemory& m, bool planted) {
-  const kernels::Stream stream{kernels::Backend::emulated};
-  const LaunchShape shape{.grid = m.count / kThreads, .block = kThreads};
-  if (planted) {
-    launch_cooperative<wrong>(shape, stream, m);
-  } else {
-    launch_cooperative<right>(shape, stream, m);
-  }
+template <auto kernel>
+void two_blocks(const BugMemory& m) {
+  launch_kernel<kernel>({.grid = m.count / kThreads, .block = kThreads}, kStream, m);
 }
-template <auto right, auto wrong>
-void one_block(const BugMemory& m, bool planted) {
-  const kernels::Stream stream{kernels::Backend::emulated};
-  const LaunchShape shape{.grid = 1, .block = kThreads};
-  if (planted) {
-    launch_kernel<wrong>(shape, stream, m);
-  } else {
-    launch_kernel<right>(shape, stream, m);
-  }
+template <auto kernel>
+void cooperating_blocks(const BugMemory& m) {
+  launch_cooperative<kernel>({.grid = m.count / kThreads, .block = kThreads}, kStream, m);
 }
 
-void count_without_atomics(const BugMemory& m, bool planted) {
-  two_blocks<count_without_atomics_kernel<false>, count_without_atomics_kernel<true>>(m, planted);
-  launch_kernel<words_to_floats_kernel>({.block = kThreads},
-                                        kernels::Stream{kernels::Backend::emulated}, m);
+template <bool planted>
+void count_without_atomics(const BugMemory& m) {
+  two_blocks<count_without_atomics_kernel<planted>>(m);
+  one_block<words_to_floats_kernel>(m);
 }
-void blocks_await_each_other(const BugMemory& m, bool planted) {
-  const kernels::Stream stream{kernels::Backend::emulated};
-  const LaunchShape shape{.grid = m.count / kThreads, .block = kThreads};
-  if (planted) {
-    launch_kernel<blocks_await_each_other_kernel<true>>(shape, stream, m);
-  } else {
-    launch_cooperative<blocks_await_each_other_kernel<false>>(shape, stream, m);
-  }
-}
-void dynamic_memory_too_small(const BugMemory& m, bool planted) {
-  launch_kernel<dynamic_memory_too_small_kernel<false>>(
+template <bool planted>
+void dynamic_memory_too_small(const BugMemory& m) {
+  launch_kernel<dynamic_memory_too_small_kernel>(
       {.grid = m.count / kThreads, .block = kThreads, .shared = kBytes - (planted ? 4 : 0)},
-      kernels::Stream{kernels::Backend::emulated}, m);
+      kStream, m);
+}
+
+using Launch = void (*)(const BugMemory&);
+template <Launch right, Launch wrong>
+Bug bug(const char* name, Found plain, Found address, Found race) {
+  return {name, [](const BugMemory& m, bool planted) { planted ? wrong(m) : right(m); }, plain,
+          address, race};
+}
+template <RingBug kind>
+Bug ring_bug(const char* name, Found plain, Found address, Found race) {
+  return bug<one_block<bulk_copy_kernel<RingBug::none>>, one_block<bulk_copy_kernel<kind>>>(
+      name, plain, address, race);
 }
 
 }  // namespace
 
 // Sizes come from the count (128), so that the compiler does not find the bug first.
-#define BRAID_BUG(launch, name, plain, address, race) \
-  { #name, launch < name##_kernel < false>, name##_kernel < true>>, plain, address, race }
-#define BRAID_RING_BUG(name, bug, plain, address, race)                                      \
-  {                                                                                          \
-    name, one_block<bulk_copy_kernel<RingBug::none>, bulk_copy_kernel<RingBug::bug>>, plain, \
-        address, race                                                                        \
-  }
+#define BRAID_BUG(launch, name, ...) \
+  bug<launch<name##_kernel<false>>, launch<name##_kernel<true>>>(#name, __VA_ARGS__)
 
 const std::vector<Bug>& every_bug() {
   using enum Found;
@@ -476,19 +457,22 @@ const std::vector<Bug>& every_bug() {
       BRAID_BUG(two_blocks, trust_in_lockstep, yes, yes, yes),
       BRAID_BUG(two_blocks, race_between_warps, yes, yes, yes),
       BRAID_BUG(two_blocks, two_blocks_write_one_element, no, no, yes),
-      {"count_without_atomics", count_without_atomics, no, no, yes},
-      {"blocks_await_each_other", blocks_await_each_other, yes, yes, yes},
+      bug<count_without_atomics<false>, count_without_atomics<true>>("count_without_atomics", no,
+                                                                     no, yes),
+      bug<cooperating_blocks<blocks_await_each_other_kernel>,
+          two_blocks<blocks_await_each_other_kernel>>("blocks_await_each_other", yes, yes, yes),
       BRAID_BUG(cooperating_blocks, missing_grid_barrier, yes, yes, yes),
       BRAID_BUG(cooperating_blocks, flag_before_data, yes, yes, yes),
-      BRAID_RING_BUG("mbarrier_wrong_parity", parity, yes, yes, yes),
-      BRAID_RING_BUG("mbarrier_wrong_bytes", bytes, yes, yes, yes),
-      BRAID_RING_BUG("mbarrier_wrong_arrivals", arrivals, yes, yes, yes),
-      BRAID_RING_BUG("bulk_copy_without_wait", no_wait, yes, yes, yes),
-      BRAID_RING_BUG("mbarrier_without_fence", no_fence, yes, yes, yes),
+      ring_bug<RingBug::parity>("mbarrier_wrong_parity", yes, yes, yes),
+      ring_bug<RingBug::bytes>("mbarrier_wrong_bytes", yes, yes, yes),
+      ring_bug<RingBug::arrivals>("mbarrier_wrong_arrivals", yes, yes, yes),
+      ring_bug<RingBug::no_wait>("bulk_copy_without_wait", yes, yes, yes),
+      ring_bug<RingBug::no_fence>("mbarrier_without_fence", yes, yes, yes),
       BRAID_BUG(one_block, slot_reused_too_early, yes, yes, yes),
       BRAID_BUG(two_blocks, wrong_count_of_a_named_barrier, yes, yes, yes),
       BRAID_BUG(two_blocks, local_array_off_by_one, by_chance, yes, by_chance),
-      {"dynamic_memory_too_small", dynamic_memory_too_small, yes, yes, yes},
+      bug<dynamic_memory_too_small<false>, dynamic_memory_too_small<true>>(
+          "dynamic_memory_too_small", yes, yes, yes),
       BRAID_BUG(two_blocks, offset_overflows, no, yes, no),
   };
   return bugs;
