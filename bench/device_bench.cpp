@@ -12,7 +12,6 @@
 // that the launches are right; its times say nothing and are not printed. Ends with status 3 where
 // no device answers.
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -23,27 +22,24 @@
 #include <string>
 #include <vector>
 
+#include "bench/clock.hpp"
 #include "bench/device_facts.hpp"
 #include "bench/device_problems.hpp"
 #include "bench/precision_names.hpp"
 #include "engine/runtime/device_event.hpp"
 
 using namespace braid;
+using bench::Clock;
+using bench::seconds_since;
 using nlohmann::json;
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr int kNoDevice = 3;
 constexpr int kBlocks = 9;
 constexpr double kBlockSeconds = 5e-3;
 constexpr double kSpinSeconds = 1;  // a GPU that has been idle starts at a low clock
 constexpr int kMostLaunches = 200;  // of one recording
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 struct Options {
   Device device = Device::cpu();

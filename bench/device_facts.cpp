@@ -1,9 +1,8 @@
 #include "bench/device_facts.hpp"
 
 #include <algorithm>
-#include <chrono>
-#include <memory>
 
+#include "bench/clock.hpp"
 #include "engine/core/device_access.hpp"
 #include "engine/core/error.hpp"
 
@@ -88,7 +87,6 @@ DeviceFacts facts_of(Device device) {
 }
 
 double copied_bytes_per_second(Device device) {
-  using Clock = std::chrono::steady_clock;
   // The emulated device shows only that it can be done.
   const std::size_t bytes = device.kind() == Device::Kind::cuda ? std::size_t{1} << 30U : 1 << 16;
   constexpr int kCopies = 8;
@@ -103,7 +101,7 @@ double copied_bytes_per_second(Device device) {
     const auto start = Clock::now();
     for (int i = 0; i < kCopies; ++i) access.copy(to.get(), from.get(), bytes, stream);
     access.synchronize(stream);
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
+    const double seconds = seconds_since(start);
     if (repeat > 0) best = std::max(best, 2.0 * kCopies * static_cast<double>(bytes) / seconds);
   }
   access.release_stream(stream);

@@ -4,7 +4,6 @@
 //
 //   braid_lstm_bench [rows steps features units [backend]]
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -14,6 +13,7 @@
 #include <random>
 #include <vector>
 
+#include "bench/clock.hpp"
 #include "bench/processor_peak.hpp"
 #include "kernels/launch.hpp"
 #include "kernels/lstm.hpp"
@@ -24,9 +24,9 @@ using braid::Matrix;
 namespace kernels = braid::kernels;
 
 double seconds_of(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = bench::Clock::now();
   work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return bench::seconds_since(start);
 }
 
 // The least of many runs: the machine may be busy with other things.

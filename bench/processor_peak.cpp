@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <barrier>
-#include <chrono>
 #include <cstddef>
 #include <thread>
 #include <vector>
+
+#include "bench/clock.hpp"
 
 #if defined(__linux__)
 #include <pthread.h>
@@ -16,7 +17,6 @@ namespace bench {
 namespace {
 
 using braid::kernels::Backend;
-using Clock = std::chrono::steady_clock;
 
 constexpr int kWindows = 100;
 

@@ -107,25 +107,34 @@ Tensor classes_of(Random& random, const Tensor& features) {
   return Tensor::from(classes, {features.rows(), kClasses});
 }
 
-class TwoInputs final : public ReferenceModel {
+// A model of Dense layers alone, with an input "text".
+class OfDenseLayers : public ReferenceModel {
  public:
-  TwoInputs() {
+  explicit OfDenseLayers(std::vector<DenseSize> layers) : layers_(std::move(layers)) {}
+
+  Work training_work(const Rows& batch) const final {
+    Work work = dense_training(layers_, batch.x["text"].rows());
+    work.bytes += bytes_of(batch.x) + bytes_of(batch.y);
+    return work;
+  }
+  Work prediction_work(const Rows& row) const final {
+    Work work = dense_prediction(layers_, 1);
+    work.bytes += bytes_of(row.x);
+    return work;
+  }
+
+ private:
+  std::vector<DenseSize> layers_;
+};
+
+class TwoInputs final : public OfDenseLayers {
+ public:
+  TwoInputs() : OfDenseLayers({{100, 64, false}, {5, 32, false}, {96, 1, true}}) {
     Random random(kSeed, 1);
     const Tensor text = random_floats(random, {rows_of.numbers, 100});
     training_.x = {{"text", text}, {"numeric", random_floats(random, {rows_of.numbers, 5})}};
     training_.y = {{"label", labels_of(random, text)}};
     single_ = training_.slice(0, kSingleRows);
-  }
-
-  Work training_work(const Rows& batch) const override {
-    Work work = dense_training(kLayers, batch.x["text"].rows());
-    work.bytes += bytes_of(batch.x) + bytes_of(batch.y);
-    return work;
-  }
-  Work prediction_work(const Rows& row) const override {
-    Work work = dense_prediction(kLayers, 1);
-    work.bytes += bytes_of(row.x);
-    return work;
   }
 
  private:
@@ -144,9 +153,6 @@ class TwoInputs final : public ReferenceModel {
                    .precision = chosen_precision});
     return model;
   }
-
-  inline static const std::vector<DenseSize> kLayers{
-      {100, 64, false}, {5, 32, false}, {96, 1, true}};
 };
 
 class SequenceAndFeatures final : public ReferenceModel {
@@ -228,9 +234,10 @@ class SequenceAndFeatures final : public ReferenceModel {
   inline static const std::vector<DenseSize> kLayers{{10, 32, false}, {96, 1, true}};
 };
 
-class TwoOutputs final : public ReferenceModel {
+class TwoOutputs final : public OfDenseLayers {
  public:
-  TwoOutputs() {
+  TwoOutputs()
+      : OfDenseLayers({{784, 64, false}, {64, 10, true}, {100, 32, false}, {32, 10, true}}) {
     Random random(kSeed, 3);
     const Tensor image = random_floats(random, {rows_of.images, 28, 28, 1});
     const Tensor text = random_floats(random, {rows_of.images, 100});
@@ -238,17 +245,6 @@ class TwoOutputs final : public ReferenceModel {
     training_.y = {{"image_class", classes_of(random, image)},
                    {"text_class", classes_of(random, text)}};
     single_ = training_.slice(0, kSingleRows);
-  }
-
-  Work training_work(const Rows& batch) const override {
-    Work work = dense_training(kLayers, batch.x["text"].rows());
-    work.bytes += bytes_of(batch.x) + bytes_of(batch.y);
-    return work;
-  }
-  Work prediction_work(const Rows& row) const override {
-    Work work = dense_prediction(kLayers, 1);
-    work.bytes += bytes_of(row.x);
-    return work;
   }
 
  private:
@@ -271,9 +267,6 @@ class TwoOutputs final : public ReferenceModel {
                    .precision = chosen_precision});
     return model;
   }
-
-  inline static const std::vector<DenseSize> kLayers{
-      {784, 64, false}, {64, 10, true}, {100, 32, false}, {32, 10, true}};
 };
 
 }  // namespace

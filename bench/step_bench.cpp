@@ -8,10 +8,11 @@
 //   predict MODEL COUNT SECONDS      the same of predict_on_batch of single rows
 //   outputs MODEL COUNT              predictions of single rows, by output
 //   fit MODEL BATCH COUNT SECONDS    microseconds of a step within fit
+//   fit-many MODEL BATCH COUNT SECONDS  the same with COUNT steps a launch
 //   facts MODEL BATCH COUNT          op calls, arena bytes, calls of operator new of a warm step
 //   floor MODEL BATCH COUNT          the least that a step takes; BATCH 0: of one predicted row
-//   digest MODEL BATCH COUNT STEPS   of all bits of weights, optimizer and losses after so many
-//   steps
+//   digest MODEL BATCH COUNT STEPS   of all bits of weights, optimizer, losses and predictions
+//                                    after so many steps, in whole rounds of the batches
 //
 // COUNT batches (or rows) are taken in turn.
 //
@@ -21,41 +22,38 @@
 // data for the batches of a GPU, --ask answers one request and ends.
 #include <algorithm>
 #include <braid/braid.hpp>
-#include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <iostream>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <sstream>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "bench/clock.hpp"
 #include "bench/device_facts.hpp"
-#include "bench/processor_peak.hpp"
+#include "bench/floors.hpp"
+#include "bench/precision_names.hpp"
 #include "bench/reference_models.hpp"
+#include "bench/state_digest.hpp"
 #include "engine/runtime/parallel.hpp"
+#include "kernels/launch.hpp"
 #include "tests/support/heap_counter.hpp"
 
 using namespace braid;
+using bench::Clock;
+using bench::Floors;
 using bench::ReferenceModel;
 using bench::Rows;
+using bench::seconds_since;
 using nlohmann::json;
 
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // Before the weights have learnt all there is and gradients vanish.
 constexpr std::int64_t kMaxSteps = 1000;
 constexpr double kWarmSeconds = 0.05;
 constexpr int kNoDevice = 3;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
@@ -112,74 +110,6 @@ json losses(const ReferenceModel& reference, const std::vector<Rows>& batches, s
     values.push_back(model.train_on_batch(batch.x, batch.y)["loss"]);
   }
   return {{"losses", values}};
-}
-
-// FNV-1a over bytes.
-class Digest {
- public:
-  void add(const void* bytes, std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i)
-      hash_ = (hash_ ^ static_cast<const unsigned char*>(bytes)[i]) * 0x100000001b3U;
-  }
-  void add(const TensorDict& tensors) {
-    for (const auto& [name, tensor] : tensors) {
-      add(name.data(), name.size());
-      const Tensor here = tensor.to(Device::cpu());
-      add(here.raw(), here.bytes());
-    }
-  }
-  std::string text() const {
-    char text[20];
-    std::snprintf(text, sizeof(text), "%016llx", static_cast<unsigned long long>(hash_));
-    return text;
-  }
-
- private:
-  std::uint64_t hash_ = 0xcbf29ce484222325U;
-};
-
-std::string state_of(const Model& model) {
-  Digest digest;
-  digest.add(model.get_weights());
-  digest.add(model.optimizer_state());
-  return digest.text();
-}
-
-// What fit makes of the same batches: on a device it takes the data there, and many steps a launch.
-std::string state_after_fit(const ReferenceModel& reference, std::int64_t batch, std::int64_t count,
-                            std::int64_t epochs, std::int64_t at_once) {
-  ReferenceModel::set_steps_per_execution(static_cast<int>(at_once));
-  Model model = reference.make();
-  ReferenceModel::set_steps_per_execution(1);
-  const Rows rows = reference.training().slice(0, batch * count);
-  model.fit(rows.x, rows.y,
-            {.batch_size = batch, .epochs = epochs, .verbose = 0, .shuffle = false});
-  return state_of(model);
-}
-
-// Of `steps` training steps, whole rounds of the batches. Throws where fit does not give the same
-// bits.
-json digest(const ReferenceModel& reference, std::int64_t batch, const std::vector<Rows>& batches,
-            std::int64_t steps) {
-  Model model = reference.make();
-  Digest digest;
-  for (std::int64_t i = 0; i < steps; ++i) {
-    const Rows& batch = batches[static_cast<std::size_t>(i) % batches.size()];
-    const double loss = model.train_on_batch(batch.x, batch.y)["loss"];
-    digest.add(&loss, sizeof(loss));
-  }
-  const std::string state = state_of(model);
-  const auto count = static_cast<std::int64_t>(batches.size());
-  for (const std::int64_t at_once : {std::int64_t{1}, count}) {
-    const std::string other = state_after_fit(reference, batch, count, steps / count, at_once);
-    if (other == state) continue;
-    throw std::runtime_error("fit with " + std::to_string(at_once) +
-                             " steps a launch ends in another state than single steps: " + other +
-                             " instead of " + state);
-  }
-  digest.add(state.data(), state.size());
-  digest.add(model.predict_on_batch(batches.front().x));
-  return {{"digest", digest.text()}};
 }
 
 json train(const ReferenceModel& reference, const std::vector<Rows>& batches, double seconds) {
@@ -279,48 +209,6 @@ json prediction_facts(const ReferenceModel& reference, std::int64_t count) {
   return {{"heap", most}};
 }
 
-// The rates are the best seen so far: floors fall while the machine gets quieter.
-class Floors {
- public:
-  json of(const std::vector<bench::Work>& works) {
-    bench::Work mean;
-    for (const bench::Work& work : works) {
-      mean.operations += work.operations / static_cast<double>(works.size());
-      mean.bytes += work.bytes / static_cast<double>(works.size());
-    }
-    double& rate = bytes_[static_cast<std::int64_t>(mean.bytes)];
-    if (default_device() == Device::cpu()) {
-      measure_processor(static_cast<std::int64_t>(mean.bytes), rate);
-    } else {
-      measure_device(rate);
-    }
-    const double operations_us = mean.operations / operations_ * 1e6;
-    const double bytes_us = mean.bytes / rate * 1e6;
-    return {{"operations", mean.operations},
-            {"bytes", mean.bytes},
-            {"operations_per_second", operations_},
-            {"bytes_per_second", rate},
-            {"operations_us", operations_us},
-            {"bytes_us", bytes_us},
-            {"floor_us", std::max(operations_us, bytes_us)}};
-  }
-
- private:
-  void measure_processor(std::int64_t bytes, double& rate) {
-    const int threads = thread_count();
-    const kernels::Backend backend = kernels::best_backend();
-    operations_ = std::max(operations_, bench::peak_operations_per_second(backend, threads));
-    rate = std::max(rate, bench::peak_bytes_per_second(backend, threads, bytes));
-  }
-  void measure_device(double& rate) {
-    operations_ = std::max(1.0, bench::facts_of(default_device()).float32_per_second);
-    rate = std::max(rate, bench::copied_bytes_per_second(default_device()));
-  }
-
-  double operations_ = 0;
-  std::map<std::int64_t, double> bytes_;
-};
-
 json floor_of(Floors& floors, const ReferenceModel& reference, std::int64_t batch,
               std::int64_t count) {
   std::vector<bench::Work> works;
@@ -331,7 +219,14 @@ json floor_of(Floors& floors, const ReferenceModel& reference, std::int64_t batc
     for (const Rows& rows : batches_of(reference.training(), batch, count))
       works.push_back(reference.training_work(rows));
   }
-  return floors.of(works);
+  const bench::Floor floor = floors.of(works);
+  return {{"operations", floor.work.operations},
+          {"bytes", floor.work.bytes},
+          {"operations_per_second", floor.operations_per_second},
+          {"bytes_per_second", floor.bytes_per_second},
+          {"operations_us", floor.operations_us()},
+          {"bytes_us", floor.bytes_us()},
+          {"floor_us", std::max(floor.operations_us(), floor.bytes_us())}};
 }
 
 json answer(const std::string& line, Floors& floors) {
@@ -355,7 +250,8 @@ json answer(const std::string& line, Floors& floors) {
   if (request == "facts") return facts(reference, batches);
   if (request == "train") return train(reference, batches, last);
   if (request == "digest")
-    return digest(reference, batch, batches, static_cast<std::int64_t>(last));
+    return {{"digest", bench::digest_of_training(reference, batch, batches,
+                                                 static_cast<std::int64_t>(last))}};
   if (request == "losses") return losses(reference, batches, static_cast<std::int64_t>(last));
   throw NameError("unknown request \"" + request + "\"");
 }
@@ -364,7 +260,7 @@ void reply(const json& value) { std::cout << value.dump() << std::endl; }
 
 struct Options {
   std::string device = "cpu";
-  std::string precision = "float32";
+  Precision precision = Precision::float32;
   std::string ask;
   bool large = false;
 };
@@ -382,7 +278,7 @@ Options read_options(int count, char** words) {
     } else if (word == "--device") {
       options.device = value();
     } else if (word == "--precision") {
-      options.precision = value();
+      options.precision = bench::precision_named<Precision>(value());
     } else if (word == "--ask") {
       options.ask = value();
     } else {
@@ -390,13 +286,6 @@ Options read_options(int count, char** words) {
     }
   }
   return options;
-}
-
-Precision precision_named(const std::string& name) {
-  if (name == "float32") return Precision::float32;
-  if (name == "tf32") return Precision::tf32;
-  if (name == "bfloat16") return Precision::bfloat16;
-  throw NameError("unknown precision \"" + name + "\"; known are float32, tf32 and bfloat16");
 }
 
 std::string described_device() {
@@ -419,7 +308,7 @@ int main(int count, char** words) {
   Options options;
   try {
     options = read_options(count, words);
-    ReferenceModel::set_precision(precision_named(options.precision));
+    ReferenceModel::set_precision(options.precision);
     set_default_device(Device::named(options.device));
   } catch (const DeviceError& error) {
     reply({{"error", std::string("no device: ") + error.what()}});

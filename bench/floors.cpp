@@ -1,0 +1,38 @@
+#include "bench/floors.hpp"
+
+#include <algorithm>
+
+#include "bench/device_facts.hpp"
+#include "bench/processor_peak.hpp"
+#include "engine/runtime/parallel.hpp"
+
+namespace bench {
+
+Floor Floors::of(const std::vector<Work>& works) {
+  Work mean;
+  for (const Work& work : works) {
+    mean.operations += work.operations / static_cast<double>(works.size());
+    mean.bytes += work.bytes / static_cast<double>(works.size());
+  }
+  double& rate = bytes_[static_cast<std::int64_t>(mean.bytes)];
+  if (braid::default_device() == braid::Device::cpu()) {
+    measure_processor(static_cast<std::int64_t>(mean.bytes), rate);
+  } else {
+    measure_device(rate);
+  }
+  return {mean, operations_, rate};
+}
+
+void Floors::measure_processor(std::int64_t bytes, double& rate) {
+  const int threads = braid::thread_count();
+  const braid::kernels::Backend backend = braid::kernels::best_backend();
+  operations_ = std::max(operations_, peak_operations_per_second(backend, threads));
+  rate = std::max(rate, peak_bytes_per_second(backend, threads, bytes));
+}
+
+void Floors::measure_device(double& rate) {
+  operations_ = std::max(1.0, facts_of(braid::default_device()).float32_per_second);
+  rate = std::max(rate, copied_bytes_per_second(braid::default_device()));
+}
+
+}  // namespace bench
