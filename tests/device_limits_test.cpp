@@ -1,7 +1,6 @@
 // Launches of GPU kernels at the limits of sizes: they are planned and checked against what a
 // device takes, never carried out, as their operands would not fit any memory.
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "engine/core/error.hpp"

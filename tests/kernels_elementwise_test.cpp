@@ -7,6 +7,7 @@
 #include "kernels/elementwise.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/guarded_matrix.hpp"
+#include "tests/support/matrix_sizes.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -15,21 +16,16 @@ namespace {
 
 constexpr std::int32_t kNoId = std::numeric_limits<std::int32_t>::min();
 
-struct Size {
-  std::int64_t rows;
-  std::int64_t columns;
-  std::int64_t gap;
-};
-constexpr Size kSizes[] = {{0, 3, 0}, {3, 0, 0},  {1, 1, 0},  {7, 5, 0},
-                           {7, 5, 2}, {3, 17, 1}, {2, 67, 0}, {13, 131, 3}};
+constexpr MatrixSize kSizes[] = {{0, 3, 0}, {3, 0, 0},  {1, 1, 0},  {7, 5, 0},
+                                 {7, 5, 2}, {3, 17, 1}, {2, 67, 0}, {13, 131, 3}};
 
-GuardedMatrix<float> filled(const Numbers& values, const Size& size) {
+GuardedMatrix<float> filled(const Numbers& values, const MatrixSize& size) {
   GuardedMatrix<float> matrix(size.rows, size.columns, size.gap);
   matrix.fill(values);
   return matrix;
 }
 
-Numbers random_values(const Size& size, RandomNumbers& random) {
+Numbers random_values(const MatrixSize& size, RandomNumbers& random) {
   return random.floats(size.rows * size.columns, -2, 2);
 }
 
@@ -46,23 +42,11 @@ bool are_near(const Numbers& got, const Exact& exact, const Magnitude& magnitude
   return true;
 }
 
-// Calls body(backend, size) for everything to be tested.
-template <class Body>
-void for_sizes(const Body& body) {
-  for (const Size& size : kSizes) {
-    for (const Backend backend : tested_backends()) {
-      INFO(kernels::name_of(backend)
-           << ", N " << size.rows << ", C " << size.columns << ", gap " << size.gap);
-      body(backend, size);
-    }
-  }
-}
-
 }  // namespace
 
 TEST_CASE("elementwise: affine scales and shifts, in place too") {
   RandomNumbers random(81);
-  for_sizes([&](Backend backend, const Size& size) {
+  for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
     const Numbers values = random_values(size, random);
     const auto exact = [&](std::size_t i) { return -1.75 * values[i] + 0.3125; };
     const auto magnitude = [&](std::size_t i) { return 1.75 * std::fabs(values[i]) + 0.3125; };
@@ -80,7 +64,7 @@ TEST_CASE("elementwise: affine scales and shifts, in place too") {
 
 TEST_CASE("elementwise: a sum adds its summands from first to last, bit for bit") {
   RandomNumbers random(82);
-  for_sizes([&](Backend backend, const Size& size) {
+  for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
     std::vector<GuardedMatrix<float>> in;
     std::vector<float> sums(static_cast<std::size_t>(size.rows * size.columns), 0.0F);
     kernels::Sum arguments;
@@ -105,7 +89,7 @@ TEST_CASE("elementwise: a sum adds its summands from first to last, bit for bit"
 
 TEST_CASE("elementwise: rows are scaled by their factors, by one value and by a constant") {
   RandomNumbers random(83);
-  for_sizes([&](Backend backend, const Size& size) {
+  for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
     const Numbers values = random_values(size, random);
     const Numbers factors = random.floats(size.rows, -2, 2);
     const Numbers value{0.8125};
@@ -139,7 +123,7 @@ TEST_CASE("elementwise: rows are scaled by their factors, by one value and by a 
 TEST_CASE("elementwise: copied rows are the same bytes, between any strides") {
   RandomNumbers random(84);
   for (const std::int64_t to_gap : {0, 5}) {
-    for_sizes([&](Backend backend, const Size& size) {
+    for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
       Numbers bytes;
       for (std::int64_t i = 0; i < size.rows * size.columns; ++i)
         bytes.push_back(static_cast<double>(random.below(256)));
@@ -154,7 +138,7 @@ TEST_CASE("elementwise: copied rows are the same bytes, between any strides") {
 }
 
 TEST_CASE("elementwise: fill writes its value everywhere and nowhere else") {
-  for_sizes([&](Backend backend, const Size& size) {
+  for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
     GuardedMatrix<float> out(size.rows, size.columns, size.gap);
     launch_on(backend, kernels::Fill{.out = out.matrix(), .value = -2.5F});
     CHECK(out.values() == Numbers(static_cast<std::size_t>(size.rows * size.columns), -2.5));
@@ -299,7 +283,7 @@ TEST_CASE("elementwise: a quotient by nothing is the numerator, by zero it is ze
 
 TEST_CASE("elementwise: the gradient of penalties is 0 at 0, scaled, and added when asked") {
   RandomNumbers random(87);
-  for_sizes([&](Backend backend, const Size& size) {
+  for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
     Numbers weights = random_values(size, random);
     for (std::size_t i = 0; i < weights.size(); i += 3) weights[i] = i % 2 == 0 ? 0.0 : -0.0;
     const Numbers before = random_values(size, random);

@@ -6,94 +6,22 @@
 #include "kernels/loss.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/guarded_matrix.hpp"
+#include "tests/support/loss_reference.hpp"
 
 using namespace braid;
 using namespace braid::testing;
-using kernels::LossKind;
-using kernels::LossRule;
 
 namespace {
 
-using Numbers = std::vector<double>;
-
 constexpr double kTolerance = 3e-6;
-// Keras clips in float32, where 1 - 1e-7 is this number.
-constexpr double kHigh = static_cast<double>(1.0F - 1e-7F);
-constexpr double kLow = 1e-7;
-
-double clipped(double p, double high = kHigh) { return std::fmin(std::fmax(p, kLow), high); }
 
 struct LossRow {
   Numbers truth;  // of the sparse kind: the label alone
   Numbers predicted;
 };
 
-double log_of_sum_of_exponentials(const Numbers& x) {
-  double largest = -INFINITY;
-  for (const double v : x) largest = std::fmax(largest, v);
-  double sum = 0;
-  for (const double v : x) sum += std::exp(v - largest);
-  return largest + std::log(sum);
-}
-
-double element_loss(const LossRule& rule, double y, double p) {
-  const double e = p - y;
-  const double delta = static_cast<double>(rule.delta);
-  switch (rule.kind) {
-    case LossKind::mean_squared_error: return e * e;
-    case LossKind::mean_absolute_error: return std::fabs(e);
-    case LossKind::huber:
-      return std::fabs(e) <= delta ? e * e / 2 : delta * std::fabs(e) - delta * delta / 2;
-    case LossKind::mean_absolute_percentage_error:
-      return 100 * std::fabs(e) / std::fmax(std::fabs(y), kLow);
-    case LossKind::mean_squared_logarithmic_error: {
-      const double d = std::log1p(std::fmax(p, kLow)) - std::log1p(std::fmax(y, kLow));
-      return d * d;
-    }
-    case LossKind::log_cosh:
-      return std::fabs(e) + std::log1p(std::exp(-2 * std::fabs(e))) - std::log(2.0);
-    case LossKind::poisson: return p - y * std::log(p + kLow);
-    case LossKind::kl_divergence:
-      return clipped(y, 1.0) * std::log(clipped(y, 1.0) / clipped(p, 1.0));
-    case LossKind::binary_crossentropy: {
-      const double s = static_cast<double>(rule.label_smoothing);
-      const double target = y * (1 - s) + s / 2;
-      if (rule.from_logits)
-        return std::fmax(p, 0.0) - p * target + std::log1p(std::exp(-std::fabs(p)));
-      const double q = clipped(p);
-      return -(target * std::log(q) + (1 - target) * std::log(1 - q));
-    }
-    default: return NAN;
-  }
-}
-
 double loss_of(const LossRule& rule, const LossRow& row) {
-  const auto columns = static_cast<double>(row.predicted.size());
-  if (rule.kind == LossKind::sparse_categorical_crossentropy) {
-    if (rule.has_ignore_class && row.truth[0] == rule.ignore_class) return 0;
-    Numbers logits = row.predicted;
-    if (!rule.from_logits) {
-      for (double& p : logits) p = std::log(clipped(p));
-    }
-    return log_of_sum_of_exponentials(logits) - logits[static_cast<std::size_t>(row.truth[0])];
-  }
-  double sum = 0;
-  if (rule.kind == LossKind::categorical_crossentropy) {
-    double total = 0;
-    for (const double p : row.predicted) total += p;
-    const double shift = log_of_sum_of_exponentials(row.predicted);
-    const double s = static_cast<double>(rule.label_smoothing);
-    for (std::size_t c = 0; c < row.predicted.size(); ++c) {
-      const double p = row.predicted[c];
-      const double log_p = rule.from_logits ? p - shift : std::log(clipped(p / total));
-      sum -= (row.truth[c] * (1 - s) + s / columns) * log_p;
-    }
-    return sum;
-  }
-  for (std::size_t c = 0; c < row.predicted.size(); ++c) {
-    sum += element_loss(rule, row.truth[c], row.predicted[c]);
-  }
-  return rule.kind == LossKind::kl_divergence ? sum : sum / columns;
+  return LossOfRow(rule, row.truth, row.predicted).value();
 }
 
 Numbers slopes_of(const LossRule& rule, LossRow row, double step) {
@@ -198,16 +126,6 @@ void check_on_every_backend(const LossCase& test, std::int64_t gap) {
   }
 }
 
-constexpr LossKind kElementKinds[] = {LossKind::mean_squared_error,
-                                      LossKind::mean_absolute_error,
-                                      LossKind::huber,
-                                      LossKind::mean_absolute_percentage_error,
-                                      LossKind::mean_squared_logarithmic_error,
-                                      LossKind::log_cosh,
-                                      LossKind::poisson,
-                                      LossKind::kl_divergence,
-                                      LossKind::binary_crossentropy};
-
 struct LossSize {
   std::int64_t rows;
   std::int64_t columns;
@@ -249,7 +167,7 @@ LossCase random_case(const LossRule& rule, const LossSize& size, RandomNumbers& 
 
 TEST_CASE("loss: every elementwise kind and its gradient are Keras's, for all sizes") {
   RandomNumbers random(21);
-  for (const LossKind kind : kElementKinds) {
+  for (const LossKind kind : kElementwiseLosses) {
     for (const LossSize& size : kSizes) {
       const LossRule rule{.kind = kind, .delta = 0.3F};
       INFO(described(rule));
@@ -260,8 +178,7 @@ TEST_CASE("loss: every elementwise kind and its gradient are Keras's, for all si
 
 TEST_CASE("loss: crossentropies take probabilities or logits, smoothed or not") {
   RandomNumbers random(22);
-  for (const LossKind kind : {LossKind::binary_crossentropy, LossKind::categorical_crossentropy,
-                              LossKind::sparse_categorical_crossentropy}) {
+  for (const LossKind kind : kCrossentropies) {
     for (const bool from_logits : {false, true}) {
       for (const float smoothing : {0.0F, 0.2F}) {
         for (const LossSize& size : kSizes) {

@@ -1,23 +1,19 @@
 // The mask kernels against plain loops.
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "kernels/mask.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/guarded_matrix.hpp"
+#include "tests/support/matrix_sizes.hpp"
 
 using namespace braid;
 using namespace braid::testing;
 
 namespace {
 
-struct Size {
-  std::int64_t rows;
-  std::int64_t columns;
-  std::int64_t gap;
-};
-constexpr Size kSizes[] = {{0, 3, 0}, {3, 0, 0}, {1, 1, 0}, {7, 5, 2}, {3, 17, 0}, {13, 67, 1}};
+constexpr MatrixSize kSizes[] = {{0, 3, 0}, {3, 0, 0},  {1, 1, 0},
+                                 {7, 5, 2}, {3, 17, 0}, {13, 67, 1}};
 
 // Bytes other than 1 count as valid too.
 Numbers mask_bytes(std::int64_t count, RandomNumbers& random) {
@@ -37,18 +33,6 @@ GuardedMatrix<T> filled(const Numbers& values, std::int64_t rows, std::int64_t c
   return matrix;
 }
 
-// Calls body(backend, size) for everything to be tested.
-template <class Body>
-void for_sizes(const Body& body) {
-  for (const Size& size : kSizes) {
-    for (const Backend backend : tested_backends()) {
-      INFO(kernels::name_of(backend)
-           << ", N " << size.rows << ", C " << size.columns << ", gap " << size.gap);
-      body(backend, size);
-    }
-  }
-}
-
 std::size_t place(std::int64_t row, std::int64_t column, std::int64_t columns) {
   return static_cast<std::size_t>(row * columns + column);
 }
@@ -59,7 +43,7 @@ TEST_CASE("mask: ids that are not the padding are valid, where the other mask sa
   RandomNumbers random(111);
   for (const std::int32_t value : {0, -1, 3}) {
     for (const bool with_other : {false, true}) {
-      for_sizes([&](Backend backend, const Size& size) {
+      for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
         const std::int64_t count = size.rows * size.columns;
         Numbers ids;
         for (std::int64_t i = 0; i < count; ++i)
@@ -87,7 +71,7 @@ TEST_CASE("mask: a step is masked if all it holds is the mask value, and its val
   RandomNumbers random(112);
   for (const double value : {0.0, -1.5}) {
     for (const bool with_other : {false, true}) {
-      for_sizes([&](Backend backend, const Size& size) {
+      for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
         // Steps of mask values alone, with one other value, or with NaN, which differs from all.
         Numbers in(static_cast<std::size_t>(size.rows * size.columns), value);
         for (std::int64_t n = 0; n < size.rows && size.columns > 0; ++n) {
@@ -146,7 +130,7 @@ TEST_CASE("mask: a step is masked if all it holds is the mask value, and its val
 
 TEST_CASE("mask: gradients of masked steps are 0, whatever arrives, in place too") {
   RandomNumbers random(113);
-  for_sizes([&](Backend backend, const Size& size) {
+  for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
     Numbers arriving = random.floats(size.rows * size.columns, -2, 2);
     const Numbers bytes = mask_bytes(size.rows, random);
     Numbers expected;
@@ -171,7 +155,7 @@ TEST_CASE("mask: gradients of masked steps are 0, whatever arrives, in place too
 TEST_CASE("mask: two masks are combined by OR and by AND, into ones and zeros") {
   RandomNumbers random(114);
   for (const bool all : {false, true}) {
-    for_sizes([&](Backend backend, const Size& size) {
+    for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
       const Numbers a_bytes = mask_bytes(size.rows * size.columns, random);
       const Numbers b_bytes = mask_bytes(size.rows * size.columns, random);
       Numbers expected;
@@ -193,7 +177,7 @@ TEST_CASE("mask: two masks are combined by OR and by AND, into ones and zeros") 
 TEST_CASE("mask: weights are 0 at masked places, else the sample weight or 1") {
   RandomNumbers random(115);
   for (const bool with_weight : {false, true}) {
-    for_sizes([&](Backend backend, const Size& size) {
+    for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
       const Numbers bytes = mask_bytes(size.rows * size.columns, random);
       Numbers given = random.floats(size.rows * size.columns, -2, 2);
       Numbers expected;
@@ -217,7 +201,7 @@ TEST_CASE("mask: weights are 0 at masked places, else the sample weight or 1") {
 TEST_CASE("mask: rows are valid up to their ends, or throughout") {
   RandomNumbers random(116);
   for (const bool with_ends : {false, true}) {
-    for_sizes([&](Backend backend, const Size& size) {
+    for_sizes(kSizes, [&](Backend backend, const MatrixSize& size) {
       Numbers ends;
       // From before the first step to beyond the last.
       for (std::int64_t n = 0; n < size.rows; ++n)

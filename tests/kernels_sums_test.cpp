@@ -8,6 +8,7 @@
 #include "kernels/optimizer.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/guarded_matrix.hpp"
+#include "tests/support/matrix_sizes.hpp"
 #include "tests/support/ulps.hpp"
 
 using namespace braid;
@@ -15,13 +16,8 @@ using namespace braid::testing;
 
 namespace {
 
-struct Size {
-  std::int64_t rows;
-  std::int64_t columns;
-  std::int64_t gap;
-};
-constexpr Size kSizes[] = {{0, 5, 0},    {5, 0, 0},    {1, 1, 0},  {7, 3, 2},
-                           {143, 17, 0}, {29, 131, 1}, {3, 257, 0}};
+constexpr MatrixSize kSizes[] = {{0, 5, 0},    {5, 0, 0},    {1, 1, 0},  {7, 3, 2},
+                                 {143, 17, 0}, {29, 131, 1}, {3, 257, 0}};
 
 enum Of { kValues, kSquares, kMagnitudes };
 
@@ -62,7 +58,7 @@ constexpr std::int64_t kCounts[] = {0, 1, 17, 255, 256, 257, 1000};
 
 TEST_CASE("sums: rows are added in their order, bit for bit, to what is there when asked") {
   RandomNumbers random(101);
-  for (const Size& size : kSizes) {
+  for (const MatrixSize& size : kSizes) {
     Numbers values = random.floats(size.rows * size.columns, -2, 2);
     // Of few digits, so that squares are exact and no rounding but that of the sums is left.
     for (double& x : values) x = std::round(x * 1024) / 1024;
@@ -94,7 +90,7 @@ TEST_CASE("sums: rows are added in their order, bit for bit, to what is there wh
 
 TEST_CASE("sums: everything is added up in double and rounded once") {
   RandomNumbers random(102);
-  for (const Size& size : kSizes) {
+  for (const MatrixSize& size : kSizes) {
     const Numbers values = random.floats(size.rows * size.columns, -2, 2.5);
     GuardedMatrix<float> in(size.rows, size.columns, size.gap);
     in.fill(values);

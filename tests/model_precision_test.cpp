@@ -117,6 +117,21 @@ double largest_difference(const std::vector<float>& a, const std::vector<float>&
   return largest;
 }
 
+// The fewer bits its precision keeps, the further a kernel is from the one of float32: by `least`
+// at least.
+void check_learns_at_its_precision(std::vector<float> (*kernel_after)(Precision), double least) {
+  const Device device = GENERATE(from_range(rounding_gpus()));
+  INFO(to_string(device));
+  const OnDevice here(device);
+  const std::vector<float> exact = kernel_after(Precision::float32);
+  const double with_tf32 = largest_difference(kernel_after(Precision::tf32), exact);
+  const double with_bfloat16 = largest_difference(kernel_after(Precision::bfloat16), exact);
+  CHECK(with_tf32 > least);
+  CHECK(with_tf32 < 1e-3);
+  CHECK(with_bfloat16 > 2 * with_tf32);
+  CHECK(with_bfloat16 < 1e-2);
+}
+
 }  // namespace
 
 TEST_CASE("a compiled model predicts with operands of its precision") {
@@ -145,29 +160,11 @@ TEST_CASE("small layers are float32 at every precision") {
 }
 
 TEST_CASE("a compiled model learns at its precision") {
-  const Device device = GENERATE(from_range(rounding_gpus()));
-  INFO(to_string(device));
-  const OnDevice here(device);
-  const auto exact = kernel_after_a_step(Precision::float32);
-  const double with_tf32 = largest_difference(kernel_after_a_step(Precision::tf32), exact);
-  const double with_bfloat16 = largest_difference(kernel_after_a_step(Precision::bfloat16), exact);
-  CHECK(with_tf32 > 1e-6);
-  CHECK(with_tf32 < 1e-3);
-  CHECK(with_bfloat16 > 2 * with_tf32);
-  CHECK(with_bfloat16 < 1e-2);
+  check_learns_at_its_precision(kernel_after_a_step, 1e-6);
 }
 
 TEST_CASE("an LSTM learns at its model's precision") {
-  const Device device = GENERATE(from_range(rounding_gpus()));
-  INFO(to_string(device));
-  const OnDevice here(device);
-  const auto exact = lstm_after_a_step(Precision::float32);
-  const double with_tf32 = largest_difference(lstm_after_a_step(Precision::tf32), exact);
-  const double with_bfloat16 = largest_difference(lstm_after_a_step(Precision::bfloat16), exact);
-  CHECK(with_tf32 > 1e-7);
-  CHECK(with_tf32 < 1e-3);
-  CHECK(with_bfloat16 > 2 * with_tf32);
-  CHECK(with_bfloat16 < 1e-2);
+  check_learns_at_its_precision(lstm_after_a_step, 1e-7);
 }
 
 TEST_CASE("on a CPU every precision is float32") {

@@ -1,6 +1,4 @@
 // Activation functions against float64, at their kinks and far out too; softmax over every axis.
-#include <string>
-
 #include "engine/graph/ops/activation.hpp"
 #include "tests/support/activations.hpp"
 #include "tests/support/catch.hpp"

@@ -1,6 +1,4 @@
 // The operators of the merge layers against plain loops: broadcasting, masks, ties.
-#include <string>
-
 #include "engine/core/error.hpp"
 #include "engine/graph/ops/elementwise.hpp"
 #include "tests/support/catch.hpp"

@@ -11,22 +11,10 @@ using namespace braid::testing;
 
 namespace {
 
-constexpr LossKind kElementKinds[] = {LossKind::mean_squared_error,
-                                      LossKind::mean_absolute_error,
-                                      LossKind::huber,
-                                      LossKind::mean_absolute_percentage_error,
-                                      LossKind::mean_squared_logarithmic_error,
-                                      LossKind::log_cosh,
-                                      LossKind::poisson,
-                                      LossKind::kl_divergence};
-constexpr LossKind kCrossentropies[] = {LossKind::binary_crossentropy,
-                                        LossKind::categorical_crossentropy,
-                                        LossKind::sparse_categorical_crossentropy};
-
 std::vector<OpCheck> elementwise_losses() {
   RandomNumbers random(1);
   std::vector<OpCheck> checks;
-  for (const LossKind kind : kElementKinds) {
+  for (const LossKind kind : kElementwiseLosses) {
     for (const Shape& shape :
          and_random({{0, 3}, {1, 1}, {67, 1}, {9, 5}, {5, 17}, {19, 3, 2}}, 2, random)) {
       OpCheck check = loss_check({.kind = kind, .delta = 0.25F}, shape, random);
