@@ -1,7 +1,5 @@
 #include "kernels/mask.hpp"
 
-#include <cstring>
-
 namespace braid::kernels {
 namespace BRAID_CPU {
 

@@ -1,6 +1,5 @@
 // A sequence of any length beside fixed features: does a film review's snippet like the film? Its
 // words go one by one through embedding, mask and LSTM; ten numbers count its signs.
-#include <array>
 #include <cmath>
 #include <filesystem>
 #include <string_view>

@@ -1,7 +1,5 @@
 // The forms in which the public API takes what a user writes: they compile without a warning, and
 // mean what they say.
-#include <array>
-#include <list>
 #include <span>
 
 #include "tests/support/catch.hpp"

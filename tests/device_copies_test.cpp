@@ -1,7 +1,5 @@
 // Copies that the host does not wait for, and the events that tell when they are done.
-#include <algorithm>
 #include <cstring>
-#include <functional>
 #include <numeric>
 #include <vector>
 

@@ -1,7 +1,5 @@
-#include <algorithm>
 #include <braid/braid.hpp>
 #include <cmath>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 

@@ -1,7 +1,5 @@
 // The LSTM's products over all tokens with operands rounded to tf32 and bfloat16, against float64
 // sums of operands that plain arithmetic has rounded the same way. The recurrence stays in float32.
-#include <algorithm>
-
 #include "tests/support/catch.hpp"
 #include "tests/support/lstm_kernel.hpp"
 

@@ -1,5 +1,4 @@
 // The LSTM kernels against the same mathematics in float64 (tests/support/lstm_reference.hpp).
-#include <string>
 #include <vector>
 
 #include "tests/support/catch.hpp"

@@ -1,6 +1,5 @@
 // How many blocks share the work of a launch. A kernel gives the same results with fewer of them,
 // or one element at a time, and would only be slow: what the launches say is all that shows it.
-#include <algorithm>
 #include <string>
 #include <vector>
 

@@ -7,7 +7,6 @@
 #include <iterator>
 #include <numeric>
 #include <set>
-#include <string>
 #include <vector>
 
 #include "kernels/shuffle.hpp"

@@ -1,7 +1,6 @@
 // Small kernels of every kind on the emulated device, in every order of their threads, against
 // plain loops in double.
 #include <bit>
-#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <vector>

@@ -1,9 +1,7 @@
 #include "engine/graph/initializer.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <numeric>
 #include <utility>
 #include <vector>
 

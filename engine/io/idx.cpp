@@ -1,7 +1,6 @@
 #include "engine/io/idx.hpp"
 
 #include <bit>
-#include <cstring>
 #include <limits>
 
 #include "engine/core/error.hpp"

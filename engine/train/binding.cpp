@@ -1,6 +1,5 @@
 #include "engine/train/binding.hpp"
 
-#include <algorithm>
 #include <cmath>
 
 #include "engine/core/error.hpp"

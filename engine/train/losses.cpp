@@ -1,7 +1,6 @@
 #include "engine/train/losses.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "engine/core/error.hpp"
 

@@ -1,6 +1,5 @@
 #include "engine/train/model.hpp"
 
-#include <algorithm>
 #include <mutex>
 
 #include "engine/core/error.hpp"

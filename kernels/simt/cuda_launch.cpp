@@ -1,7 +1,5 @@
 #include "kernels/simt/cuda_launch.hpp"
 
-#include <string>
-
 #include "engine/core/error.hpp"
 #include "kernels/gpu_table.hpp"
 #include "kernels/simt/cuda_devices.hpp"

@@ -1,4 +1,3 @@
-#include <array>
 
 #include "engine/core/error.hpp"
 #include "engine/graph/autograd.hpp"
