@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/backend.hpp"
+#include "kernels/host_device.hpp"
 
 namespace braid::kernels {
 
@@ -77,16 +78,16 @@ struct AdamUpdate {
 };
 BRAID_KERNEL(AdamUpdate)
 
-// Updates of several parameters by one rule, none of which the others touch: one launch on a GPU.
-template <class Update>
-struct UpdateList {
-  static constexpr std::int64_t kMost = 32;  // of what the arguments of a launch may hold
-  Update each[kMost];
+// The same for several parameters, none of which the others touch: one launch on a GPU.
+template <class Each, std::int64_t most>
+struct ParameterList {
+  static constexpr std::int64_t kMost = most;  // of what the arguments of a launch may hold
+  Each each[kMost];
   std::int64_t count = 0;
 };
-struct SgdUpdates : UpdateList<SgdUpdate> {};
-struct RmspropUpdates : UpdateList<RmspropUpdate> {};
-struct AdamUpdates : UpdateList<AdamUpdate> {};
+struct SgdUpdates : ParameterList<SgdUpdate, 32> {};
+struct RmspropUpdates : ParameterList<RmspropUpdate, 32> {};
+struct AdamUpdates : ParameterList<AdamUpdate, 32> {};
 BRAID_KERNEL(SgdUpdates)
 BRAID_KERNEL(RmspropUpdates)
 BRAID_KERNEL(AdamUpdates)
@@ -101,21 +102,42 @@ struct SumSlices {
 };
 BRAID_KERNEL(SumSlices)
 
-// *out (+)= sum of g^2 in double, in index order of fixed blocks.
-struct SquaredNorm {
-  GradientSource gradient;
-  std::int64_t count = 0;
-  double* out = nullptr;
-  bool accumulate = false;
-};
-BRAID_KERNEL(SquaredNorm)
+// The squares of a gradient are summed in chunks: so short that those of a model's largest weight
+// keep a whole GPU reading, and never so many that adding up their sums would take long.
+constexpr std::int64_t kShortestNormChunk = 2048;
+constexpr std::int64_t kMostNormChunks = 1024;
 
-// The factors that keep gradients within a norm, from the squared norms of `count` gradients: each
-// by itself, limit / max(norm, limit), or all alike by their common norm, limit * min(1 / norm, 1 /
-// limit). A norm of NaN gives NaN.
+// The parameters of a chunk, where there are `count` in all.
+BRAID_HOST_DEVICE constexpr std::int64_t norm_chunk(std::int64_t count) {
+  constexpr std::int64_t kShort = kShortestNormChunk * kMostNormChunks;
+  return count <= kShort ? kShortestNormChunk
+                         : kShortestNormChunk * ((count + kShort - 1) / kShort);
+}
+BRAID_HOST_DEVICE constexpr std::int64_t norm_chunks(std::int64_t count) {
+  return (count + norm_chunk(count) - 1) / norm_chunk(count);
+}
+
+// partials[c] = sum of g^2 over chunk c, as exact as in double; g[i] = sum over the slices, from
+// first to last. Squares beyond the range of float32 may count as infinite.
+struct SquaredNorm {
+  const float* in = nullptr;  // [slices, slice_stride]  read
+  std::int64_t slices = 1;
+  std::int64_t slice_stride = 0;
+  std::int64_t count = 0;
+  double* partials = nullptr;  // [norm_chunks(count)]  overwritten
+};
+struct SquaredNorms : ParameterList<SquaredNorm, 80> {};
+BRAID_KERNEL(SquaredNorm)
+BRAID_KERNEL(SquaredNorms)
+
+// The factors that keep gradients within a norm. The squared norm of gradient i is the sum of
+// partials[firsts[i]] .. partials[firsts[i + 1] - 1], in an order that depends on their number
+// alone. Each gradient by itself: limit / max(norm, limit); or all alike by their common norm:
+// limit * min(1 / norm, 1 / limit). A norm of NaN gives NaN.
 struct ClipFactors {
-  const double* squares = nullptr;  // [count]  read
-  float* factors = nullptr;         // [count]  overwritten
+  const double* partials = nullptr;      // [firsts[count]]  read
+  const std::int64_t* firsts = nullptr;  // [count + 1]  read
+  float* factors = nullptr;              // [count]  overwritten
   std::int64_t count = 0;
   float limit = 0;
   bool together = false;

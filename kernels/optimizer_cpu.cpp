@@ -117,8 +117,8 @@ void run(const AdamUpdate& args) {
   });
 }
 
-template <class Update>
-void run_each(const UpdateList<Update>& list) {
+template <class Each, std::int64_t most>
+void run_each(const ParameterList<Each, most>& list) {
   for (std::int64_t i = 0; i < list.count; ++i) run(list.each[i]);
 }
 void run(const SgdUpdates& args) { run_each(args); }
@@ -138,22 +138,40 @@ void run(const SumSlices& args) {
   }
 }
 
+// Sums of their own for the elements of a vector, or each would wait for the one before.
 void run(const SquaredNorm& args) {
-  double total = args.accumulate ? *args.out : 0.0;
-  for_blocks(args.gradient, args.count, [&](std::int64_t, std::int64_t n, const float* g) {
-    double sum = 0;
-    for (std::int64_t j = 0; j < n; ++j)
-      sum += static_cast<double>(g[j]) * static_cast<double>(g[j]);
-    total += sum;
-  });
-  *args.out = total;
+  constexpr std::int64_t kSums = 16;
+  const std::int64_t chunk = norm_chunk(args.count);
+  GradientSource gradient{
+      .data = args.in, .slices = args.slices, .slice_stride = args.slice_stride};
+  double* partial = args.partials;
+  for (std::int64_t begin = 0; begin < args.count; begin += chunk) {
+    const std::int64_t count = args.count - begin < chunk ? args.count - begin : chunk;
+    double sums[kSums] = {};
+    for_blocks(gradient, count, [&](std::int64_t, std::int64_t n, const float* g) {
+      std::int64_t j = 0;
+      for (; j + kSums <= n; j += kSums) {
+        for (std::int64_t k = 0; k < kSums; ++k)
+          sums[k] += static_cast<double>(g[j + k]) * static_cast<double>(g[j + k]);
+      }
+      for (std::int64_t k = 0; j < n; ++j, ++k)
+        sums[k] += static_cast<double>(g[j]) * static_cast<double>(g[j]);
+    });
+    double total = 0;
+    for (const double sum : sums) total += sum;
+    *partial++ = total;
+    gradient.data += chunk;
+  }
 }
+void run(const SquaredNorms& args) { run_each(args); }
 
 void run(const ClipFactors& args) {
   double all = 0;
   for (std::int64_t i = 0; i < args.count; ++i) {
-    all += args.squares[i];
-    const auto norm = static_cast<float>(std::sqrt(args.squares[i]));
+    double square = 0;
+    for (std::int64_t p = args.firsts[i]; p < args.firsts[i + 1]; ++p) square += args.partials[p];
+    all += square;
+    const auto norm = static_cast<float>(std::sqrt(square));
     args.factors[i] = args.limit / (norm < args.limit ? args.limit : norm);
   }
   if (!args.together) return;

@@ -101,8 +101,12 @@ void check_parameters(std::int64_t count) {
   check_planned(RmspropUpdate{gradient, number, number, nullptr, nullptr, count, rates});
   check_planned(AdamUpdate{gradient, number, number, number, nullptr, count, rates});
   check_planned(SumSlices{number, 2, count, number, count});
-  check_planned(SquaredNorm{gradient, count, nowhere<double>()});
-  check_planned(ClipFactors{nowhere<double>(), number, count, 1});
+  check_planned(ClipFactors{nowhere<double>(), nowhere<std::int64_t>(), number, count, 1});
+  SquaredNorms norms;
+  for (SquaredNorm& norm : norms.each) norm = {number, 1, 0, count, nowhere<double>()};
+  check_planned(norms.each[0], 1);
+  norms.count = SquaredNorms::kMost;
+  check_planned(norms, 1);
   AdamUpdates updates;
   for (AdamUpdate& update : updates.each)
     update = {gradient, number, number, number, number, count, rates};

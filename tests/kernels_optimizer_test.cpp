@@ -10,7 +10,6 @@
 #include "kernels/optimizer.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/guarded_matrix.hpp"
-#include "tests/support/ulps.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -328,43 +327,6 @@ TEST_CASE("optimizer: NaN and infinity in a gradient are not clipped away unseen
       for (std::size_t i = 0; i < 19; ++i) CHECK(std::isnan(weights[i]) == (i == 4));
       // The clip of infinity is the limit.
       CHECK(weights[17] < 0.5F);
-    }
-  }
-}
-
-TEST_CASE("optimizer: gradients are clipped to a norm, each by itself or all together") {
-  const double infinity = std::numeric_limits<double>::infinity();
-  const std::vector<Numbers> problems{{},     {0.25},   {4, 0, 0.0625}, {1e-30, 1e30, 9},
-                                      {0, 0}, {NAN, 4}, {infinity, 1}};
-  for (const Numbers& squares : problems) {
-    for (const float limit : {0.5F, 3.0F}) {
-      for (const bool together : {false, true}) {
-        double all = 0;
-        for (const double square : squares) all += square;
-        std::vector<double> expected;
-        const double most = static_cast<double>(limit);
-        for (const double square : squares) {
-          const double norm = std::sqrt(together ? all : square);
-          expected.push_back(norm < most ? 1 : most / norm);
-        }
-        const auto count = static_cast<std::int64_t>(squares.size());
-        GuardedMatrix<double> in(1, count);
-        in.fill(squares);
-        for (const Backend backend : tested_backends()) {
-          INFO(kernels::name_of(backend) << ", " << Catch::Detail::stringify(squares) << ", limit "
-                                         << limit << (together ? ", together" : ""));
-          GuardedMatrix<float> factors(1, count);
-          launch_on(backend, kernels::ClipFactors{.squares = in.data(),
-                                                  .factors = factors.data(),
-                                                  .count = count,
-                                                  .limit = limit,
-                                                  .together = together});
-          const std::vector<float> got = factors.elements();
-          for (std::size_t i = 0; i < expected.size(); ++i)
-            CHECK(error_in_ulps(got[i], expected[i]) <= 3);
-          CHECK(factors.guards_are_intact());
-        }
-      }
     }
   }
 }

@@ -145,6 +145,28 @@ TEST_CASE("kernel shapes: updates have a thread for each parameter of the larges
   }
 }
 
+TEST_CASE("kernel shapes: norms have a block for each chunk of any gradient of a list") {
+  const auto blocks_of = [](std::int64_t count, std::int64_t gradients) {
+    SquaredNorms norms;
+    norms.count = gradients;
+    for (std::int64_t i = 0; i < gradients; ++i)
+      norms.each[i] = {.in = nowhere<float>(), .count = count, .partials = nowhere<double>()};
+    const auto launches = planned(norms);
+    CHECK(launches.size() <= 1);
+    return launches.empty() ? 0 : launches[0].shape.grid.x;
+  };
+  CHECK(blocks_of(0, 3) == 0);
+  CHECK(blocks_of(1, 1) == 1);
+  CHECK(blocks_of(2048, 3) == 3);
+  CHECK(blocks_of(2049, 3) == 6);
+  CHECK(blocks_of(64, SquaredNorms::kMost) == SquaredNorms::kMost);
+  CHECK(blocks_of(20000 * 64, 1) == 625);
+  // Longer chunks where there would be too many.
+  CHECK(blocks_of(2048 * 1024, 1) == 1024);
+  CHECK(blocks_of(2048 * 1024 + 1, 1) == 513);
+  CHECK(blocks_of(std::int64_t{1} << 40, 1) == 1024);
+}
+
 namespace {
 
 // Of all launches of a kernel.

@@ -1,6 +1,5 @@
 // The kernels that sum over rows, over everything and over slices, against sums in the promised
 // order.
-#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -30,11 +29,6 @@ struct Slices {
   Slices(std::int64_t slices, std::int64_t count, RandomNumbers& random)
       : memory(slices, count, 5), values(random.floats(slices * count, -2, 2)) {
     memory.fill(values);
-  }
-  kernels::GradientSource source() {
-    return {.data = memory.data(),
-            .slices = memory.matrix().rows,
-            .slice_stride = memory.matrix().stride};
   }
   GuardedMatrix<float> memory;
   Numbers values;
@@ -140,41 +134,6 @@ TEST_CASE("sums: slices are added from first to last, bit for bit, in place too"
         const Matrix<float> all = same.memory.matrix();
         CHECK(std::vector<float>(all.data, all.data + count) == expected);
         CHECK(same.memory.guards_are_intact());
-      }
-    }
-  }
-}
-
-TEST_CASE("sums: the squared norm is that of the summed, scaled and clipped gradient, in double") {
-  RandomNumbers random(104);
-  for (const std::int64_t count : kCounts) {
-    for (const std::int64_t number : {1, 3}) {
-      for (const bool scaled : {false, true}) {
-        for (const float clip : {0.0F, 0.5F}) {
-          Slices slices(number, count, random);
-          GuardedMatrix<float> factor(Numbers{0.375}, 1);
-          double sum = 0;
-          for (float g : sums_of(slices)) {
-            if (scaled) g *= 0.375F;
-            if (clip > 0) g = std::clamp(g, -clip, clip);
-            sum += static_cast<double>(g) * static_cast<double>(g);
-          }
-          kernels::SquaredNorm arguments{.gradient = slices.source(), .count = count};
-          arguments.gradient.factor = scaled ? factor.data() : nullptr;
-          arguments.gradient.clip_value = clip;
-          for (const Backend backend : tested_backends()) {
-            INFO(kernels::name_of(backend) << ", n " << count << ", slices " << number);
-            GuardedMatrix<double> out(1, 1);
-            arguments.out = out.data();
-            arguments.accumulate = false;
-            launch_on(backend, arguments);
-            CHECK(out.values()[0] == Approx(sum).epsilon(1e-13));
-            arguments.accumulate = true;
-            launch_on(backend, arguments);
-            CHECK(out.values()[0] == Approx(2 * sum).epsilon(1e-13));
-            CHECK(out.guards_are_intact());
-          }
-        }
       }
     }
   }

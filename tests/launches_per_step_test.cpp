@@ -39,7 +39,32 @@ void write_table(const std::map<std::string, ReplayedStep>& steps) {
   testing::write_section("launches.md", columns, rows);
 }
 
+// Of a recorded step of a model of so many Dense layers, each of which has two weights.
+std::size_t launches_of_step(std::int64_t count, const optimizers::SGDOptions& options) {
+  const testing::OnDevice here(Device::emulated());
+  auto x = Input({.shape = {3}, .name = "x"});
+  auto h = x;
+  for (std::int64_t layer = 1; layer < count; ++layer) h = layers::Dense({.units = 3})(h);
+  Model model({x}, {layers::Dense({.units = 3, .name = "y"})(h)});
+  model.compile({.optimizer = optimizers::SGD(options), .loss = "mse"});
+  const Tensor rows = Tensor::from(std::vector<float>(6, 0.5F), Shape{2, 3});
+  for (int step = 0; step < 3; ++step) model.train_on_batch({{"x", rows}}, {{"y", rows}});
+  return simt::launches_of_last_replay();
+}
+
 }  // namespace
+
+TEST_CASE("launches: clipping to a norm adds two, of however many weights the norms are") {
+  for (const std::int64_t layers : {1, 12, 40}) {
+    INFO(2 * layers << " weights");
+    const std::size_t plain = launches_of_step(layers, {});
+    REQUIRE(plain > 0);
+    CHECK(launches_of_step(layers, {.clipnorm = 0.5}) <= plain + 2);
+    CHECK(launches_of_step(layers, {.global_clipnorm = 0.5}) <= plain + 2);
+  }
+  // One more where they fill more than a list.
+  CHECK(launches_of_step(41, {.clipnorm = 0.5}) <= launches_of_step(41, {}) + 3);
+}
 
 TEST_CASE("launches: a step on resident data has no more: it gathers, ends and updates in them") {
   const testing::OnDevice here(Device::emulated());

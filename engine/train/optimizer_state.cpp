@@ -31,6 +31,16 @@ std::vector<std::string> slot_names(const Optimizer& rule) {
   return {};
 }
 
+template <class T>
+std::shared_ptr<std::byte[]> copy_on(Device device, const std::vector<T>& values,
+                                     const char* what) {
+  const std::size_t bytes = values.size() * sizeof(T);
+  std::shared_ptr<std::byte[]> copy = allocate_on(device, bytes, what);
+  access_to(device).upload(copy.get(), reinterpret_cast<const std::byte*>(values.data()), bytes,
+                           nullptr);
+  return copy;
+}
+
 }  // namespace
 
 OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate>& parameters,
@@ -39,6 +49,7 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
       device_(device),
       rate_(static_cast<float>(rule_.learning_rate.at(0))),
       staging_(device) {
+  std::vector<std::int64_t> first_partials{0};
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     Slots slots{parameters[p].name, {}};
     for (const std::string& name : slot_names(rule_))
@@ -46,9 +57,12 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
     slots_.push_back(std::move(slots));
     const std::int64_t count = parameters[p].count();
     const std::int64_t size = device == Device::cpu() ? kChunk : std::max<std::int64_t>(count, 1);
+    std::int64_t partial = first_partials.back();
     for (std::int64_t begin = 0; begin < count; begin += size) {
-      chunks_.push_back({p, begin, std::min(size, count - begin)});
+      chunks_.push_back({p, begin, std::min(size, count - begin), partial});
+      partial += kernels::norm_chunks(chunks_.back().count);
     }
+    first_partials.push_back(partial);
   }
   std::vector<Tensor*> tensors;
   for (Slots& slots : slots_) {
@@ -57,12 +71,11 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
   move_together(tensors, device, "the state of the optimizer");
   rates_ = allocate_on(device, sizeof(kernels::UpdateRates), "the learning rate");
   if (rule_.clipnorm || rule_.global_clipnorm) {
-    squares_ = allocate_on(device, parameters.size() * sizeof(double), "the norms of gradients");
-    clip_factors_ = allocate_on(device, parameters.size() * sizeof(float), "the clip factors");
     // A weight without a gradient adds nothing.
-    const std::vector<double> none(parameters.size(), 0);
-    access_to(device).upload(squares_.get(), reinterpret_cast<const std::byte*>(none.data()),
-                             none.size() * sizeof(double), nullptr);
+    const std::vector<double> none(static_cast<std::size_t>(first_partials.back()), 0);
+    partials_ = copy_on(device, none, "the norms of gradients");
+    first_partials_ = copy_on(device, first_partials, "the places of the norms of gradients");
+    clip_factors_ = allocate_on(device, parameters.size() * sizeof(float), "the clip factors");
   }
   for (const ParameterUpdate& parameter : parameters) {
     const auto& excluded = rule_.without_weight_decay;
@@ -108,17 +121,14 @@ void OptimizerState::begin_step(const kernels::Stream& stream) {
 }
 
 template <class List, class Make>
-void OptimizerState::launch_updates(const kernels::Stream& stream,
-                                    const std::vector<ParameterUpdate>& parameters,
-                                    const Make& make) const {
-  const auto update_of = [&](const Chunk& chunk) {
-    return make(operands_of(parameters[chunk.parameter], chunk), chunk.count);
-  };
+void OptimizerState::launch_chunks(const kernels::Stream& stream,
+                                   const std::vector<ParameterUpdate>& parameters,
+                                   const Make& make) const {
   if (device_ == Device::cpu()) {
     parallel_for(static_cast<std::int64_t>(chunks_.size()), [&](std::int64_t number, int) {
       const Chunk& chunk = chunks_[static_cast<std::size_t>(number)];
       if (parameters[chunk.parameter].gradient.data != nullptr)
-        kernels::launch(stream, update_of(chunk));
+        kernels::launch(stream, make(chunk));
     });
     return;
   }
@@ -129,7 +139,7 @@ void OptimizerState::launch_updates(const kernels::Stream& stream,
   };
   for (const Chunk& chunk : chunks_) {
     if (parameters[chunk.parameter].gradient.data == nullptr) continue;
-    list.each[list.count++] = update_of(chunk);
+    list.each[list.count++] = make(chunk);
     if (list.count == List::kMost) flush();
   }
   flush();
@@ -137,32 +147,42 @@ void OptimizerState::launch_updates(const kernels::Stream& stream,
 
 void OptimizerState::launch(const kernels::Stream& stream,
                             const std::vector<ParameterUpdate>& parameters) const {
-  if (squares_ != nullptr) launch_clipping(stream, parameters);
+  if (clip_factors_ != nullptr) launch_clipping(stream, parameters);
+  const auto operands = [&](const Chunk& chunk) {
+    return operands_of(parameters[chunk.parameter], chunk);
+  };
   switch (rule_.kind) {
     case Optimizer::Kind::sgd:
-      return launch_updates<kernels::SgdUpdates>(
-          stream, parameters, [&](const auto& chunk, auto n) { return sgd_update(chunk, n); });
+      return launch_chunks<kernels::SgdUpdates>(stream, parameters, [&](const Chunk& chunk) {
+        return sgd_update(operands(chunk), chunk.count);
+      });
     case Optimizer::Kind::rmsprop:
-      return launch_updates<kernels::RmspropUpdates>(
-          stream, parameters, [&](const auto& chunk, auto n) { return rmsprop_update(chunk, n); });
+      return launch_chunks<kernels::RmspropUpdates>(stream, parameters, [&](const Chunk& chunk) {
+        return rmsprop_update(operands(chunk), chunk.count);
+      });
     case Optimizer::Kind::adam:
-      return launch_updates<kernels::AdamUpdates>(
-          stream, parameters, [&](const auto& chunk, auto n) { return adam_update(chunk, n); });
+      return launch_chunks<kernels::AdamUpdates>(stream, parameters, [&](const Chunk& chunk) {
+        return adam_update(operands(chunk), chunk.count);
+      });
   }
 }
 
 void OptimizerState::launch_clipping(const kernels::Stream& stream,
                                      const std::vector<ParameterUpdate>& parameters) const {
-  auto* const squares = reinterpret_cast<double*>(squares_.get());
-  for (std::size_t p = 0; p < parameters.size(); ++p) {
-    if (parameters[p].gradient.data == nullptr) continue;
-    kernels::launch(stream, kernels::SquaredNorm{.gradient = parameters[p].gradient,
-                                                 .count = parameters[p].count(),
-                                                 .out = squares + p});
-  }
+  auto* const partials = reinterpret_cast<double*>(partials_.get());
+  launch_chunks<kernels::SquaredNorms>(stream, parameters, [&](const Chunk& chunk) {
+    const kernels::GradientSource& gradient = parameters[chunk.parameter].gradient;
+    return kernels::SquaredNorm{.in = gradient.data + chunk.begin,
+                                .slices = gradient.slices,
+                                .slice_stride = gradient.slice_stride,
+                                .count = chunk.count,
+                                .partials = partials + chunk.first_partial};
+  });
   const double limit = rule_.clipnorm ? *rule_.clipnorm : *rule_.global_clipnorm;
+  const auto* const firsts = reinterpret_cast<const std::int64_t*>(first_partials_.get());
   kernels::launch(stream,
-                  kernels::ClipFactors{.squares = squares,
+                  kernels::ClipFactors{.partials = partials,
+                                       .firsts = firsts,
                                        .factors = reinterpret_cast<float*>(clip_factors_.get()),
                                        .count = static_cast<std::int64_t>(parameters.size()),
                                        .limit = static_cast<float>(limit),

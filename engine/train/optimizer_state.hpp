@@ -60,6 +60,7 @@ class OptimizerState {
     std::size_t parameter;
     std::int64_t begin;
     std::int64_t count;
+    std::int64_t first_partial;  // of its squared norm
   };
   struct Slots {
     std::string name;  // of the weight
@@ -80,10 +81,10 @@ class OptimizerState {
   kernels::SgdUpdate sgd_update(const ChunkOperands& chunk, std::int64_t count) const;
   kernels::RmspropUpdate rmsprop_update(const ChunkOperands& chunk, std::int64_t count) const;
   kernels::AdamUpdate adam_update(const ChunkOperands& chunk, std::int64_t count) const;
-  // A launch for each chunk on the CPU, for each list of them elsewhere.
+  // A launch for each chunk that has a gradient on the CPU, for each list of them elsewhere.
   template <class List, class Make>
-  void launch_updates(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
-                      const Make& make) const;
+  void launch_chunks(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
+                     const Make& make) const;
 
   Optimizer rule_;
   Device device_;
@@ -91,9 +92,11 @@ class OptimizerState {
   float rate_ = 0;
   std::vector<Slots> slots_;
   std::vector<Chunk> chunks_;
-  std::shared_ptr<std::byte[]> squares_;       // double, one a parameter, on the device
-  std::shared_ptr<std::byte[]> clip_factors_;  // float, likewise
-  std::shared_ptr<std::byte[]> rates_;         // kernels::UpdateRates, likewise
+  // Of the squared norms that gradients are clipped to, on the device: double, many a parameter.
+  std::shared_ptr<std::byte[]> partials_;
+  std::shared_ptr<std::byte[]> first_partials_;  // std::int64_t, one a parameter and one more
+  std::shared_ptr<std::byte[]> clip_factors_;  // float, one a parameter; absent: nothing is clipped
+  std::shared_ptr<std::byte[]> rates_;         // kernels::UpdateRates
   Staging staging_;
   std::vector<char> decays_;  // one a parameter: not excluded from weight decay
 };
