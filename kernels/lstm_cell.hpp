@@ -28,22 +28,36 @@ inline ScaledExponential scaled_exponential(Vector x) {
   return {(Vector)(((IntVector)rounded << 23) + (127 << 23)), p * (r * r) + r};
 }
 
-// Shorter than vector_math.hpp's, as nothing here may become infinite. NaN stays NaN.
+// Shorter than vector_math.hpp's, as nothing here may become infinite. NaN stays NaN. What a sum's
+// rounding lost is known, and made up for.
 inline Vector cell_sigmoid(Vector x) {
   const Vector low = Vector{} - 88.0F;
   const Vector high = Vector{} + 87.0F;
   x = x < low ? low : x;
   const ScaledExponential e = scaled_exponential(-(x > high ? high : x));
-  return 1.0F / (1.0F + (e.power + e.power * e.q));
+  const Vector whole = 1.0F + e.power;
+  const Vector part = e.power * e.q + (1.0F - (whole - e.power));
+  const Vector sum = whole + part;
+  const Vector lost = part - (sum - whole);
+  const Vector quotient = 1.0F / sum;
+  return quotient - quotient * (quotient * lost);
 }
 
+// u / (2 - u) of u = 1 - exp(-2 |x|). Its correction is divided by 2 - u too, roughly.
 inline Vector cell_tanh(Vector x) {
   const IntVector sign = (IntVector)x & INT32_MIN;
   const Vector low = Vector{} - 40.0F;
   const Vector twice = (Vector)((IntVector)x | INT32_MIN) * 2.0F;
   const ScaledExponential e = scaled_exponential(twice < low ? low : twice);
-  const Vector m = e.power * e.q + (e.power - 1.0F);  // exp(-2 |x|) - 1
-  return (Vector)((IntVector)(m / (-2.0F - m)) | sign);
+  const Vector whole = 1.0F - e.power;
+  const Vector part = e.power * e.q;
+  const Vector u = whole - part;
+  const Vector u_lost = (whole - u) - part;
+  const Vector under = 2.0F - u;
+  const Vector under_lost = ((2.0F - under) - u) - u_lost;
+  const Vector quotient = u / under;
+  const Vector y = quotient + (u_lost - quotient * under_lost) * (0.5F + 0.5F * u);
+  return (Vector)((IntVector)y | sign);
 }
 
 bool is_default(const Activation& activation, const Activation& recurrent) {

@@ -28,11 +28,31 @@ bool has_default_functions(const Arguments& args) {
 // also makes up for what the sum's rounding lost. Below -87 the sum would leave the range of the
 // approximation. NaN stays.
 __device__ inline float gate_sigmoid(float x) {
-  const float e = expf(x < -87.0F ? 87.0F : -x);
-  const float sum = 1.0F + e;
-  const float lost = e < 1.0F ? e - (sum - 1.0F) : 1.0F - (sum - e);
+  const float above = x < -87.0F ? -87.0F : x;
+  const SplitExponential e = split_exponential(-(above > 87.0F ? 87.0F : above));
+  const float power = power_of_two(e.power);
+  const float whole = 1.0F + power;
+  const float part = fmaf(power, e.rest, 1.0F - (whole - power));
+  const float sum = whole + part;
+  const float lost = part - (sum - whole);
   const float guess = __fdividef(1.0F, sum);
   return fmaf(guess, fmaf(-lost, guess, fmaf(-sum, guess, 1.0F)), guess);
+}
+
+// u / (2 - u) of u = 1 - exp(-2 |x|), in the same way.
+__device__ inline float gate_tanh(float x) {
+  const float twice = -2.0F * fabsf(x);
+  const SplitExponential e = split_exponential(twice < -40.0F ? -40.0F : twice);
+  const float power = power_of_two(e.power);
+  const float whole = 1.0F - power;
+  const float u = fmaf(-power, e.rest, whole);
+  const float u_lost = fmaf(-power, e.rest, whole - u);
+  const float under = 2.0F - u;
+  const float under_lost = ((2.0F - under) - u) - u_lost;
+  const float guess = __fdividef(1.0F, under);
+  const float y = u * guess;
+  const float missing = fmaf(-y, under, u) + fmaf(-y, under_lost, u_lost);
+  return copysignf(fmaf(missing, guess, y), x);
 }
 
 struct ValueAndSlope {
@@ -67,10 +87,10 @@ __device__ inline CellState cell_forward(float4 z, float c, const LstmFunctions&
   if constexpr (kDefault) {
     const float i = gate_sigmoid(z.x);
     const float f = gate_sigmoid(z.y);
-    const float g = tanhf(z.z);
+    const float g = gate_tanh(z.z);
     const float o = gate_sigmoid(z.w);
     c = fmaf(f, c, i * g);
-    return {{i, f, g, o}, c, o * tanhf(c)};
+    return {{i, f, g, o}, c, o * gate_tanh(c)};
   } else {
     const float i = value_of(z.x, functions.gate);
     const float f = value_of(z.y, functions.gate);
@@ -103,7 +123,7 @@ __device__ inline CellSlopes cell_slopes(float4 kept, float c, float c_before,
     const float f = kept.y;
     const float g = kept.z;
     const float o = kept.w;
-    const float activated = tanhf(c);
+    const float activated = gate_tanh(c);
     return {.state = o * (1.0F - activated * activated),
             .i = g * i * (1.0F - i),
             .f = c_before * f * (1.0F - f),

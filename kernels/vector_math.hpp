@@ -6,7 +6,7 @@
 
 // Elementary functions of float32, without branches, so that loops over them become vector code
 // under every instruction set. Polynomials after Cody and Waite's reductions; errors
-// below 1.1 ulp (exponential), 1.4 (tanh), 2 (softplus) and 2.5 (sigmoid).
+// below 1.1 ulp (exponential, sigmoid), 1.4 (tanh) and 2 (softplus).
 // Everything here has internal linkage: each instruction set compiles a copy of its own.
 namespace braid::kernels {
 namespace {
@@ -18,26 +18,40 @@ BRAID_HOST_DEVICE inline std::int32_t float_to_bits(float x) {
   return __builtin_bit_cast(std::int32_t, x);
 }
 
-BRAID_HOST_DEVICE inline float vector_exp(float x) {
-  constexpr float kHighest = 88.72283F;  // of the floats whose exponential is finite
-  constexpr float kLowest = -104.0F;     // its exponential rounds to 0
-  constexpr float kRound = 12582912.0F;  // adding and taking it away rounds to an integer
-  const float below = x < kHighest ? x : kHighest;
-  const float inside = below > kLowest ? below : kLowest;
-  const float n = (inside * 1.44269504F + kRound) - kRound;
-  const float r = (inside - n * 0.693359375F) + n * 2.12194440e-4F;
+BRAID_HOST_DEVICE inline float power_of_two(std::int32_t power) {
+  return bits_to_float((power + 127) << 23);
+}
+
+// exp(x) as 2^power (1 + rest): rest is exp(r) - 1 to full precision, |r| <= log(2) / 2, so that a
+// sum of the two parts and another number need round but once. NaN stays in `rest`.
+struct SplitExponential {
+  std::int32_t power;
+  float rest;
+};
+
+BRAID_HOST_DEVICE inline SplitExponential split_exponential(float x) {
+  constexpr float kRound = 12582912.0F;  // adding it leaves the nearest integer in the lowest bits
+  const float rounded = x * 1.44269504F + kRound;
+  const float n = rounded - kRound;
+  const float r = (x - n * 0.693359375F) + n * 2.12194440e-4F;
   float p = 1.9875691500e-4F;
   p = p * r + 1.3981999507e-3F;
   p = p * r + 8.3334519073e-3F;
   p = p * r + 4.1665795894e-2F;
   p = p * r + 1.6666665459e-1F;
   p = p * r + 5.0000001201e-1F;
-  p = p * r * r + r + 1.0F;
+  return {float_to_bits(rounded) - float_to_bits(kRound), p * r * r + r};
+}
+
+BRAID_HOST_DEVICE inline float vector_exp(float x) {
+  constexpr float kHighest = 88.72283F;  // of the floats whose exponential is finite
+  constexpr float kLowest = -104.0F;     // its exponential rounds to 0
+  const float below = x < kHighest ? x : kHighest;
+  const float inside = below > kLowest ? below : kLowest;
+  const SplitExponential e = split_exponential(inside);
   // Two factors, as 2^n itself may lie beyond the largest float, or below the smallest.
-  const auto power = static_cast<std::int32_t>(n);
-  const std::int32_t half = power >> 1;
-  const float result =
-      p * bits_to_float((half + 127) << 23) * bits_to_float((power - half + 127) << 23);
+  const std::int32_t half = e.power >> 1;
+  const float result = (e.rest + 1.0F) * power_of_two(half) * power_of_two(e.power - half);
   const float beyond = x > kHighest ? INFINITY : result;
   return x != x ? x : beyond;
 }
@@ -74,10 +88,39 @@ BRAID_HOST_DEVICE inline float vector_log1p(float x) {
   return u == 1.0F ? x : (u == INFINITY ? u : (u == 0.0F ? -INFINITY : y));
 }
 
-// By the exponential that cannot overflow, so that small results keep their digits.
+// What is left of `one`, a power of two, when divisor * quotient, nearly as much, is taken away:
+// exact. Where nothing multiplies and adds at once, the product is taken apart into exact ones.
+BRAID_HOST_DEVICE inline float remainder_of(float one, float divisor, float quotient) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__CUDA_ARCH__)
+  return __builtin_fmaf(-divisor, quotient, one);
+#else
+  constexpr std::int32_t kUpperHalf = -4096;  // of the digits
+  const float d = bits_to_float(float_to_bits(divisor) & kUpperHalf);
+  const float q = bits_to_float(float_to_bits(quotient) & kUpperHalf);
+  const float d_low = divisor - d;
+  const float q_low = quotient - q;
+  return ((one - d * q) - d * q_low - d_low * q) - d_low * q_low;
+#endif
+}
+
+// 1 / (1 + exp(-x)), above and below times 2^-half, so that the sum cannot overflow and small
+// results keep their digits. What the sum and the division lost in rounding is known and made up
+// for: the result is nearly always the nearest float.
 BRAID_HOST_DEVICE inline float vector_sigmoid(float x) {
-  const float e = vector_exp(-std::fabs(x));
-  return (x < 0.0F ? e : 1.0F) / (1.0F + e);
+  constexpr float kFar = 104.0F;  // the sigmoid of -kFar rounds to 0
+  const float above = x > -kFar ? x : -kFar;
+  const SplitExponential e = split_exponential(-(above < kFar ? above : kFar));
+  const std::int32_t half = e.power >> 1;
+  const float one = power_of_two(-half);
+  const float power = power_of_two(e.power - half);
+  const float whole = one + power;
+  const float part = power * e.rest + (one - (whole - power));
+  const float sum = whole + part;
+  const float lost = part - (sum - whole);
+  const float quotient = one / sum;
+  const float missing = remainder_of(one, sum, quotient) - lost * quotient;
+  const float result = quotient + quotient * power_of_two(half) * missing;
+  return x != x ? x : result;
 }
 
 BRAID_HOST_DEVICE inline float vector_tanh(float x) {

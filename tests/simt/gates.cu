@@ -15,7 +15,7 @@ __global__ void gates_kernel(const float* in, float* sigmoid, float* tanh, std::
   for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < count;
        i += step) {
     sigmoid[i] = kernels::gate_sigmoid(in[i]);
-    tanh[i] = tanhf(in[i]);
+    tanh[i] = kernels::gate_tanh(in[i]);
   }
 }
 
