@@ -1,7 +1,7 @@
-// How many ulps the sigmoid and the tanh of an LSTM's gates lie off. They are made of additions and
-// multiplications alone, each backend's in its own way, so that the emulated device shows what a
-// GPU gives; a division there begins with an approximate reciprocal, which one step of Newton's
-// mends.
+// How many ulps the functions of the LSTM's gates lie off: those of a GPU one by one, and on every
+// backend what a layer makes of them. A GPU's are the kernels' own but for an approximate
+// reciprocal, whose error one step of Newton's takes away. A sweep of every 397th float found at
+// most: sigmoid 1.02 and tanh 1.42 on a GPU, sigmoid 1.40 and tanh 1.72 on a CPU.
 #include <bit>
 #include <cmath>
 #include <functional>
@@ -50,35 +50,53 @@ samples::Gates gates_on(Backend backend, const std::vector<float>& in) {
   return samples::emulated::gates_of(in);
 }
 
-// The cell states of an LSTM of one step and one unit whose gate number `gate` (of i, f, g, o) has
-// these inputs: they are the gate's values, as the others make factors of 1 and terms of 0.
-std::vector<float> values_of_gate(Backend backend, std::size_t gate, const std::vector<float>& in) {
-  constexpr std::size_t kForget = 1;
-  constexpr double kSurelyOne = 40;
+// One step of a layer of which each unit's gates see the input, or are open (1), or shut (0).
+LstmResults step_of(Backend backend, const std::vector<float>& in, const Numbers& seen,
+                    const Numbers& bias, double initial_c) {
+  constexpr std::int64_t kUnits = 17;  // whole vectors and a rest
   LstmProblem problem{.rows = static_cast<std::int64_t>(in.size()),
                       .steps = 1,
                       .features = 1,
-                      .units = 1,
+                      .units = kUnits,
                       .in = Numbers(in.begin(), in.end()),
-                      .kernel = {0, 0, 0, 0},
-                      .recurrent = {0, 0, 0, 0},
-                      .bias = {kSurelyOne, 0, 0, 0},
-                      .initial_h = Numbers(in.size(), 0),
-                      .initial_c = Numbers(in.size(), gate == kForget ? 1 : 0)};
-  problem.kernel[gate] = 1;
-  const Numbers states = LstmKernel(backend, problem).forward().last_c;
-  return {states.begin(), states.end()};
+                      .recurrent = Numbers(4 * kUnits * kUnits, 0.0)};
+  for (std::size_t gate = 0; gate < 4; ++gate) {
+    problem.kernel.insert(problem.kernel.end(), kUnits, seen[gate]);
+    problem.bias.insert(problem.bias.end(), kUnits, bias[gate]);
+  }
+  problem.initial_h.assign(in.size() * kUnits, 0.0);
+  problem.initial_c.assign(in.size() * kUnits, initial_c);
+  return LstmKernel(backend, problem).forward();
+}
+
+// Of every unit: all are to be the same number.
+std::vector<float> first_units(const Numbers& all, std::size_t rows) {
+  const std::size_t units = all.size() / rows;
+  std::vector<float> first;
+  bool same = true;
+  for (std::size_t row = 0; row < rows; ++row) {
+    first.push_back(static_cast<float>(all[row * units]));
+    for (std::size_t u = 1; u < units; ++u) same &= all[row * units + u] == all[row * units];
+  }
+  CHECK(same);
+  return first;
 }
 
 }  // namespace
 
-TEST_CASE("lstm gates: sigmoid and tanh are within their bounds in ulps wherever an LSTM runs") {
+TEST_CASE("lstm gates: a layer's sigmoid and tanh lie within 2 ulps on every backend") {
   std::vector<float> in;
-  for (const float end : {87.0F, -87.0F}) add_floats(in, 1e-8F, end, 16411);
+  for (const float end : {20.0F, -87.0F}) add_floats(in, 1e-8F, end, 65521);
   for (const Backend backend : tested_backends()) {
     INFO(kernels::name_of(backend));
-    check_within(in, values_of_gate(backend, 1, in), ActivationKind::sigmoid, 2);
-    check_within(in, values_of_gate(backend, 2, in), ActivationKind::tanh, 2);
+    // The cell stays at 1000, whose tanh is 1, and the output gate sees the input.
+    const LstmResults output_gate = step_of(backend, in, {0, 0, 0, 1}, {0, 200, 0, 0}, 1000);
+    check_within(in, first_units(output_gate.last_h, in.size()), ActivationKind::sigmoid, 2);
+    // The input gate is open, and the cell becomes the tanh of the input.
+    const LstmResults cell = step_of(backend, in, {0, 0, 1, 0}, {200, 0, 0, 200}, 0);
+    const std::vector<float> state = first_units(cell.last_c, in.size());
+    check_within(in, state, ActivationKind::tanh, 2);
+    check_within(state, first_units(cell.last_h, in.size()), ActivationKind::tanh, 2);
   }
 }
 
@@ -88,8 +106,8 @@ TEST_CASE("lstm gates: sigmoid and tanh of a GPU keep within their bounds in ulp
   for (const float end : {87.0F, -87.0F}) add_floats(in, 1e-8F, end, 1021);
   const Backend backend = gpu_backend();
   const samples::Gates gates = gates_on(backend, in);
-  check_within(in, gates.sigmoid, ActivationKind::sigmoid, 2);
-  check_within(in, gates.tanh, ActivationKind::tanh, 2);
+  check_within(in, gates.sigmoid, ActivationKind::sigmoid, 1.5);
+  check_within(in, gates.tanh, ActivationKind::tanh, 1.5);
 }
 
 TEST_CASE("lstm gates: the sigmoid of what is far below stays a small number, and of NaN NaN") {
