@@ -8,6 +8,7 @@
 #include "kernels/dropout.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/embedding.hpp"
+#include "kernels/gather.hpp"
 #include "kernels/loss.hpp"
 #include "kernels/mask.hpp"
 #include "kernels/metric.hpp"
@@ -130,6 +131,17 @@ TEST_CASE("kernel shapes: a row that a warp takes has one") {
   check("dense_column_kernel", DenseForward{.in = m, .kernel = matrix(kColumns, 1), .out = column});
   check("embedding_forward_kernel",
         EmbeddingForward{matrix<const Ids>(kRows, 1), matrix<const float>(50, kColumns), m});
+}
+
+TEST_CASE("kernel shapes: a gather has a row of blocks a column, long enough for the largest") {
+  GatherBatch gather{.count = 2, .cursor = nowhere<const StepCursor>(), .rows = kRows};
+  gather.columns[0] = {.width = 3, .out = nowhere<std::byte>()};
+  gather.columns[1] = {.width = kColumns, .out = nowhere<std::byte>()};
+  gather.columns[2] = {.width = 100 * kColumns, .out = nowhere<std::byte>()};  // one too many
+  const std::vector<simt::PlannedLaunch> launches = planned(gather);
+  REQUIRE(launches.size() == 1);
+  CHECK(launches[0].shape.grid.x == kBlocksOfElements);
+  CHECK(launches[0].shape.grid.y == 2);
 }
 
 TEST_CASE("kernel shapes: updates have a thread for each parameter of the largest variable") {
