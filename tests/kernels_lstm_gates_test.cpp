@@ -87,6 +87,7 @@ std::vector<float> first_units(const Numbers& all, std::size_t rows) {
 TEST_CASE("lstm gates: a layer's sigmoid and tanh lie within 2 ulps on every backend") {
   std::vector<float> in;
   for (const float end : {20.0F, -87.0F}) add_floats(in, 1e-8F, end, 65521);
+  add_floats(in, 16, -18, 499);  // where a sigmoid whose sum rounds twice lies off the most
   for (const Backend backend : tested_backends()) {
     INFO(kernels::name_of(backend));
     // The cell stays at 1000, whose tanh is 1, and the output gate sees the input.
