@@ -16,7 +16,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +31,8 @@ NO_DEVICE = 3
 INCOMPLETE = 4
 SHORTEST = 5  # seconds: with less left, a step is not begun
 EPILOGUE = 5  # seconds for the report
+MOST_JOBS = 12  # programs that share the GPU while nothing is timed
+GAIN = 4  # how many times sooner tests end when they run side by side, at most
 PATIENT = 240  # seconds: comparisons that have more repeat as often as they like
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 # Of no concern to a GPU: the source tree, and planted bugs that the emulated device must find.
@@ -40,6 +45,7 @@ class Step:
     what: str
     weight: float  # its share of the time that is left
     work: object  # work(check, seconds) -> Result
+    is_timed: bool = False  # runs alone on the machine
 
 
 @dataclass
@@ -47,45 +53,49 @@ class Ran:
     status: int
     text: str
     cut: bool  # it ran out of time
+    pieces: int = 1  # programs that printed totals
 
 
 class Check:
     """What the steps share: where things are, and how programs are run and logged."""
 
-    def __init__(self, build, source, out):
+    def __init__(self, build, source, out, jobs):
         self.build, self.source, self.out = build, source, out
+        self.jobs = jobs
+        self.slots = threading.BoundedSemaphore(jobs)
+        self.deadline = float("inf")  # of what runs side by side
         self.facts = {}
         self.settings = {"BRAID_SOURCE": str(source or "")}  # of every program
         if "BRAID_CUBLASLT" not in os.environ and (cublaslt := find_cublaslt()):
             self.settings["BRAID_CUBLASLT"] = cublaslt
         out.mkdir(parents=True, exist_ok=True)
         self.log = open(out / "log.txt", "w", encoding="utf-8")
+        self.log_is_free = threading.Lock()
 
     def program(self, path):
         return self.build / path
 
     def run(self, command, seconds, environment=None):
-        """Runs a command with all that it starts, at most so long."""
+        """Runs a command with all that it starts, at most so long, as soon as fewer than `jobs` others run."""
         words = [str(word) for word in command]
-        self.log.write(f"\n$ {' '.join(f'{key}={value}' for key, value in (environment or {}).items())} {' '.join(words)}\n")
-        self.log.flush()
-        begin = self.log.tell()
-        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
-                                   env={**os.environ, **self.settings, **(environment or {})}, start_new_session=True)
-        cut = False
-        try:
-            process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            cut = True
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        with open(self.log.name, encoding="utf-8", errors="replace") as log:
-            log.seek(begin)
-            text = log.read()
-        self.log.seek(0, os.SEEK_END)
-        self.log.write(f"\n[status {process.returncode}{', cut' if cut else ''}]\n")
+        with self.slots, tempfile.TemporaryFile() as printed:
+            process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=printed, stderr=subprocess.STDOUT,
+                                       env={**os.environ, **self.settings, **(environment or {})}, start_new_session=True)
+            cut = False
+            try:
+                process.wait(timeout=max(1, min(seconds, self.deadline - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                cut = True
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+                    process.wait()
+            printed.seek(0)
+            text = printed.read().decode("utf-8", errors="replace")
+        settings = " ".join(f"{key}={value}" for key, value in (environment or {}).items())
+        with self.log_is_free:
+            self.log.write(f"\n$ {settings} {' '.join(words)}\n{text}\n[status {process.returncode}{', cut' if cut else ''}]\n")
+            self.log.flush()
         return Ran(process.returncode, text, cut)
 
     def tags(self):
@@ -94,11 +104,18 @@ class Check:
         return sorted({word.strip("[]#") for word in listed.text.split() if word.startswith("[#")})
 
 
-def tests(check, seconds, files, environment, prefix=(), options=()):
-    """Runs test cases; how many passed is known where the program could end."""
-    picked = ",".join(f"[#{file}]" for file in files)
-    command = [*prefix, check.program("tests/braid_tests"), "-#", picked, "-d", "yes", *options]
-    return check.run(command, seconds, environment)
+def tests(check, seconds, files, environment, prefix=(), options=(), pieces=1):
+    """Runs test cases, in so many pieces side by side."""
+    pieces = min(pieces, check.jobs, max(1, len(files)))
+
+    def run(number):
+        picked = ",".join(f"[#{file}]" for file in files[number::pieces])
+        command = [*prefix, check.program("tests/braid_tests"), "-#", picked, "-d", "yes", *options]
+        return check.run(command, seconds, environment)
+
+    with ThreadPoolExecutor(pieces) as pool:
+        ran = list(pool.map(run, range(pieces)))
+    return Ran(max((each.status for each in ran), key=abs), "\n".join(each.text for each in ran), any(each.cut for each in ran), pieces)
 
 
 ON_GPU = {"BRAID_TEST_BACKENDS": "cuda", "BRAID_DEVICE": "cuda"}
@@ -110,7 +127,7 @@ def judged(ran, totals=gpu_report.catch2_totals):
         failures = gpu_report.failures_in(ran.text)
         done = gpu_report.finished_cases(ran.text)
         return Result("failed" if failures else "cut", f"{done} finished, {failures} failed when its time was over", ran.text)
-    counted = totals(ran.text)
+    counted = totals(ran.text, ran.pieces)
     if counted is None:
         return Result("failed", f"ended with status {ran.status} and without totals", ran.text)
     passed, failed, skipped = counted
@@ -132,7 +149,7 @@ def suite(check, seconds):
     """Everything else."""
     known = check.tags()
     files = [tag for tag in known if not tag.startswith("kernels_") and tag not in (*NOT_ON_GPUS, "simt_contracts_test")]
-    return judged(tests(check, seconds, files, ON_GPU))
+    return judged(tests(check, seconds, files, ON_GPU, pieces=4))
 
 
 def goldens(check, seconds):
@@ -201,11 +218,11 @@ def sanitizer(tool):
         files = [tag for tag in check.tags() if tag.startswith("kernels_")] + ["device_test", "simt_contracts_test"]
         # In random order: where time runs out, some of everything has been seen, and not the same every time.
         order = ["--order", "rand", "--rng-seed", str(int(time.time()) % 100000)]
-        ran = tests(check, seconds, files, ON_GPU, prefix, order)
+        ran = tests(check, seconds, files, ON_GPU, prefix, order, pieces=3)
         errors = gpu_report.sanitizer_errors(ran.text)
         if errors or ran.status == 99:
             return Result("failed", f"{errors or 'some'} errors; {gpu_report.first_sanitizer_error(ran.text)}", ran.text)
-        if not ran.cut and "SUMMARY" not in ran.text:
+        if not ran.cut and ran.text.count("SUMMARY") < ran.pieces:
             return Result("failed", f"the tool gave no summary: {gpu_report.last_line(ran.text)}", ran.text)
         result = judged(ran)
         result.detail = f"no errors of {tool}; {result.detail}"
@@ -250,13 +267,13 @@ STEPS = [
     Step("suite", "all other tests with the default device cuda", 80, suite),
     *(Step(tool, f"compute-sanitizer {tool} over the tests of kernels", 45, sanitizer(tool)) for tool in SANITIZERS),
     Step("examples", "the examples on cuda", 30, examples),
-    Step("kernel-times", "each kernel at the shapes of the reference models", 40, kernel_times("Kernels", "kernels.json")),
+    Step("kernel-times", "each kernel at the shapes of the reference models", 40, kernel_times("Kernels", "kernels.json"), True),
     Step("own-products", "Dense's products by Braid's kernels alone, without cuBLASLt", 10,
-         kernel_times("Dense without cuBLASLt", "own_products.json", ["--only", "Dense"], {"BRAID_CUBLASLT": "none"})),
+         kernel_times("Dense without cuBLASLt", "own_products.json", ["--only", "Dense"], {"BRAID_CUBLASLT": "none"}), True),
     Step("rounded-products", "Dense's products in bfloat16", 10,
-         kernel_times("Dense in bfloat16", "rounded_products.json", ["--only", "Dense", "--precision", "bfloat16"])),
-    Step("steps", "steps of the models against PyTorch and JAX", 120, comparison("Steps of the models", "run.py", "--device", "cuda")),
-    Step("lstm-layers", "the LSTM against cuDNN called directly", 50, comparison("LSTM layers", "lstm_layers.py")),
+         kernel_times("Dense in bfloat16", "rounded_products.json", ["--only", "Dense", "--precision", "bfloat16"]), True),
+    Step("steps", "steps of the models against PyTorch and JAX", 120, comparison("Steps of the models", "run.py", "--device", "cuda"), True),
+    Step("lstm-layers", "the LSTM against cuDNN called directly", 50, comparison("LSTM layers", "lstm_layers.py"), True),
 ]
 
 
@@ -290,12 +307,54 @@ def options_of(words):
     parser.add_argument("--build", type=Path, help="build tree or unpacked bundle")
     parser.add_argument("--source", type=Path, help="checkout with the golden data")
     parser.add_argument("--minutes", type=float, default=9, help="for everything together")
+    jobs = max(1, min(MOST_JOBS, (os.cpu_count() or 1) - 2))
+    parser.add_argument("--jobs", type=int, default=jobs, help=f"programs at once where nothing is timed (here: {jobs})")
     parser.add_argument("--out", type=Path, help="folder of report.md and log.txt (default: gpu-check in the build)")
     options = parser.parse_args(words)
     unknown = set(options.steps) - {step.name for step in STEPS}
     if unknown:
         parser.error(f"no step {', '.join(sorted(unknown))}; there are {', '.join(step.name for step in STEPS)}")
     return options
+
+
+def run_step(check, step, seconds):
+    started = time.monotonic()
+    print(f"{step.name}: {step.what}, at most {seconds:.0f} s", flush=True)
+    result = step.work(check, seconds)
+    result.seconds = time.monotonic() - started
+    return step, result
+
+
+def run_side_by_side(check, steps, seconds):
+    """Whoever has the GPU for itself for a moment does not matter: nothing is timed."""
+    if not steps:
+        return []
+    check.deadline = time.monotonic() + seconds
+    with ThreadPoolExecutor(len(steps)) as pool:
+        results = list(pool.map(lambda step: run_step(check, step, seconds), steps))
+    check.deadline = float("inf")
+    return results
+
+
+def run_all(check, chosen, end):
+    """Tests side by side, if the machine has the cores; then what is timed, one after the other."""
+    timed = [step for step in chosen if step.is_timed]
+    tested = [step for step in chosen if not step.is_timed]
+    if check.jobs > 1:
+        of_tests = sum(step.weight for step in tested) / min(GAIN, check.jobs)
+        all_weights = of_tests + sum(step.weight for step in timed)
+        results = run_side_by_side(check, tested, (end - time.monotonic()) * of_tests / max(all_weights, 1))
+        one_by_one = timed
+    else:
+        results, one_by_one = [], tested + timed
+    for number, step in enumerate(one_by_one):
+        left = end - time.monotonic()
+        if left < SHORTEST:
+            results.append((step, Result("cut", "no time was left for it")))
+            continue
+        share = left * step.weight / sum(other.weight for other in one_by_one[number:])
+        results.append(run_step(check, step, max(share, SHORTEST)))
+    return results
 
 
 def main(words):
@@ -305,31 +364,21 @@ def main(words):
     if not (build / "tests/braid_tests").exists():
         print(f"there is no {build / 'tests/braid_tests'}: build the tests first, or name a build with --build", file=sys.stderr)
         return 1
-    check = Check(build, source_at(options), (options.out or build / "gpu-check").resolve())
+    check = Check(build, source_at(options), (options.out or build / "gpu-check").resolve(), max(1, options.jobs))
     chosen = [step for step in STEPS if not options.steps or step.name in options.steps]
-    results = [(step, Result("skipped", "not chosen")) for step in STEPS if step not in chosen]
     facts, why = device_facts(check)
     check.facts = facts or {}
-    end = begin + 60 * options.minutes - EPILOGUE
-    for number, step in enumerate(chosen):
-        left = end - time.monotonic()
-        started = time.monotonic()
-        if facts is None:
-            result = Result("skipped", "no GPU answers")
-        elif left < SHORTEST:
-            result = Result("cut", "no time was left for it")
-        else:
-            share = left * step.weight / sum(other.weight for other in chosen[number:])
-            print(f"{step.name}: {step.what}, at most {share:.0f} s", flush=True)
-            result = step.work(check, max(share, SHORTEST))
-        result.seconds = time.monotonic() - started
-        results.append((step, result))
+    if facts is None:
+        results = [(step, Result("skipped", "no GPU answers")) for step in chosen]
+    else:
+        results = run_all(check, chosen, begin + 60 * options.minutes - EPILOGUE)
+    states = [result.state for _, result in results]
+    results += [(step, Result("skipped", "not chosen")) for step in STEPS if step not in chosen]
     order = {step.name: number for number, step in enumerate(STEPS)}
     results.sort(key=lambda pair: order[pair[0].name])
     report = gpu_report.write(check, results, why, time.monotonic() - begin)
     print(gpu_report.table(results))
     print(f"report: {report}; everything that was printed: {check.log.name}")
-    states = [result.state for step, result in results if step in chosen]
     if facts is None:
         print(f"no GPU answers: {why}; every step was skipped")
         return NO_DEVICE

@@ -16,19 +16,17 @@ class Result:
     seconds: float = 0
 
 
-def catch2_totals(text):
-    """(passed, failed, skipped) test cases; None where the program did not come to its end."""
-    found = re.search(r"^All tests passed .*in (\d+) test case", text, re.MULTILINE)
-    if found:
-        return int(found[1]), 0, 0
-    found = re.search(r"^test cases: .*$", text, re.MULTILINE)
-    if not found:
+def catch2_totals(text, programs=1):
+    """(passed, failed, skipped) test cases of several programs; None where one of them did not come to its end."""
+    passed = [int(count) for count in re.findall(r"^All tests passed .*in (\d+) test case", text, re.MULTILINE)]
+    mixed = re.findall(r"^test cases: .*$", text, re.MULTILINE)
+    if len(passed) + len(mixed) < programs:
         return None
-    count = lambda word: int((re.search(rf"(\d+) {word}", found[0]) or [0, 0])[1])
-    return count("passed"), count("failed"), 0
+    count = lambda line, word: int((re.search(rf"(\d+) {word}", line) or [0, 0])[1])
+    return sum(passed) + sum(count(line, "passed") for line in mixed), sum(count(line, "failed") for line in mixed), 0
 
 
-def closing_totals(text):
+def closing_totals(text, _programs=1):
     found = re.findall(r"^(\d+) passed, (\d+) failed, (\d+) skipped$", text, re.MULTILINE)
     return tuple(map(int, found[-1])) if found else None
 
