@@ -1,105 +1,177 @@
-// A thread owns one parameter of each tensor of a list, then the one a grid further on: its
-// gradient's slices are summed from first to last, and everything that belongs to it is read and
-// written once. Compiled without fused multiply-add, so that it rounds as the CPU does.
+// A thread owns one parameter of one tensor of a list, or four neighbouring ones where there are so
+// many that memory must be kept busy: its gradient's slices are summed from first to last, and
+// everything that belongs to it is read, all at once, and written. Compiled without fused
+// multiply-add, so that it rounds as the CPU does.
 // Norms of gradients take at least their bytes over the memory's rate, behind the start of two
 // launches. A block sums the squares of one chunk of any gradient of a list: biases run beside an
 // embedding table, which 20,000 x 64 parameters spread over 625 blocks. Then one block adds up what
 // the chunks have left, so that runs repeat bit for bit, as they would not with atomic sums.
-#include <algorithm>
-
 #include "kernels/optimizer.hpp"
-
 #include "kernels/optimizer_rows.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
 namespace {
 
-__device__ inline float gradient_at(const GradientSource& source, std::int64_t i) {
-  float g = source.data[i];
-  for (std::int64_t slice = 1; slice < source.slices; ++slice) {
-    g += source.data[slice * source.slice_stride + i];
-  }
-  if (source.factor != nullptr) g *= *source.factor;
+template <int kWidth>
+__device__ inline void load_gradient(const GradientSource& source, std::int64_t i,
+                                     float (&g)[kWidth]) {
+  add_up_slices(source.data + i, source.slices, source.slice_stride, g);
+  const float factor = source.factor != nullptr ? *source.factor : 1.0F;
   const float limit = source.clip_value;
-  if (limit > 0) g = g > limit ? limit : (g < -limit ? -limit : g);
-  return g;
+  SIMT_UNROLL
+  for (float& each : g) {
+    each *= factor;
+    if (limit > 0) each = each > limit ? limit : (each < -limit ? -limit : each);
+  }
 }
 
-template <class Body>
-__device__ inline void for_parameters(std::int64_t count, const Body& body) {
-  for_elements<1>(1, count, [&](std::int64_t, std::int64_t i) { body(i); });
+// The operands of kWidth neighbouring parameters, some of which may be absent.
+template <int kWidth>
+__device__ inline void load_if(const float* from, std::int64_t i, float (&values)[kWidth]) {
+  if (from != nullptr) load_floats(from + i, values);
+}
+template <int kWidth>
+__device__ inline void store_if(float* to, std::int64_t i, const float (&values)[kWidth]) {
+  if (to != nullptr) store_floats(to + i, values);
 }
 
-__device__ inline void update(const SgdUpdate& args) {
+template <int kWidth>
+__device__ inline void update(const SgdUpdate& args, std::int64_t i) {
+  float w[kWidth];
+  float m[kWidth] = {};
+  float g[kWidth];
+  load_floats(args.parameter + i, w);
+  load_if(args.velocity, i, m);
+  load_gradient(args.gradient, i, g);
   const float rate = args.rates->rate;
   const float decay = args.weight_decay * rate;
-  for_parameters(args.count, [&](std::int64_t i) {
-    const float g = gradient_at(args.gradient, i);
-    const float w = args.parameter[i];
-    const float decayed = w - w * decay;
+  SIMT_UNROLL
+  for (int e = 0; e < kWidth; ++e) {
+    w[e] -= w[e] * decay;
     if (args.velocity == nullptr) {
-      args.parameter[i] = decayed - rate * g;
-      return;
+      w[e] -= rate * g[e];
+      continue;
     }
-    const float m = args.momentum * args.velocity[i] - rate * g;
-    args.velocity[i] = m;
-    args.parameter[i] = decayed + (args.nesterov ? args.momentum * m - rate * g : m);
-  });
+    m[e] = args.momentum * m[e] - rate * g[e];
+    w[e] += args.nesterov ? args.momentum * m[e] - rate * g[e] : m[e];
+  }
+  store_if(args.velocity, i, m);
+  store_floats(args.parameter + i, w);
 }
 
-__device__ inline void update(const RmspropUpdate& args) {
+template <int kWidth>
+__device__ inline void update(const RmspropUpdate& args, std::int64_t i) {
+  float w[kWidth];
+  float v[kWidth];
+  float a[kWidth] = {};
+  float m[kWidth] = {};
+  float g[kWidth];
+  load_floats(args.parameter + i, w);
+  load_floats(args.velocity + i, v);
+  load_if(args.average, i, a);
+  load_if(args.momentum_slot, i, m);
+  load_gradient(args.gradient, i, g);
   const float rate = args.rates->rate;
   const float decay = args.weight_decay * rate;
-  for_parameters(args.count, [&](std::int64_t i) {
-    const float g = gradient_at(args.gradient, i);
-    const float w = args.parameter[i];
-    const float decayed = w - w * decay;
-    const float v = args.rho * args.velocity[i] + args.one_minus_rho * (g * g);
-    args.velocity[i] = v;
-    float under_root = v + args.epsilon;
+  SIMT_UNROLL
+  for (int e = 0; e < kWidth; ++e) {
+    w[e] -= w[e] * decay;
+    v[e] = args.rho * v[e] + args.one_minus_rho * (g[e] * g[e]);
+    float under_root = v[e] + args.epsilon;
     if (args.average != nullptr) {
-      const float a = args.rho * args.average[i] + args.one_minus_rho * g;
-      args.average[i] = a;
-      under_root = v - a * a + args.epsilon;
+      a[e] = args.rho * a[e] + args.one_minus_rho * g[e];
+      under_root = v[e] - a[e] * a[e] + args.epsilon;
     }
-    const float step = rate * g / sqrtf(under_root);
-    if (args.momentum_slot != nullptr) {
-      const float m = args.momentum * args.momentum_slot[i] + step;
-      args.momentum_slot[i] = m;
-      args.parameter[i] = decayed - m;
-    } else {
-      args.parameter[i] = decayed - step;
-    }
-  });
+    const float step = rate * g[e] / sqrtf(under_root);
+    m[e] = args.momentum_slot != nullptr ? args.momentum * m[e] + step : step;
+    w[e] -= m[e];
+  }
+  store_floats(args.velocity + i, v);
+  store_if(args.average, i, a);
+  store_if(args.momentum_slot, i, m);
+  store_floats(args.parameter + i, w);
 }
 
-__device__ inline void update(const AdamUpdate& args) {
+template <int kWidth>
+__device__ inline void update(const AdamUpdate& args, std::int64_t i) {
+  float w[kWidth];
+  float m[kWidth];
+  float v[kWidth];
+  float most[kWidth] = {};
+  float g[kWidth];
+  load_floats(args.parameter + i, w);
+  load_floats(args.momentum + i, m);
+  load_floats(args.velocity + i, v);
+  load_if(args.velocity_max, i, most);
+  load_gradient(args.gradient, i, g);
   const float alpha = args.rates->alpha;
   const float decay = args.weight_decay * args.rates->rate;
-  for_parameters(args.count, [&](std::int64_t i) {
-    const float g = gradient_at(args.gradient, i);
-    const float w = args.parameter[i];
-    const float decayed = w - w * decay;
-    float m = args.momentum[i];
-    float v = args.velocity[i];
-    m += (g - m) * args.one_minus_beta_1;
-    v += (g * g - v) * args.one_minus_beta_2;
-    args.momentum[i] = m;
-    args.velocity[i] = v;
-    if (args.velocity_max != nullptr) {
-      const float largest = args.velocity_max[i];
-      v = largest > v ? largest : v;
-      args.velocity_max[i] = v;
-    }
-    args.parameter[i] = decayed - m * alpha / (sqrtf(v) + args.epsilon);
-  });
+  SIMT_UNROLL
+  for (int e = 0; e < kWidth; ++e) {
+    w[e] -= w[e] * decay;
+    m[e] += (g[e] - m[e]) * args.one_minus_beta_1;
+    v[e] += (g[e] * g[e] - v[e]) * args.one_minus_beta_2;
+    if (args.velocity_max != nullptr) most[e] = most[e] > v[e] ? most[e] : v[e];
+    const float under_root = args.velocity_max != nullptr ? most[e] : v[e];
+    w[e] -= m[e] * alpha / (sqrtf(under_root) + args.epsilon);
+  }
+  store_floats(args.momentum + i, m);
+  store_floats(args.velocity + i, v);
+  store_if(args.velocity_max, i, most);
+  store_floats(args.parameter + i, w);
 }
 
+// The chunks of all tensors of a list, one behind the other.
 template <class List>
-__global__ void update_kernel(List list) {
+struct Listed {
+  List list;
+  // Of each tensor the first chunk, then the number of all.
+  std::int64_t firsts[List::kMost + 1];
+};
+
+// The tensor that a chunk is of: the last one whose chunks begin no later.
+template <class List>
+__device__ inline int tensor_of(const Listed<List>& listed, std::int64_t chunk) {
+  int found = 0;
+  int behind = static_cast<int>(listed.list.count);
+  while (behind - found > 1) {
+    const int middle = (found + behind) / 2;
+    if (listed.firsts[middle] <= chunk) {
+      found = middle;
+    } else {
+      behind = middle;
+    }
+  }
+  return found;
+}
+
+template <class List, class ChunksOf>
+Listed<List> listed(const List& list, const ChunksOf& chunks_of) {
+  static_assert(sizeof(Listed<List>) <= 4096);  // of what all arguments of a launch may take
+  Listed<List> all{list, {}};
+  for (std::int64_t i = 0; i < list.count; ++i)
+    all.firsts[i + 1] = all.firsts[i] + chunks_of(list.each[i]);
+  return all;
+}
+
+// A block takes a chunk of kWidth parameters for each thread, then the one a grid further on.
+template <class List, int kWidth>
+__global__ void update_kernel(Listed<List> listed) {
+  const std::int64_t chunks = listed.firsts[listed.list.count];
   SIMT_NO_UNROLL
-  for (int i = 0; i < static_cast<int>(list.count); ++i) update(list.each[i]);
+  for (std::int64_t chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
+    const int tensor = tensor_of(listed, chunk);
+    const auto& args = listed.list.each[tensor];
+    const std::int64_t group = (chunk - listed.firsts[tensor]) * kElementThreads + threadIdx.x;
+    const std::int64_t begin = group * kWidth;
+    if (begin + kWidth <= args.count) {
+      update<kWidth>(args, begin);
+    } else if constexpr (kWidth > 1) {
+      SIMT_NO_UNROLL
+      for (std::int64_t i = begin; i < args.count; ++i) update<1>(args, i);
+    }
+  }
 }
 
 __global__ void sum_slices_kernel(SumSlices args) { run_rows<AllBlocks>(args); }
@@ -108,28 +180,6 @@ constexpr int kNormThreads = 256;
 // Loads that a thread has under way: all of its share of a short chunk.
 constexpr int kAhead = 8;
 static_assert(kNormThreads * kAhead == kShortestNormChunk);
-
-// The chunks of all gradients of a list, one behind the other.
-struct ListedNorms {
-  SquaredNorms norms;
-  // Of each gradient the first chunk, then the number of all.
-  std::int64_t firsts[SquaredNorms::kMost + 1];
-};
-
-// The gradient that a chunk is of: the last one whose chunks begin no later.
-__device__ inline int gradient_of(const ListedNorms& list, std::int64_t chunk) {
-  int found = 0;
-  int behind = static_cast<int>(list.norms.count);
-  while (behind - found > 1) {
-    const int middle = (found + behind) / 2;
-    if (list.firsts[middle] <= chunk) {
-      found = middle;
-    } else {
-      behind = middle;
-    }
-  }
-  return found;
-}
 
 // Adds the squares of a thread's next elements, from i on. Where the chunk ends it reads the last
 // one again and counts it once: no load waits for a branch.
@@ -155,12 +205,13 @@ __device__ inline void add_squares(const SquaredNorm& norm, std::int64_t i, std:
   }
 }
 
-__global__ void squared_norm_kernel(ListedNorms list) {
+__global__ void squared_norm_kernel(Listed<SquaredNorms> listed) {
+  const std::int64_t chunks = listed.firsts[listed.list.count];
   SIMT_NO_UNROLL
-  for (std::int64_t chunk = blockIdx.x; chunk < list.firsts[list.norms.count]; chunk += gridDim.x) {
-    const int gradient = gradient_of(list, chunk);
-    const SquaredNorm norm = list.norms.each[gradient];
-    const std::int64_t partial = chunk - list.firsts[gradient];
+  for (std::int64_t chunk = blockIdx.x; chunk < chunks; chunk += gridDim.x) {
+    const int gradient = tensor_of(listed, chunk);
+    const SquaredNorm norm = listed.list.each[gradient];
+    const std::int64_t partial = chunk - listed.firsts[gradient];
     const std::int64_t elements = norm_chunk(norm.count);
     const std::int64_t begin = partial * elements;
     const std::int64_t end = begin + elements < norm.count ? begin + elements : norm.count;
@@ -218,15 +269,54 @@ __global__ void clip_factors_kernel(ClipFactors args) {
   for (std::int64_t i = threadIdx.x; i < args.count; i += blockDim.x) args.factors[i] = factor;
 }
 
-constexpr std::size_t kBytesOfArguments = 4096;
+// From so many parameters on, threads of four of them keep the whole GPU reading.
+constexpr std::int64_t kManyParameters = std::int64_t{1} << 20U;
 
-// As many blocks as the largest of them asks for.
+// Whether four neighbours can be read and written at once.
+template <class... T>
+bool are_aligned(const GradientSource& gradient, const T*... operands) {
+  const auto is_aligned = [](const float* data) {
+    return reinterpret_cast<std::uintptr_t>(data) % 16 == 0;
+  };
+  return is_aligned(gradient.data) && (gradient.slices == 1 || gradient.slice_stride % 4 == 0) &&
+         (is_aligned(operands) && ...);
+}
+bool in_fours(const SgdUpdate& args) {
+  return are_aligned(args.gradient, args.parameter, args.velocity);
+}
+bool in_fours(const RmspropUpdate& args) {
+  return are_aligned(args.gradient, args.parameter, args.velocity, args.momentum_slot,
+                     args.average);
+}
+bool in_fours(const AdamUpdate& args) {
+  return are_aligned(args.gradient, args.parameter, args.momentum, args.velocity,
+                     args.velocity_max);
+}
+
+template <int kWidth, class List>
+void launch_updates(const Stream& stream, const List& list) {
+  const auto all = listed(list, [](const auto& each) {
+    return (each.count + kWidth * kElementThreads - 1) / (kWidth * kElementThreads);
+  });
+  const std::int64_t chunks = all.firsts[list.count];
+  if (chunks == 0) return;
+  launch_kernel<update_kernel<List, kWidth>>(
+      {.grid = blocks_for(chunks, 1), .block = kElementThreads}, stream, all);
+}
+
 template <class List>
 void launch_updates(const Stream& stream, const List& list) {
-  static_assert(sizeof(List) <= kBytesOfArguments);
-  std::int64_t most = 0;
-  for (std::int64_t i = 0; i < list.count; ++i) most = std::max(most, list.each[i].count);
-  if (most > 0) launch_kernel<update_kernel<List>>(element_shape(most), stream, list);
+  std::int64_t parameters = 0;
+  bool fours = true;
+  for (std::int64_t i = 0; i < list.count; ++i) {
+    parameters += list.each[i].count;
+    fours = fours && in_fours(list.each[i]);
+  }
+  if (fours && parameters >= kManyParameters) {
+    launch_updates<4>(stream, list);
+  } else {
+    launch_updates<1>(stream, list);
+  }
 }
 
 template <class List, class Each>
@@ -258,14 +348,11 @@ void run(const Stream& stream, const SumSlices& args) {
 }
 
 void run(const Stream& stream, const SquaredNorms& args) {
-  static_assert(sizeof(ListedNorms) <= kBytesOfArguments);
-  ListedNorms list{args, {}};
-  for (std::int64_t i = 0; i < args.count; ++i)
-    list.firsts[i + 1] = list.firsts[i] + norm_chunks(args.each[i].count);
-  const std::int64_t chunks = list.firsts[args.count];
+  const auto all = listed(args, [](const SquaredNorm& each) { return norm_chunks(each.count); });
+  const std::int64_t chunks = all.firsts[args.count];
   if (chunks == 0) return;
   launch_kernel<squared_norm_kernel>({.grid = blocks_for(chunks, 1), .block = kNormThreads}, stream,
-                                     list);
+                                     all);
 }
 
 void run(const Stream& stream, const SquaredNorm& args) {

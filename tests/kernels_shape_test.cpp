@@ -144,7 +144,21 @@ TEST_CASE("kernel shapes: a gather has a row of blocks a column, long enough for
   CHECK(launches[0].shape.grid.y == 2);
 }
 
-TEST_CASE("kernel shapes: updates have a thread for each parameter of the largest variable") {
+TEST_CASE("kernel shapes: losses of one column have a thread for each row") {
+  const auto column = matrix(kRows, 1);
+  check_blocks("loss_kernel", (kRows + 255) / 256,
+               LossForward{.rule = {LossKind::mean_squared_error},
+                           .truth = column,
+                           .predicted = column,
+                           .values = column});
+  check_blocks("loss_gradient_kernel", (kRows + 255) / 256,
+               LossBackward{.rule = {LossKind::mean_squared_error},
+                            .truth = column,
+                            .predicted = column,
+                            .predicted_grad = column});
+}
+
+TEST_CASE("kernel shapes: updates have a thread for each parameter of any variable") {
   const GradientSource gradient{.data = nowhere<float>()};
   auto* const number = nowhere<float>();
   const auto* const rates = nowhere<UpdateRates>();
@@ -154,7 +168,46 @@ TEST_CASE("kernel shapes: updates have a thread for each parameter of the larges
         planned(AdamUpdate{gradient, number, number, number, nullptr, count, rates});
     CHECK(launches.size() == (count == 0 ? 0U : 1U));
     if (!launches.empty()) CHECK(launches[0].shape.grid.x == (count + 255) / 256);
+    AdamUpdates updates;
+    updates.count = 3;
+    for (auto& each : updates.each)
+      each = {gradient, number, number, number, nullptr, count, rates};
+    const auto of_list = planned(updates);
+    CHECK(of_list.size() == launches.size());
+    if (!of_list.empty()) CHECK(of_list[0].shape.grid.x == 3 * launches[0].shape.grid.x);
   }
+}
+
+TEST_CASE("kernel shapes: threads of many parameters take four where they lie aligned") {
+  constexpr std::int64_t kMany = std::int64_t{1} << 20U;
+  auto* const number = nowhere<float>();
+  const AdamUpdate all{.gradient = {.data = number, .slices = 2, .slice_stride = kMany},
+                       .parameter = number,
+                       .momentum = number,
+                       .velocity = number,
+                       .velocity_max = number,
+                       .count = kMany};
+  const auto width_of = [&](const auto& change) {
+    AdamUpdate update = all;
+    change(update);
+    return planned(update)[0].kernel.find("AdamUpdates, 4") != std::string::npos ? 4 : 1;
+  };
+  CHECK(width_of([](AdamUpdate&) {}) == 4);
+  CHECK(width_of([](AdamUpdate& u) { u.count -= 1; }) == 1);
+  CHECK(width_of([](AdamUpdate& u) { u.gradient.data += 1; }) == 1);
+  CHECK(width_of([](AdamUpdate& u) { u.gradient.slice_stride += 1; }) == 1);
+  CHECK(width_of([](AdamUpdate& u) { u.parameter += 1; }) == 1);
+  CHECK(width_of([](AdamUpdate& u) { u.momentum += 1; }) == 1);
+  CHECK(width_of([](AdamUpdate& u) { u.velocity += 1; }) == 1);
+  CHECK(width_of([](AdamUpdate& u) { u.velocity_max += 1; }) == 1);
+  // All of a list: a small one beside a large one, too.
+  AdamUpdates updates;
+  updates.each[0] = updates.each[1] = all;
+  updates.count = 2;
+  updates.each[1].count = 3;
+  CHECK(planned(updates)[0].kernel.find("AdamUpdates, 4") != std::string::npos);
+  updates.each[1].momentum += 1;
+  CHECK(planned(updates)[0].kernel.find("AdamUpdates, 1") != std::string::npos);
 }
 
 TEST_CASE("kernel shapes: norms have a block for each chunk of any gradient of a list") {

@@ -114,7 +114,8 @@ TEST_CASE("sums: everything is added up in double and rounded once") {
 TEST_CASE("sums: slices are added from first to last, bit for bit, in place too") {
   RandomNumbers random(103);
   for (const std::int64_t count : kCounts) {
-    for (const std::int64_t number : {1, 2, 3, 8}) {
+    // More than a thread asks for at once, and than all lanes of a warp do.
+    for (const std::int64_t number : {1, 2, 3, 8, 33, 34, 65, 128, 129, 300}) {
       Slices slices(number, count, random);
       const std::vector<float> expected = sums_of(slices);
       for (const Backend backend : tested_backends()) {

@@ -101,3 +101,45 @@ TEST_CASE("optimizer: a list of updates gives the bits of one update after the o
                                    .epsilon = 1e-7F};
       });
 }
+
+TEST_CASE("optimizer: many parameters in fours have the bits of a processor's one by one") {
+  // Beside a variable of few, behind whose last four are some more.
+  const std::vector<std::int64_t> counts{(std::int64_t{1} << 20U) + 3, 5};
+  constexpr std::int64_t kSlices = 6;  // more than are asked for at once
+  const KernelMemory<kernels::UpdateRates> rates{{0.05F, 0.02F}};
+  RandomNumbers random(172);
+  for (const Backend backend : tested_backends()) {
+    if (!runs_on_device(backend)) continue;
+    INFO(kernels::name_of(backend));
+    std::vector<ListedParameter> wanted;
+    std::vector<ListedParameter> got;
+    std::vector<GuardedMatrix<float>> gradients;
+    for (const std::int64_t count : counts) {
+      wanted.emplace_back(random.floats(count, -1, 1));
+      got.push_back(wanted.back());
+      gradients.emplace_back(kSlices, (count + 3) / 4 * 4);
+      gradients.back().fill(random.floats(kSlices * gradients.back().matrix().stride, -2, 2));
+    }
+    const auto update_of = [&](std::size_t i, ListedParameter& p) {
+      return kernels::AdamUpdate{.gradient = {.data = gradients[i].data(),
+                                              .slices = kSlices,
+                                              .slice_stride = gradients[i].matrix().stride},
+                                 .parameter = p.w.data(),
+                                 .momentum = p.m.data(),
+                                 .velocity = p.v.data(),
+                                 .count = p.count,
+                                 .rates = rates.data(),
+                                 .one_minus_beta_1 = 0.1F,
+                                 .one_minus_beta_2 = 0.001F,
+                                 .epsilon = 1e-7F};
+    };
+    kernels::AdamUpdates list;
+    list.count = static_cast<std::int64_t>(counts.size());
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      launch_on(Backend::portable, update_of(i, wanted[i]));
+      list.each[i] = update_of(i, got[i]);
+    }
+    launch_on(backend, list);
+    for (std::size_t i = 0; i < counts.size(); ++i) CHECK(wanted[i].is_same(got[i]));
+  }
+}

@@ -2,7 +2,7 @@
 #include "engine/core/matrix.hpp"
 #include "kernels/simt/facade.hpp"
 
-// Rows of floats in kernels: one or four columns at a time.
+// Rows of floats in kernels: one or several columns at a time.
 namespace braid::simt {
 
 template <int Width>
@@ -51,6 +51,32 @@ struct Floats<4> {
              function(value.z, b.value.z), function(value.w, b.value.w)}};
   }
 };
+
+// One, two or four floats at once.
+template <int kCount>
+__device__ inline void load_floats(const float* from, float (&values)[kCount]) {
+  static_assert(kCount == 1 || kCount == 2 || kCount == 4);
+  if constexpr (kCount == 1) values[0] = *from;
+  if constexpr (kCount == 2) {
+    const auto pair = ld_vec<float2>(from);
+    values[0] = pair.x;
+    values[1] = pair.y;
+  }
+  if constexpr (kCount == 4) {
+    const auto four = ld_vec<float4>(from);
+    values[0] = four.x;
+    values[1] = four.y;
+    values[2] = four.z;
+    values[3] = four.w;
+  }
+}
+template <int kCount>
+__device__ inline void store_floats(float* to, const float (&values)[kCount]) {
+  static_assert(kCount == 1 || kCount == 2 || kCount == 4);
+  if constexpr (kCount == 1) *to = values[0];
+  if constexpr (kCount == 2) st_vec(to, make_float2(values[0], values[1]));
+  if constexpr (kCount == 4) st_vec(to, make_float4(values[0], values[1], values[2], values[3]));
+}
 
 // True where all rows can be read and written in fours.
 template <class... T>
