@@ -93,6 +93,17 @@ __device__ inline bool is_plain_relu(const Activation& f) {
   return f.kind == ActivationKind::relu && f.a == 0 && f.c == 0 && !(f.b > 0 && f.b < INFINITY);
 }
 
+__device__ inline float plain_relu_of(float x) {
+  return function_of<ActivationKind::relu>(x, Activation{ActivationKind::relu});
+}
+__device__ inline void store_activated(float sum, const Activation& f, float* out) {
+  if (is_plain_relu(f)) {
+    *out = plain_relu_of(sum);
+  } else {
+    with_kind(f.kind, [&]<ActivationKind kind>() { *out = function_of<kind>(sum, f); });
+  }
+}
+
 template <class Tile>
 __device__ inline void store_sums(Tile& tile, const DenseProduct& args, float* out,
                                   std::int64_t first_row, std::int64_t first_column) {
@@ -110,7 +121,7 @@ __device__ inline void store_sums(Tile& tile, const DenseProduct& args, float* o
       SIMT_UNROLL
       for (int i = 0; i < Tile::kWidth; ++i) {
         float& sum = tile.sums[group][i];
-        if (relu) sum = function_of<ActivationKind::relu>(sum, Activation{ActivationKind::relu});
+        if (relu) sum = plain_relu_of(sum);
       }
       store(tile.sums[group], group);
     }

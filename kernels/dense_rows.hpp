@@ -1,10 +1,12 @@
 #pragma once
 #include "kernels/dense_column.hpp"
+#include "kernels/dense_few_places.hpp"
+#include "kernels/dense_few_rows.hpp"
 #include "kernels/dense_float32.hpp"
 #include "kernels/dense_kernel.hpp"
 
-// Products of one block's rows, in float32: it makes one tile after another. The bits are those of
-// all other tiles.
+// Products of one block's rows, in float32. Where there is little to do it is done without tiles;
+// else the block makes one tile after another. The bits are those of all other tiles.
 namespace braid::kernels {
 namespace {
 
@@ -15,8 +17,8 @@ constexpr std::int64_t kFloatsOfTile = Tile::kStages* kFloatsOfStage<Tile>;
 constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 template <Neighbours b>
 constexpr std::int64_t kFloatsOfProduct =
-    larger(kFloatsOfTile<FewRowsFloat32Tile<Neighbours::along_depth, b>>,
-           kFloatsOfTile<SmallFloat32Tile<Neighbours::along_depth, b>>);
+    larger(kFloatsOfTile<SmallFloat32Tile<Neighbours::along_depth, b>>,
+           kFloatsOfTile<MiddleFloat32Tile<Neighbours::along_depth, b>>);
 // Floats of shared memory that all of them take.
 constexpr std::int64_t kFloatsOfDenseRows =
     larger(larger(kFloatsOfProduct<Neighbours::across>, kFloatsOfProduct<Neighbours::along_depth>),
@@ -24,38 +26,53 @@ constexpr std::int64_t kFloatsOfDenseRows =
 
 template <class Tile>
 __device__ inline void make_tiles(DenseProduct args, float* memory) {
-  find_alignment(args);
   args.depth_of_part = args.depth;
   const std::int64_t tiles = tiles_of<Tile>(args);
+  SIMT_NO_UNROLL
   for (std::int64_t tile = 0; tile < tiles; ++tile) {
     make_tile<Tile>(args, tile, 0, memory);
     __syncthreads();  // the last stage has been read
   }
 }
 
+// Of outputs and of gradients of inputs, whose rows are those of a batch.
 template <Neighbours b>
-__device__ inline void multiply_rows(DenseProduct args, float* memory) {
-  if (args.columns == 1) {
-    if (b == Neighbours::along_depth) args = column_of_row(args);
-    find_alignment_of_column(args);
-    return multiply_column<OneBlock>(args);
-  }
-  using FewRows = FewRowsFloat32Tile<Neighbours::along_depth, b>;
-  if (args.rows <= FewRows::kRows) {
-    make_tiles<FewRows>(args, memory);
+__device__ inline void make_row_tiles(const DenseProduct& args, float* memory) {
+  using Small = SmallFloat32Tile<Neighbours::along_depth, b>;
+  if (args.rows <= Small::kRows) {
+    make_tiles<Small>(args, memory);
   } else {
-    make_tiles<SmallFloat32Tile<Neighbours::along_depth, b>>(args, memory);
+    make_tiles<MiddleFloat32Tile<Neighbours::along_depth, b>>(args, memory);
   }
 }
 
-__device__ inline void run_rows(const DenseForward& args, float* memory) {
-  if (args.out.rows > 0) multiply_rows<Neighbours::across>(product_of(args), memory);
-}
-__device__ inline void run_rows(const DenseInputGradient& args, float* memory) {
-  if (args.in_grad.rows > 0) multiply_rows<Neighbours::along_depth>(product_of(args), memory);
-}
-__device__ inline void run_rows(const DenseWeightGradient& args, float* memory) {
-  make_tiles<WeightsTile>(product_of(args), memory);
+// Which product a step of a row program makes.
+enum class RowProduct : std::uint8_t { forward, input_gradient, weight_gradient };
+
+// All kinds go through the same code as far as they can: the next step finds it fetched.
+__device__ inline void multiply_rows(RowProduct kind, DenseProduct args, float* memory) {
+  const bool of_weights = kind == RowProduct::weight_gradient;
+  const bool b_along_depth = kind == RowProduct::input_gradient;
+  if (args.columns == 0 || (args.rows == 0 && args.column_sums == nullptr)) return;
+  if (!of_weights && args.columns == 1) {
+    if (b_along_depth) args = column_of_row(args);
+    find_alignment_of_column(args);
+    return multiply_column<OneBlock>(args);
+  }
+  find_alignment(args);
+  const ElementSteps steps{.a_row = of_weights ? 1 : args.a_stride,
+                           .a_place = of_weights ? args.a_stride : 1,
+                           .b_place = b_along_depth ? 1 : args.b_stride,
+                           .b_column = b_along_depth ? args.b_stride : 1};
+  if (args.depth <= kFewPlaces) return multiply_few_places(args, steps);
+  if (of_weights) {
+    constexpr int kFewColumns = 4;
+    if (args.columns <= kFewColumns) return multiply_few_columns(args, steps);
+    return make_tiles<WeightsTile>(args, memory);
+  }
+  if (args.rows <= kFewRows) return multiply_few_rows(args, b_along_depth);
+  if (b_along_depth) return make_row_tiles<Neighbours::along_depth>(args, memory);
+  make_row_tiles<Neighbours::across>(args, memory);
 }
 
 }  // namespace

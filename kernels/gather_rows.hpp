@@ -15,6 +15,11 @@ struct Stride {
   std::int64_t step;
 };
 
+template <class Blocks>
+__device__ inline Stride stride_of() {
+  return {Blocks::number() * blockDim.x + threadIdx.x, Blocks::count() * blockDim.x};
+}
+
 struct SourceRow {
   std::int64_t start;   // counted in rows of the values
   std::int64_t length;  // likewise
@@ -37,7 +42,7 @@ __device__ inline void fill_rows(const GatherBatch& args, const GatheredColumn& 
   const std::int64_t per_row = column.steps * width;
   const std::int64_t begin = args.first * per_row;
   for (std::int64_t i = begin + stride.first; i < begin + args.rows * per_row; i += stride.step) {
-    const std::int64_t n = i / per_row;
+    const std::int64_t n = quotient(i, per_row);
     const std::int64_t place = i - n * per_row;
     const SourceRow source = source_row(args, column, n);
     To value{};
@@ -79,11 +84,12 @@ __device__ inline int unit_of(const GatheredColumn& column) {
   return places % 4 == 0 ? 4 : 1;
 }
 
-template <class Blocks>
-__device__ inline void gather_column(const GatherBatch& args, const GatheredColumn& column) {
-  const Stride stride{Blocks::number() * blockDim.x + threadIdx.x, Blocks::count() * blockDim.x};
+// Returns how many pieces there were.
+__device__ inline std::int64_t gather_column(const GatherBatch& args, const GatheredColumn& column,
+                                             const Stride& stride) {
+  const int unit = unit_of(column);
   const std::int64_t bytes = column.width * static_cast<std::int64_t>(size_of(column.to));
-  switch (unit_of(column)) {
+  switch (unit) {
     case 16: fill_rows<uint4, uint4>(args, column, bytes / 16, stride); break;
     case 4: fill_rows<std::uint32_t, std::uint32_t>(args, column, bytes / 4, stride); break;
     case 1: fill_rows<std::uint8_t, std::uint8_t>(args, column, bytes, stride); break;
@@ -96,18 +102,31 @@ __device__ inline void gather_column(const GatherBatch& args, const GatheredColu
         convert_rows<std::uint8_t>(args, column, stride);
       }
   }
-  if (column.mask == nullptr) return;
+  const std::int64_t places = args.rows * column.steps;
+  const std::int64_t pieces = places * (unit == 0 ? column.width : bytes / unit);
+  if (column.mask == nullptr) return pieces;
   const std::int64_t begin = args.first * column.steps;
-  for (std::int64_t i = begin + stride.first; i < begin + args.rows * column.steps;
-       i += stride.step) {
-    const std::int64_t n = i / column.steps;
+  for (std::int64_t i = begin + stride.first; i < begin + places; i += stride.step) {
+    const std::int64_t n = quotient(i, column.steps);
     column.mask[i] = i - n * column.steps < source_row(args, column, n).length ? 1 : 0;
   }
+  return pieces;
 }
 
+// Columns of few pieces are for warps that those before have left without work: what they wait for
+// comes at the same time.
 template <class Blocks>
 __device__ inline void run_rows(const GatherBatch& args) {
-  for (int i = 0; i < args.count; ++i) gather_column<Blocks>(args, args.columns[i]);
+  const Stride all = stride_of<Blocks>();
+  std::int64_t taken = 0;  // threads that have a piece
+  SIMT_NO_UNROLL
+  for (int i = 0; i < args.count; ++i) {
+    const std::int64_t first = all.first - taken;
+    const std::int64_t pieces =
+        gather_column(args, args.columns[i], {first < 0 ? first + all.step : first, all.step});
+    taken += (pieces + 31) / 32 * 32;
+    if (taken >= all.step) taken = 0;
+  }
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// A warp owns a row; sums over rows are one block's.
+// A warp owns a row, or of one column a thread; sums over rows are one block's.
 #include "kernels/loss.hpp"
 
 #include "kernels/loss_rows.hpp"
@@ -8,7 +8,11 @@ namespace braid::kernels {
 namespace {
 
 constexpr int kWarps = 4;
-constexpr int kThreads = kWarps * 32;
+
+LaunchShape shape_of(const LossRule& rule, const Matrix<const float>& predicted) {
+  if (!is_categorical(rule.kind) && predicted.columns == 1) return element_shape(predicted.rows);
+  return {.grid = blocks_for(predicted.rows, kWarps), .block = kWarps * 32};
+}
 
 __global__ void elementwise_loss_kernel(LossForward args) { elementwise_loss<AllBlocks>(args); }
 
@@ -30,7 +34,7 @@ namespace BRAID_GPU {
 
 void run(const Stream& stream, const LossForward& args) {
   if (args.predicted.rows == 0) return;
-  const LaunchShape shape{.grid = blocks_for(args.predicted.rows, kWarps), .block = kThreads};
+  const LaunchShape shape = shape_of(args.rule, args.predicted);
   if (is_categorical(args.rule.kind)) {
     launch_kernel<categorical_loss_kernel>(shape, stream, args);
   } else {
@@ -40,7 +44,7 @@ void run(const Stream& stream, const LossForward& args) {
 
 void run(const Stream& stream, const LossBackward& args) {
   if (args.predicted.rows == 0) return;
-  const LaunchShape shape{.grid = blocks_for(args.predicted.rows, kWarps), .block = kThreads};
+  const LaunchShape shape = shape_of(args.rule, args.predicted);
   if (is_categorical(args.rule.kind)) {
     launch_kernel<categorical_loss_gradient_kernel>(shape, stream, args);
   } else {

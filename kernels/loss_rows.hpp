@@ -3,7 +3,8 @@
 #include "kernels/loss_functions.hpp"
 #include "kernels/simt/elements.hpp"
 
-// A warp owns a row: its lanes walk the columns, and sum them in a tree of fixed shape.
+// A warp owns a row: its lanes walk the columns, and sum them in a tree of fixed shape. A thread
+// owns a row of one column, with the same bits.
 namespace braid::kernels {
 namespace {
 
@@ -30,6 +31,16 @@ __device__ inline void elementwise_loss(const LossForward& args) {
   const LossRule rule = args.rule;
   with_loss(rule, [&]<LossKind kind, bool from_logits>() {
     const float share = is_mean(kind) ? 1.0F / static_cast<float>(columns) : 1.0F;
+    if (columns == 1) {
+      for_elements<1, Blocks>(1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
+        const float p = args.predicted.row(n)[0];
+        if (args.values.data != nullptr)
+          args.values.row(n)[0] = share * term<kind, from_logits>(rule, args.truth.row(n)[0], p);
+        if (args.probabilities.data != nullptr && from_logits)
+          args.probabilities.row(n)[0] = vector_sigmoid(p);
+      });
+      return;
+    }
     for_each_by_warp<Blocks>(args.predicted.rows, [&](std::int64_t n) {
       const float* p = args.predicted.row(n);
       if (args.values.data != nullptr) {
@@ -54,6 +65,15 @@ __device__ inline void elementwise_loss_gradient(const LossBackward& args) {
   const float constant = args.scalar != nullptr ? args.scale * *args.scalar : args.scale;
   with_loss(rule, [&]<LossKind kind, bool from_logits>() {
     const float share = is_mean(kind) ? 1.0F / static_cast<float>(columns) : 1.0F;
+    if (columns == 1) {
+      for_elements<1, Blocks>(1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
+        const float given = args.value_grad.data != nullptr ? args.value_grad.row(n)[0] : 1.0F;
+        args.predicted_grad.row(n)[0] =
+            share * (constant * given) *
+            slope<kind, from_logits>(rule, args.truth.row(n)[0], args.predicted.row(n)[0]);
+      });
+      return;
+    }
     for_each_by_warp<Blocks>(args.predicted.rows, [&](std::int64_t n) {
       const float given = args.value_grad.data != nullptr ? args.value_grad.row(n)[0] : 1.0F;
       const float* y = args.truth.row(n);
@@ -163,8 +183,14 @@ __device__ inline void run_rows(const WeightedSum& args) {
     sum.add_product(args.value.row(n)[0], weight);
     weights.add(weight);
   }
-  sum = sum_of_block(sum);
-  weights = sum_of_block(weights);
+  if (args.value.rows <= 32) {  // other warps have nothing to add
+    if (threadIdx.x >= 32) return;
+    sum = sum_of_warp(sum);
+    weights = sum_of_warp(weights);
+  } else {
+    sum = sum_of_block(sum);
+    weights = sum_of_block(weights);
+  }
   if (threadIdx.x != 0) return;
   if (args.accumulate) sum.add(args.sums[0]);
   args.sums[0] = sum.total();

@@ -1,8 +1,10 @@
-// A block copies the arguments of a step to its shared memory and runs it, all threads together.
-// What steps leave for later ones lies in the device's memory and is read back from its caches.
-// Blocks count themselves when they end, and the last one does the closing steps: what all rows
-// leave is summed up without a launch of its own.
+// A block copies the arguments of its steps to its shared memory and runs them, all threads
+// together. What steps leave for later ones lies in the device's memory and is read back from its
+// caches. Blocks count themselves when they end, and the last one does the closing steps: what all
+// rows leave is summed up without a launch of its own.
 #include "kernels/row_program.hpp"
+
+#include <type_traits>
 
 #include "kernels/activation_rows.hpp"
 #include "kernels/dense_rows.hpp"
@@ -24,32 +26,52 @@ constexpr int kThreads = kDenseThreads;
 static_assert(kThreads == kElementThreads);
 static_assert(sizeof(RowStep) % sizeof(uint4) == 0);
 
+constexpr std::int64_t kProducts = 3;
+static_assert(std::is_same_v<std::tuple_element_t<0, RowKernels>, DenseForward> &&
+              std::is_same_v<std::tuple_element_t<1, RowKernels>, DenseInputGradient> &&
+              std::is_same_v<std::tuple_element_t<2, RowKernels>, DenseWeightGradient>);
+
+__device__ __forceinline__ void run_product(const RowStep& step, float* memory) {
+  DenseProduct product;
+  switch (step.kernel) {
+    case 0: product = product_of(step.as<DenseForward>()); break;
+    case 1: product = product_of(step.as<DenseInputGradient>()); break;
+    default: product = product_of(step.as<DenseWeightGradient>());
+  }
+  multiply_rows(static_cast<RowProduct>(step.kernel), product, memory);
+}
+
 // Tries one kernel after the other; inlined, or each call would keep registers in memory.
-template <std::size_t kKernel = 0>
+template <std::size_t kKernel = kProducts>
 __device__ __forceinline__ void run_step(const RowStep& step, float* memory) {
+  if (kKernel == kProducts && step.kernel < kProducts) return run_product(step, memory);
   if constexpr (kKernel < std::tuple_size_v<RowKernels>) {
     if (step.kernel != static_cast<std::int64_t>(kKernel))
       return run_step<kKernel + 1>(step, memory);
-    const auto& args = step.as<std::tuple_element_t<kKernel, RowKernels>>();
-    if constexpr (requires { run_rows(args, memory); }) {
-      run_rows(args, memory);
-    } else {
-      run_rows<OneBlock>(args);
-    }
+    run_rows<OneBlock>(step.as<std::tuple_element_t<kKernel, RowKernels>>());
   }
 }
 
 constexpr int kPieces = static_cast<int>(sizeof(RowStep) / sizeof(uint4));
+// Steps whose arguments are fetched at once: those of a small model.
+constexpr int kStepsHeld = 24;
 
 __device__ __forceinline__ void run_steps(const RowStep* steps, std::int64_t count,
-                                          uint4 (&copy)[kPieces], float* memory) {
+                                          uint4 (&held)[kStepsHeld * kPieces], float* memory) {
   SIMT_NO_UNROLL
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto piece = static_cast<int>(threadIdx.x);
-    if (piece < kPieces) copy[piece] = reinterpret_cast<const uint4*>(steps + i)[piece];
-    __syncthreads();  // the step is there
-    run_step(*reinterpret_cast<const RowStep*>(copy), memory);
-    __syncthreads();  // its results are there
+  for (std::int64_t first = 0; first < count; first += kStepsHeld) {
+    const std::int64_t left = count - first;
+    const int fetched = left < kStepsHeld ? static_cast<int>(left) : kStepsHeld;
+    const auto* const pieces = reinterpret_cast<const uint4*>(steps + first);
+    SIMT_NO_UNROLL
+    for (int i = static_cast<int>(threadIdx.x); i < fetched * kPieces; i += kThreads)
+      held[i] = pieces[i];
+    __syncthreads();  // the steps are there
+    SIMT_NO_UNROLL
+    for (int i = 0; i < fetched; ++i) {
+      run_step(reinterpret_cast<const RowStep*>(held)[i], memory);
+      __syncthreads();  // its results are there
+    }
   }
 }
 
@@ -67,13 +89,13 @@ __device__ inline bool ends_last(unsigned* ended, bool& is_last) {
 
 __global__ void __launch_bounds__(kThreads, 1) row_program_kernel(RowProgram program) {
   SIMT_DYN_SHARED(float, memory);
-  SIMT_SHARED(uint4, copy, [kPieces]);
+  SIMT_SHARED(uint4, held, [kStepsHeld * kPieces]);
   SIMT_SHARED(bool, is_last, [1]);
   const RowStep* steps = program.steps + blockIdx.x * program.steps_of_block;
   std::int64_t count = program.steps_of_block;
   // One loop for both lists, or the kernel would hold the code of all steps twice.
   for (bool closes = false;; closes = true) {
-    run_steps(steps, count, copy, memory);
+    run_steps(steps, count, held, memory);
     if (closes || program.closing_steps == 0 || !ends_last(program.ended, is_last[0])) return;
     steps = program.steps + program.blocks * program.steps_of_block;
     count = program.closing_steps;

@@ -9,8 +9,8 @@
 #include "kernels/simt/cuda_launch.hpp"
 
 // The device under nvcc: the macros of the emulator's names, and wrappers of one instruction each.
-// This is the only place with inline PTX. None of the wrappers has run on a GPU yet: their twins in
-// emulated_memory.hpp say what each must do.
+// This is the only place with inline PTX. Their twins in emulated_memory.hpp say what each must do;
+// simt_contracts_test compares the two where a GPU answers.
 #define SIMT_SHARED(Type, name, ...) __shared__ __align__(16) Type name __VA_ARGS__
 #define SIMT_DYN_SHARED(Type, name)                                     \
   extern __shared__ __align__(128) unsigned char simt_dynamic_shared[]; \

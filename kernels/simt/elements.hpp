@@ -1,4 +1,6 @@
 #pragma once
+#include <type_traits>
+
 #include "kernels/simt/rows.hpp"
 
 // Kernels that treat every element alone, and sums of a warp in a fixed order.
@@ -17,16 +19,30 @@ struct OneBlock {
   static __device__ std::int64_t count() { return 1; }
 };
 
+// a / b of what is not negative. A division of 64 bits takes a hundred instructions.
+__device__ inline std::int64_t quotient(std::int64_t a, std::int64_t b) {
+  if ((a | b) >> 32U == 0) return static_cast<std::uint32_t>(a) / static_cast<std::uint32_t>(b);
+  return a / b;
+}
+
 // Calls body(row, column) for every group of Width columns; a thread takes one, then the one all
 // threads further on.
 template <int Width, class Blocks = AllBlocks, class Body>
 __device__ inline void for_elements(std::int64_t rows, std::int64_t columns, const Body& body) {
   const std::int64_t per_row = columns / Width;
+  const std::int64_t count = rows * per_row;
   const std::int64_t step = Blocks::count() * kElementThreads;
-  for (std::int64_t i = Blocks::number() * kElementThreads + threadIdx.x; i < rows * per_row;
-       i += step) {
-    const std::int64_t row = rows == 1 ? 0 : i / per_row;
+  const auto take = [&](std::int64_t i) {
+    const std::int64_t row = rows == 1 ? 0 : quotient(i, per_row);
     body(row, (i - row * per_row) * Width);
+  };
+  std::int64_t i = Blocks::number() * kElementThreads + threadIdx.x;
+  if constexpr (std::is_same_v<Blocks, OneBlock>) {
+    // Run once or twice: what matters is how much code has to be fetched.
+    SIMT_NO_UNROLL
+    for (; i < count; i += step) take(i);
+  } else {
+    for (; i < count; i += step) take(i);
   }
 }
 
@@ -34,6 +50,7 @@ __device__ inline void for_elements(std::int64_t rows, std::int64_t columns, con
 template <class Blocks = AllBlocks, class Body>
 __device__ inline void for_each_by_warp(std::int64_t count, const Body& body) {
   const std::int64_t warps = blockDim.x / 32;
+  SIMT_NO_UNROLL
   for (std::int64_t i = Blocks::number() * warps + threadIdx.x / 32; i < count;
        i += Blocks::count() * warps) {
     body(i);

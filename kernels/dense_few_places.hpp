@@ -1,0 +1,186 @@
+#pragma once
+#include "kernels/dense_kernel.hpp"
+
+// Products whose depth has few places, by one block: gradients of weights by few rows, layers of
+// few inputs, gradients of layers of few outputs. A thread holds b of its columns, and goes down
+// the rows, four of them at once: all it needs of a it asks for before it computes. Each sum is one
+// chain in the order of the depth, with the bits of tiles.
+namespace braid::kernels {
+namespace {
+
+constexpr int kFewPlaces = 8;
+
+// How far apart the elements of the operands are: a(row, place), b(place, column).
+struct ElementSteps {
+  std::int64_t a_row;
+  std::int64_t a_place;
+  std::int64_t b_place;
+  std::int64_t b_column;
+};
+
+// The next four places, as far as they are there, of rows that lie `lanes` apart.
+template <int kRows, int kWidth>
+__device__ inline void add_four_places(const float* a, std::int64_t row_step,
+                                       std::int64_t place_step, int rows, int places,
+                                       const float (&right)[4][kWidth],
+                                       float (&sums)[kRows][kWidth]) {
+  float left[kRows][4] = {};
+  SIMT_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    SIMT_UNROLL
+    for (int k = 0; k < 4; ++k) {
+      if (r < rows && k < places) left[r][k] = a[r * row_step + k * place_step];
+    }
+  }
+  SIMT_UNROLL
+  for (int r = 0; r < kRows; ++r) {
+    SIMT_UNROLL
+    for (int k = 0; k < 4; ++k) {
+      SIMT_UNROLL
+      for (int i = 0; i < kWidth; ++i) {
+        if (k < places) sums[r][i] = fmaf(left[r][k], right[k][i], sums[r][i]);
+      }
+    }
+  }
+}
+
+template <int kWidth>
+__device__ inline void load_four_places(const float* b, const ElementSteps& steps, bool in_fours,
+                                        int places, float (&right)[4][kWidth]) {
+  SIMT_UNROLL
+  for (int k = 0; k < 4; ++k) {
+    if (k >= places) continue;
+    if (in_fours && kWidth == 4) {
+      load_floats(b + k * steps.b_place, right[k]);
+    } else {
+      SIMT_UNROLL
+      for (int i = 0; i < kWidth; ++i) right[k][i] = b[k * steps.b_place + i * steps.b_column];
+    }
+  }
+}
+
+// The sums of b's columns.
+template <int kWidth>
+__device__ inline void sum_columns_of(const float (&right)[2][4][kWidth], int depth,
+                                      bool accumulate, float* sums) {
+  SIMT_UNROLL
+  for (int i = 0; i < kWidth; ++i) {
+    float sum = accumulate ? sums[i] : 0.0F;
+    SIMT_UNROLL
+    for (int k = 0; k < kFewPlaces; ++k) {
+      if (k < depth) sum += right[k / 4][k % 4][i];
+    }
+    sums[i] = sum;
+  }
+}
+
+template <int kWidth>
+__device__ inline void multiply_few_places(const DenseProduct& args, const ElementSteps& steps) {
+  constexpr int kRows = 4;
+  const auto depth = static_cast<int>(args.depth);
+  const auto across = static_cast<unsigned>(args.columns / kWidth);
+  const unsigned lanes_across = across < kDenseThreads ? across : kDenseThreads;
+  const unsigned lanes_down = kDenseThreads / lanes_across;
+  const unsigned first_row = threadIdx.x / lanes_across;
+  if (first_row >= lanes_down) return;
+  const bool b_in_fours = args.operands_in_fours && steps.b_column == 1;
+  SIMT_NO_UNROLL
+  for (unsigned group = threadIdx.x % lanes_across; group < across; group += lanes_across) {
+    const std::int64_t column = static_cast<std::int64_t>(group) * kWidth;
+    const float* const b = args.b + column * steps.b_column;
+    float right[2][4][kWidth] = {};
+    load_four_places(b, steps, b_in_fours, depth, right[0]);
+    if (depth > 4) load_four_places(b + 4 * steps.b_place, steps, b_in_fours, depth - 4, right[1]);
+    if (first_row == 0 && args.column_sums != nullptr)
+      sum_columns_of(right, depth, args.accumulate, args.column_sums + column);
+    float start[kWidth] = {};
+    if (args.bias != nullptr) {
+      SIMT_UNROLL
+      for (int i = 0; i < kWidth; ++i) start[i] = args.bias[column + i];
+    }
+    SIMT_NO_UNROLL
+    for (std::int64_t row = first_row; row < args.rows; row += kRows * lanes_down) {
+      const std::int64_t left = (args.rows - row + lanes_down - 1) / lanes_down;
+      const int rows = within<kRows>(left);
+      float* const out = args.out + row * args.out_stride + column;
+      const std::int64_t out_step = lanes_down * args.out_stride;
+      float sums[kRows][kWidth];
+      SIMT_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        SIMT_UNROLL
+        for (int i = 0; i < kWidth; ++i) sums[r][i] = start[i];
+        if (args.accumulate && r < rows)
+          load_group(out + r * out_step, kWidth, args.out_in_fours, sums[r]);
+      }
+      const float* const a = args.a + row * steps.a_row;
+      add_four_places(a, lanes_down * steps.a_row, steps.a_place, rows, depth, right[0], sums);
+      if (depth > 4) {
+        add_four_places(a + 4 * steps.a_place, lanes_down * steps.a_row, steps.a_place, rows,
+                        depth - 4, right[1], sums);
+      }
+      const Activation f = args.activation;
+      const bool relu = is_plain_relu(f);
+      SIMT_UNROLL
+      for (int r = 0; r < kRows; ++r) {
+        SIMT_UNROLL
+        for (float& sum : sums[r]) sum = relu ? plain_relu_of(sum) : sum;
+        if (r < rows) store_group(out + r * out_step, kWidth, args.out_in_fours, sums[r]);
+      }
+      if (f.kind == ActivationKind::linear || relu) continue;
+      // Read again, so that the functions' code stands here once.
+      SIMT_NO_UNROLL
+      for (int i = 0; i < rows * kWidth; ++i)
+        store_activated(out[i / kWidth * out_step + i % kWidth], f,
+                        out + i / kWidth * out_step + i % kWidth);
+    }
+  }
+}
+
+__device__ inline void multiply_few_places(const DenseProduct& args, const ElementSteps& steps) {
+  if (args.columns % 4 == 0) {
+    multiply_few_places<4>(args, steps);
+  } else {
+    multiply_few_places<1>(args, steps);
+  }
+}
+
+// Few columns over a depth of any length: a thread makes one sum, then the one all threads further
+// on. Many places are asked for before the first is added.
+__device__ inline void multiply_few_columns(const DenseProduct& args, const ElementSteps& steps) {
+  constexpr int kAtOnce = 16;
+  const auto columns = static_cast<int>(args.columns);
+  // The sums of b's columns are one row more.
+  const std::int64_t rows = args.rows + (args.column_sums != nullptr ? 1 : 0);
+  SIMT_NO_UNROLL
+  for (std::int64_t i = threadIdx.x; i < rows * columns; i += kDenseThreads) {
+    const std::int64_t row = quotient(i, columns);
+    const std::int64_t column = i - row * columns;
+    const bool sums_b = row == args.rows;
+    float& out = sums_b ? args.column_sums[column] : args.out[row * args.out_stride + column];
+    const float* a = args.a + (sums_b ? 0 : row * steps.a_row);
+    const float* b = args.b + column * steps.b_column;
+    float sum = args.accumulate ? out : 0.0F;
+    SIMT_NO_UNROLL
+    for (std::int64_t k = 0; k < args.depth; k += kAtOnce) {
+      const int places = within<kAtOnce>(args.depth - k);
+      float left[kAtOnce] = {};
+      float right[kAtOnce] = {};
+      SIMT_UNROLL
+      for (int n = 0; n < kAtOnce; ++n) {
+        if (n >= places) continue;
+        left[n] = sums_b ? 1.0F : a[n * steps.a_place];
+        right[n] = b[n * steps.b_place];
+      }
+      SIMT_UNROLL
+      for (int n = 0; n < kAtOnce; ++n) {
+        if (n < places) sum = fmaf(left[n], right[n], sum);
+      }
+      a += kAtOnce * steps.a_place;
+      b += kAtOnce * steps.b_place;
+    }
+    out = sum;
+  }
+}
+
+}  // namespace
+}  // namespace braid::kernels

@@ -1,0 +1,106 @@
+#pragma once
+#include "kernels/dense_kernel.hpp"
+
+// Products of few rows over a depth of any length, by one block: a thread has one or two rows of a
+// column. There is too little to do for tiles to pay: what takes time is waiting for memory, so a
+// thread asks for many numbers at once, and nothing passes through shared memory. Each sum is one
+// chain in the order of the depth, with the bits of tiles.
+namespace braid::kernels {
+namespace {
+
+constexpr int kFewRows = 8;
+
+// The first `inside` of a line's next elements, all of them if there are as many.
+template <int kCount>
+__device__ inline void load_line(const float* from, std::int64_t step, bool in_fours, int inside,
+                                 float (&values)[kCount]) {
+  if (in_fours && inside >= kCount) {
+    SIMT_UNROLL
+    for (int i = 0; i < kCount; i += 4) {
+      const auto four = ld_vec<float4>(from + i);
+      values[i] = four.x;
+      values[i + 1] = four.y;
+      values[i + 2] = four.z;
+      values[i + 3] = four.w;
+    }
+    return;
+  }
+  SIMT_UNROLL
+  for (int i = 0; i < kCount; ++i) {
+    if (i < inside) values[i] = from[i * step];
+  }
+}
+
+template <int kRows>
+struct RowsOfColumn {
+  const float* a[kRows];
+  float sums[kRows];
+};
+
+// Adds the products of kCount places of the depth, of which `inside` are there.
+template <int kCount, int kRows>
+__device__ inline void add_places(const DenseProduct& args, const float* b, std::int64_t b_step,
+                                  std::int64_t k, int inside, RowsOfColumn<kRows>& own) {
+  float right[kCount] = {};
+  float left[kRows][kCount] = {};
+  load_line(b + k * b_step, b_step, args.operands_in_fours && b_step == 1, inside, right);
+  SIMT_UNROLL
+  for (int row = 0; row < kRows; ++row)
+    load_line(own.a[row] + k, 1, args.operands_in_fours, inside, left[row]);
+  SIMT_UNROLL
+  for (int i = 0; i < kCount; ++i) {
+    SIMT_UNROLL
+    for (int row = 0; row < kRows; ++row) {
+      if (i < inside) own.sums[row] = fmaf(left[row][i], right[i], own.sums[row]);
+    }
+  }
+}
+
+template <int kRows>
+__device__ inline void multiply_few_rows(const DenseProduct& args, bool b_along_depth) {
+  constexpr int kMany = 32 / kRows;  // as many as there are registers for
+  constexpr int kSome = 8;
+  const auto columns = static_cast<unsigned>(args.columns);
+  const auto groups = static_cast<unsigned>(args.rows + kRows - 1) / kRows;
+  SIMT_NO_UNROLL
+  for (unsigned i = threadIdx.x; i < groups * columns; i += kDenseThreads) {
+    const std::int64_t column = i % columns;
+    const std::int64_t first = i / columns * kRows;
+    // The last row stands for those that are not there.
+    const auto row_at = [&](int row) {
+      return first + row < args.rows ? first + row : args.rows - 1;
+    };
+    const std::int64_t b_step = b_along_depth ? 1 : args.b_stride;
+    const float* const b = args.b + column * (b_along_depth ? args.b_stride : 1);
+    RowsOfColumn<kRows> own;
+    SIMT_UNROLL
+    for (int row = 0; row < kRows; ++row) {
+      own.a[row] = args.a + row_at(row) * args.a_stride;
+      own.sums[row] = args.accumulate ? args.out[row_at(row) * args.out_stride + column]
+                                      : (args.bias != nullptr ? args.bias[column] : 0.0F);
+    }
+    std::int64_t k = 0;
+    SIMT_NO_UNROLL
+    for (; k + kMany <= args.depth; k += kMany) add_places<kMany>(args, b, b_step, k, kMany, own);
+    SIMT_NO_UNROLL
+    for (; k < args.depth; k += kSome)
+      add_places<kSome>(args, b, b_step, k, within<kSome>(args.depth - k), own);
+    const Activation f = args.activation;
+    SIMT_UNROLL
+    for (int row = 0; row < kRows; ++row) {
+      if (first + row < args.rows)
+        store_activated(own.sums[row], f, args.out + (first + row) * args.out_stride + column);
+    }
+  }
+}
+
+__device__ inline void multiply_few_rows(const DenseProduct& args, bool b_along_depth) {
+  if (args.rows * args.columns <= kDenseThreads) {
+    multiply_few_rows<1>(args, b_along_depth);
+  } else {
+    multiply_few_rows<2>(args, b_along_depth);
+  }
+}
+
+}  // namespace
+}  // namespace braid::kernels
