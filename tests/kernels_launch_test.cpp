@@ -1,15 +1,44 @@
 // The check that main.cpp makes after a whole run: every kernel was launched by some test. And how
 // operands come to a device and back.
 #include <cstdint>
+#include <cstring>
 #include <stdexcept>
 
 #include "kernels/elementwise.hpp"
+#include "kernels/gather.hpp"
+#include "kernels/step.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/kernel_launch.hpp"
 #include "tests/support/kernel_proof.hpp"
 
 using namespace braid;
 using namespace braid::testing;
+
+namespace {
+
+// Words of arguments that point into memory of the host, before and after they are moved.
+struct Pointers {
+  int here = 0;
+  int left_here = 0;
+};
+
+template <class Arguments>
+Pointers pointers_of(const Arguments& arguments, const KernelMemory<double>& memory) {
+  const auto count_in = [&](const Arguments& words) {
+    int count = 0;
+    const auto begin = reinterpret_cast<std::uintptr_t>(memory.data());
+    for (std::size_t at = 0; at + kWordBytes <= sizeof(words); at += kWordBytes) {
+      std::uintptr_t word = 0;
+      std::memcpy(&word, reinterpret_cast<const std::byte*>(&words) + at, sizeof(word));
+      if (word >= begin && word - begin < memory.size() * sizeof(double)) ++count;
+    }
+    return count;
+  };
+  DeviceOperands operands(Backend::emulated);
+  return {count_in(arguments), count_in(operands.moved(arguments))};
+}
+
+}  // namespace
 
 TEST_CASE("kernel launch: a kernel is found where its header declares it") {
   CHECK(
@@ -84,6 +113,55 @@ TEST_CASE("kernel launch: a device works on copies of the operands, which come b
   operands.bring_back();
   for (std::size_t i = 0; i < memory.size(); ++i)
     CHECK(memory[i] == ((i >= 3 && i < 7) || (i >= 13 && i < 17) ? 5.0F : 1.0F));
+}
+
+TEST_CASE("kernel launch: a device gets every address, in arrays of structs too") {
+  KernelMemory<double> memory(64);
+  double* const doubles = memory.data();
+  float* const floats = reinterpret_cast<float*>(doubles);
+  std::byte* const bytes = reinterpret_cast<std::byte*>(doubles);
+  std::uint8_t* const mask = reinterpret_cast<std::uint8_t*>(doubles);
+  const std::int64_t* const counts = reinterpret_cast<std::int64_t*>(doubles);
+  const auto* const rates = reinterpret_cast<kernels::UpdateRates*>(doubles);
+  const auto check = [&](const auto& arguments, int expected) {
+    const Pointers pointers = pointers_of(arguments, memory);
+    CHECK(pointers.here == expected);
+    CHECK(pointers.left_here == 0);
+  };
+  const auto check_list = [&](auto list, const auto& each, int expected) {
+    INFO("a list of " << list.kMost);
+    for (auto& one : list.each) one = each;
+    list.count = list.kMost;
+    check(list, static_cast<int>(list.kMost) * expected);
+  };
+
+  kernels::Sum sum{.count = kernels::kMaxSummands, .out = {floats, 1, 1, 1}};
+  for (Matrix<const float>& in : sum.in) in = {floats + 1, 1, 1, 1};
+  check(sum, kernels::kMaxSummands + 1);
+
+  kernels::GatherBatch gather{.count = kernels::kMaxGatheredColumns,
+                              .order = counts,
+                              .cursor = reinterpret_cast<kernels::StepCursor*>(doubles)};
+  for (kernels::GatheredColumn& column : gather.columns)
+    column = {.values = bytes, .splits = counts, .out = bytes + 8, .mask = mask};
+  check(gather, 4 * kernels::kMaxGatheredColumns + 2);
+
+  kernels::EndStep end{.count = kernels::kMaxAddedValues,
+                       .cursor = reinterpret_cast<kernels::StepCursor*>(doubles),
+                       .random_state = reinterpret_cast<kernels::RandomState*>(doubles),
+                       .rates_of_steps = rates,
+                       .rates = reinterpret_cast<kernels::UpdateRates*>(doubles)};
+  for (kernels::AddedValues& added : end.added) added = {.values = floats, .sums = doubles};
+  check(end, 2 * kernels::kMaxAddedValues + 4);
+
+  const kernels::GradientSource gradient{.data = floats, .factor = floats};
+  check_list(kernels::SgdUpdates{},
+             kernels::SgdUpdate{gradient, floats, floats, 1, rates, 0, 0, false}, 5);
+  check_list(kernels::RmspropUpdates{},
+             kernels::RmspropUpdate{gradient, floats, floats, floats, floats, 1, rates}, 7);
+  check_list(kernels::AdamUpdates{},
+             kernels::AdamUpdate{gradient, floats, floats, floats, floats, 1, rates}, 7);
+  check_list(kernels::SquaredNorms{}, kernels::SquaredNorm{.in = floats, .partials = doubles}, 2);
 }
 
 TEST_CASE("kernel launch: an operand that no device could reach is refused, not launched") {

@@ -109,10 +109,13 @@ const DeviceOperands::Copy& DeviceOperands::copy_of(std::byte* here, std::size_t
 }
 
 void DeviceOperands::move(std::byte* arguments, std::size_t bytes,
-                          const std::vector<bool>& padded) {
+                          const std::vector<std::size_t>& padding) {
   const std::lock_guard lock(mutex);
   for (std::size_t at = 0; at + kWordBytes <= bytes; at += kWordBytes) {
-    if (!padded.empty() && padded[at / kWordBytes]) continue;  // too small for an address
+    const std::size_t padded = padding.empty() ? 0 : padding[at / kWordBytes];
+    // A few bytes before stale ones could be taken for an address. Half a word cannot: it is a
+    // number, or an address whose padding belongs to another word.
+    if (padded > kWordBytes / 2) continue;
     Address word = 0;
     std::memcpy(&word, arguments + at, sizeof(word));
     const auto after = noted().upper_bound(word);
@@ -122,7 +125,7 @@ void DeviceOperands::move(std::byte* arguments, std::size_t bytes,
       const Copy& copy = copy_of(reinterpret_cast<std::byte*>(begin), size);
       std::byte* const there = copy.there + (word - begin);
       std::memcpy(arguments + at, &there, sizeof(there));
-    } else if (!padded.empty() && may_be_address(word) && is_mapped(word)) {
+    } else if (!padding.empty() && padded == 0 && may_be_address(word) && is_mapped(word)) {
       std::ostringstream text;
       text << "byte " << at << " of the arguments is an address that is no KernelMemory: a device "
            << "cannot reach it";

@@ -42,11 +42,12 @@ using KernelMemory = std::vector<T, NotedAllocator<T>>;
 
 constexpr std::size_t kWordBytes = sizeof(void*);
 
-// Which words of arguments have bytes of padding, where anything may lie, stale addresses too.
-// Empty where the compiler does not tell.
+// How many bytes of each word of arguments are padding, where anything may lie, stale addresses
+// too. Empty where the compiler does not tell. GCC 12 tells of padding behind an array of structs
+// as if it were in the first word of that array: a number there may belong to another word.
 template <class Arguments>
-std::vector<bool> padded_words() {
-  std::vector<bool> padded;
+std::vector<std::size_t> padding_of_words() {
+  std::vector<std::size_t> padding;
 #if defined(__GNUC__) && !defined(__clang__)
   alignas(Arguments) unsigned char bytes[sizeof(Arguments)];
   std::memset(bytes, 0xFF, sizeof(bytes));
@@ -54,11 +55,11 @@ std::vector<bool> padded_words() {
   for (std::size_t at = 0; at + kWordBytes <= sizeof(bytes); at += kWordBytes) {
     std::size_t cleared = 0;
     for (std::size_t i = 0; i < kWordBytes; ++i) cleared += bytes[at + i] == 0 ? 1 : 0;
-    // GCC 12 also clears the first element of an array of structs: whole words.
-    padded.push_back(cleared > 0 && cleared < kWordBytes);
+    // It also clears the first element of an array of structs: whole words.
+    padding.push_back(cleared < kWordBytes ? cleared : 0);
   }
 #endif
-  return padded;
+  return padding;
 }
 
 // Copies on a device of all memory that the arguments of one launch point into. Each ends where its
@@ -76,8 +77,8 @@ class DeviceOperands {
   template <class Arguments>
   Arguments moved(Arguments arguments) {
     static_assert(std::is_trivially_copyable_v<Arguments>);
-    static const std::vector<bool> padded = padded_words<Arguments>();
-    move(reinterpret_cast<std::byte*>(&arguments), sizeof(Arguments), padded);
+    static const std::vector<std::size_t> padding = padding_of_words<Arguments>();
+    move(reinterpret_cast<std::byte*>(&arguments), sizeof(Arguments), padding);
     return arguments;
   }
   // Waits for the launch, and copies all memory to where it came from.
@@ -92,7 +93,7 @@ class DeviceOperands {
     std::byte* there;
   };
 
-  void move(std::byte* arguments, std::size_t bytes, const std::vector<bool>& padded);
+  void move(std::byte* arguments, std::size_t bytes, const std::vector<std::size_t>& padding);
   const Copy& copy_of(std::byte* here, std::size_t bytes);
 
   kernels::Backend backend_;
