@@ -1,6 +1,8 @@
 // Copies that the host does not wait for, and the events that tell when they are done.
 #include <cstring>
 #include <numeric>
+#include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/core/error.hpp"
@@ -129,6 +131,49 @@ TEST_CASE("device copies: the emulated device makes them as late as they may hap
   block.start_download(0, place.memory.get(), 1, place.stream);
   block.wait();
   CHECK(first_byte(block) == 3);
+}
+
+TEST_CASE("device copies: none may overtake launches of another stream that nobody waited for") {
+  const Device device = Device::emulated();
+  const Place launched(device);
+  const Place other(device);
+  const DeviceEvent event(device);
+  const auto launch = [&] {
+    launched.access.fill(launched.memory.get(), std::byte{7}, 64, launched.stream);
+  };
+  const Tensor tensor = Tensor::zeros({2});
+  const std::string complaint = "while nobody has waited for another stream";
+  launch();
+  CHECK(launched.there(1).front() == 7);  // in order; and waits
+  CHECK(other.there(1).front() == 0xFF);
+  launch();
+  event.record(launched.stream);
+  CHECK_THROWS_WITH(other.there(1), "a download " + complaint);
+  CHECK_THROWS_WITH(tensor.to(device), "an upload " + complaint);
+  CHECK_THROWS_WITH(other.access.copy(other.memory.get(), launched.memory.get(), 1, nullptr),
+                    "a copy on the device " + complaint);
+  CHECK_THROWS_WITH(other.access.fill(other.memory.get(), std::byte{1}, 1, other.stream),
+                    "a fill " + complaint);
+  PinnedBlock block(device);
+  block.take(1);
+  CHECK_THROWS_WITH(block.start_upload(0, other.memory.get(), 1, other.stream),
+                    "an upload " + complaint);
+  CHECK_THROWS_WITH(block.start_download(0, other.memory.get(), 1, other.stream),
+                    "a download " + complaint);
+  std::thread([&] { CHECK(other.there(1).front() == 0xFF); }).join();  // has launched nothing
+
+  event.wait();
+  CHECK(other.there(1).front() == 0xFF);
+  event.record(launched.stream);
+  launch();  // behind the event
+  event.wait();
+  CHECK_THROWS_WITH(other.there(1), "a download " + complaint);
+  event.record(launched.stream);
+  launched.access.fill(launched.memory.get(), std::byte{8}, 0, launched.stream);
+  CHECK(event.is_done());
+  CHECK_THROWS_WITH(other.there(1), "a download " + complaint);
+  launched.access.synchronize(launched.stream);
+  CHECK(other.there(1).front() == 0xFF);
 }
 
 TEST_CASE("device copies: what a recording cannot hold is refused within one") {

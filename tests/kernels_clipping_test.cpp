@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/device_access.hpp"
 #include "engine/runtime/workspace.hpp"
 #include "engine/train/optimizer_state.hpp"
 #include "kernels/optimizer.hpp"
@@ -290,6 +291,7 @@ void check_step(const std::vector<Weight>& weights, Device device, bool together
   const Workspace workspace(device);
   state.begin_step(workspace.stream());
   state.launch(workspace.stream(), parameters);
+  access_to(device).synchronize(workspace.stream().native);
   for (std::size_t w = 0; w < weights.size(); ++w) {
     INFO("weight " << w << " of " << weights[w].start.size());
     const std::vector<float> got = values[w].to(Device::cpu()).to_vector<float>();

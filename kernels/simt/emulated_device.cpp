@@ -97,23 +97,27 @@ class EmulatedAccess final : public DeviceAccess {
   void upload(std::byte* to, const std::byte* from, std::size_t bytes,
               void* stream) const override {
     finish(stream, "an upload that the host waits for");
+    require_no_other_unawaited(stream, "an upload");
     ++uploads_;
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void download(std::byte* to, const std::byte* from, std::size_t bytes,
                 void* stream) const override {
     finish(stream, "a download that the host waits for");
+    require_no_other_unawaited(stream, "a download");
     ++downloads_;
     if (bytes > 0) std::memcpy(to, from, bytes);
   }
   void copy(std::byte* to, const std::byte* from, std::size_t bytes, void* stream) const override {
     require_not_known_broken("a copy on the device");
+    require_no_other_unawaited(stream, "a copy on the device");
     in_stream(stream, [=] {
       if (bytes > 0 && !is_broken()) std::memcpy(to, from, bytes);
     });
   }
   void fill(std::byte* memory, std::byte pattern, std::size_t bytes, void* stream) const override {
     require_not_known_broken("a fill");
+    require_no_other_unawaited(stream, "a fill");
     in_stream(stream, [=] {
       if (bytes > 0 && !is_broken()) std::memset(memory, std::to_integer<int>(pattern), bytes);
     });
@@ -132,11 +136,13 @@ class EmulatedAccess final : public DeviceAccess {
   void start_upload(std::byte* to, const std::byte* from, std::size_t bytes,
                     void* stream) const override {
     ++started_;
+    require_no_other_unawaited(stream, "an upload");
     late_copies_of(stream, "an upload").upload(to, from, bytes);
   }
   void start_download(std::byte* to, const std::byte* from, std::size_t bytes,
                       void* stream) const override {
     ++started_;
+    require_no_other_unawaited(stream, "a download");
     late_copies_of(stream, "a download").download(to, from, bytes);
   }
 
@@ -176,9 +182,11 @@ class EmulatedAccess final : public DeviceAccess {
   void replay(void* recording, void* stream) const override {
     require_not_known_broken("a replay");
     ++replays_;
-    static_cast<EmulatedStream*>(stream)->late->carry_out();
+    LateCopies& late = *static_cast<EmulatedStream*>(stream)->late;
+    late.carry_out();
     const auto& launches = *static_cast<Launches*>(recording);
     for (const auto& launch : launches) launch();
+    late.note_launch();
     replayed = launches.size();
   }
 
@@ -193,6 +201,15 @@ class EmulatedAccess final : public DeviceAccess {
   // or break it.
   static void require_no_recording(const EmulatedStream& stream, const char* what) {
     if (stream.records) throw DeviceError(std::string(what) + " within a recording");
+  }
+  // Launches are carried out at once here, yet on a GPU other streams would overtake them: what a
+  // thread does elsewhere comes in no order with launches that it has not waited for.
+  void require_no_other_unawaited(void* stream, const char* what) const {
+    const std::lock_guard lock(mutex_);
+    for (const EmulatedStream* other : streams_) {
+      if (other != stream && other->late->is_unawaited_here())
+        throw DeviceError(std::string(what) + " while nobody has waited for another stream");
+    }
   }
   static void finish(void* stream, const char* what) {
     require_whole(what);

@@ -43,6 +43,7 @@ void in_stream(void* stream, Work work) {
   } else {
     if (emulated != nullptr) emulated->late->carry_out();
     work();
+    if (emulated != nullptr) emulated->late->note_launch();
   }
 }
 

@@ -37,6 +37,18 @@ void LateCopies::carry_out() {
   carry_out_to(asked_);
 }
 
+void LateCopies::note_launch() {
+  const std::lock_guard lock(mutex_);
+  carry_out_to(++asked_);
+  launched_ = asked_;
+  launcher_ = std::this_thread::get_id();
+}
+
+bool LateCopies::is_unawaited_here() {
+  const std::lock_guard lock(mutex_);
+  return launched_ > awaited_ && launcher_ == std::this_thread::get_id();
+}
+
 void LateCopies::wait_for(std::int64_t place) {
   const std::lock_guard lock(mutex_);
   carry_out_to(place);
@@ -72,6 +84,7 @@ void LateCopies::carry_out_to(std::int64_t place) {
 }
 
 void LateCopies::deliver(std::int64_t place) {
+  awaited_ = std::max(awaited_, place);
   std::size_t made = 0;
   for (; made < deliveries_.size() && deliveries_[made].place <= place; ++made) {
     const Delivery& delivery = deliveries_[made];

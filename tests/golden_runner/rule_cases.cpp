@@ -1,6 +1,7 @@
 // Optimizers, schedules, regularizers and initializers.
 #include <cmath>
 
+#include "engine/core/device_access.hpp"
 #include "engine/graph/config.hpp"
 #include "engine/graph/ops/elementwise.hpp"
 #include "engine/runtime/workspace.hpp"
@@ -95,6 +96,7 @@ void run_optimizer(const Case& golden, Check& check) {
     rates.push_back(state.learning_rate());
     state.begin_step(workspace.stream());
     state.launch(workspace.stream(), parameters);
+    access_to(device).synchronize(workspace.stream().native);
     state.end_steps(1);
     for (std::size_t i = 0; i < names.size(); ++i) {
       const Numbers now = to_numbers(values[i].to(Device::cpu()));
