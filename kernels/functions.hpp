@@ -8,7 +8,6 @@ namespace {
 
 constexpr float kSeluAlpha = 1.6732632423543772F;
 constexpr float kSeluScale = 1.0507009873554805F;
-constexpr float kInverseRootTwo = 0.70710678118654752F;
 constexpr float kInverseRootTwoPi = 0.39894228040143268F;
 constexpr float kGeluFactor = 0.7978845608028654F;
 
@@ -35,7 +34,7 @@ BRAID_HOST_DEVICE inline float function_of(float x, const Activation& f) {
   if constexpr (kind == ActivationKind::selu)
     return kSeluScale * (x > 0.0F ? x : kSeluAlpha * expm1_of(x));
   if constexpr (kind == ActivationKind::celu) return x > 0.0F ? x : f.a * expm1_of(x / f.a);
-  if constexpr (kind == ActivationKind::gelu) return 0.5F * x * std::erfc(-x * kInverseRootTwo);
+  if constexpr (kind == ActivationKind::gelu) return 0.5F * x * vector_twice_normal(x);
   if constexpr (kind == ActivationKind::gelu_tanh) {
     return x * vector_sigmoid(2.0F * kGeluFactor * (x + 0.044715F * x * x * x));
   }
@@ -67,8 +66,7 @@ BRAID_HOST_DEVICE inline float derivative_of(float x, float y, const Activation&
     return kSeluScale * (x > 0.0F ? 1.0F : kSeluAlpha * vector_exp(x));
   if constexpr (kind == ActivationKind::celu) return x > 0.0F ? 1.0F : vector_exp(x / f.a);
   if constexpr (kind == ActivationKind::gelu) {
-    return 0.5F * std::erfc(-x * kInverseRootTwo) +
-           x * kInverseRootTwoPi * vector_exp(-0.5F * x * x);
+    return 0.5F * vector_twice_normal(x) + x * kInverseRootTwoPi * vector_exp(-0.5F * x * x);
   }
   if constexpr (kind == ActivationKind::gelu_tanh) {
     const float u = 2.0F * kGeluFactor * (x + 0.044715F * x * x * x);

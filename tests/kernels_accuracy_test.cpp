@@ -1,6 +1,7 @@
 // How many ulps the elementary functions of the kernels lie off, over dense sweeps of all floats
 // where they are neither constant nor the identity. A sweep of every such float found at most:
-// exponential 1.03, tanh 1.33, sigmoid 1.10, softplus 1.99, gelu above -1 2.31.
+// exponential 1.03, tanh 1.33, sigmoid 1.10, softplus 1.99, gelu above -1 2.04, between
+// -2 and -1 5.62.
 #include <bit>
 #include <cmath>
 #include <functional>
@@ -55,7 +56,8 @@ TEST_CASE("accuracy: elementary functions keep within their bounds in ulps") {
       {{ActivationKind::softplus}, 1e-8F, 20, 2},
       {{ActivationKind::softplus}, -1e-8F, -104.5F, 2},
       {{ActivationKind::gelu}, 1e-8F, 6, 2},
-      {{ActivationKind::gelu}, -1e-8F, -1, 2.3},
+      {{ActivationKind::gelu}, -1e-8F, -1, 2.1},
+      {{ActivationKind::gelu}, -1, -2, 6},
       {{ActivationKind::elu, 1.0F}, -1e-8F, -20, 2},
   };
   for (const Sweep& sweep : sweeps) {
