@@ -18,28 +18,27 @@ struct ElementSteps {
   std::int64_t b_column;
 };
 
-// The next four places, as far as they are there, of rows that lie `lanes` apart.
+// The next four places, as far as they are there, of rows that lie row_step apart. Of what is not
+// there the last one is read again: no load waits for a branch.
 template <int kRows, int kWidth>
 __device__ inline void add_four_places(const float* a, std::int64_t row_step,
                                        std::int64_t place_step, int rows, int places,
                                        const float (&right)[4][kWidth],
                                        float (&sums)[kRows][kWidth]) {
-  float left[kRows][4] = {};
+  float left[kRows][4];
   SIMT_UNROLL
   for (int r = 0; r < kRows; ++r) {
+    const float* const row = a + (r < rows ? r : rows - 1) * row_step;
     SIMT_UNROLL
-    for (int k = 0; k < 4; ++k) {
-      if (r < rows && k < places) left[r][k] = a[r * row_step + k * place_step];
-    }
+    for (int k = 0; k < 4; ++k) left[r][k] = row[(k < places ? k : places - 1) * place_step];
   }
   SIMT_UNROLL
-  for (int r = 0; r < kRows; ++r) {
+  for (int k = 0; k < 4; ++k) {
+    if (k >= places) break;
     SIMT_UNROLL
-    for (int k = 0; k < 4; ++k) {
+    for (int r = 0; r < kRows; ++r) {
       SIMT_UNROLL
-      for (int i = 0; i < kWidth; ++i) {
-        if (k < places) sums[r][i] = fmaf(left[r][k], right[k][i], sums[r][i]);
-      }
+      for (int i = 0; i < kWidth; ++i) sums[r][i] = fmaf(left[r][k], right[k][i], sums[r][i]);
     }
   }
 }
@@ -49,12 +48,12 @@ __device__ inline void load_four_places(const float* b, const ElementSteps& step
                                         int places, float (&right)[4][kWidth]) {
   SIMT_UNROLL
   for (int k = 0; k < 4; ++k) {
-    if (k >= places) continue;
+    const float* const from = b + (k < places ? k : places - 1) * steps.b_place;
     if (in_fours && kWidth == 4) {
-      load_floats(b + k * steps.b_place, right[k]);
+      load_floats(from, right[k]);
     } else {
       SIMT_UNROLL
-      for (int i = 0; i < kWidth; ++i) right[k][i] = b[k * steps.b_place + i * steps.b_column];
+      for (int i = 0; i < kWidth; ++i) right[k][i] = from[i * steps.b_column];
     }
   }
 }
@@ -89,7 +88,7 @@ __device__ inline void multiply_few_places(const DenseProduct& args, const Eleme
     const std::int64_t column = static_cast<std::int64_t>(group) * kWidth;
     const float* const b = args.b + column * steps.b_column;
     float right[2][4][kWidth] = {};
-    load_four_places(b, steps, b_in_fours, depth, right[0]);
+    if (depth > 0) load_four_places(b, steps, b_in_fours, depth, right[0]);
     if (depth > 4) load_four_places(b + 4 * steps.b_place, steps, b_in_fours, depth - 4, right[1]);
     if (first_row == 0 && args.column_sums != nullptr)
       sum_columns_of(right, depth, args.accumulate, args.column_sums + column);
@@ -100,8 +99,9 @@ __device__ inline void multiply_few_places(const DenseProduct& args, const Eleme
     }
     SIMT_NO_UNROLL
     for (std::int64_t row = first_row; row < args.rows; row += kRows * lanes_down) {
-      const std::int64_t left = (args.rows - row + lanes_down - 1) / lanes_down;
-      const int rows = within<kRows>(left);
+      int rows = 1;  // of the next ones, those that are there
+      SIMT_UNROLL
+      for (int r = 1; r < kRows; ++r) rows += row + r * lanes_down < args.rows ? 1 : 0;
       float* const out = args.out + row * args.out_stride + column;
       const std::int64_t out_step = lanes_down * args.out_stride;
       float sums[kRows][kWidth];
@@ -113,7 +113,8 @@ __device__ inline void multiply_few_places(const DenseProduct& args, const Eleme
           load_group(out + r * out_step, kWidth, args.out_in_fours, sums[r]);
       }
       const float* const a = args.a + row * steps.a_row;
-      add_four_places(a, lanes_down * steps.a_row, steps.a_place, rows, depth, right[0], sums);
+      if (depth > 0)
+        add_four_places(a, lanes_down * steps.a_row, steps.a_place, rows, depth, right[0], sums);
       if (depth > 4) {
         add_four_places(a + 4 * steps.a_place, lanes_down * steps.a_row, steps.a_place, rows,
                         depth - 4, right[1], sums);
@@ -163,17 +164,18 @@ __device__ inline void multiply_few_columns(const DenseProduct& args, const Elem
     SIMT_NO_UNROLL
     for (std::int64_t k = 0; k < args.depth; k += kAtOnce) {
       const int places = within<kAtOnce>(args.depth - k);
-      float left[kAtOnce] = {};
-      float right[kAtOnce] = {};
+      float left[kAtOnce];
+      float right[kAtOnce];
       SIMT_UNROLL
       for (int n = 0; n < kAtOnce; ++n) {
-        if (n >= places) continue;
-        left[n] = sums_b ? 1.0F : a[n * steps.a_place];
-        right[n] = b[n * steps.b_place];
+        const int place = n < places ? n : places - 1;
+        left[n] = a[place * steps.a_place];
+        right[n] = b[place * steps.b_place];
       }
       SIMT_UNROLL
       for (int n = 0; n < kAtOnce; ++n) {
-        if (n < places) sum = fmaf(left[n], right[n], sum);
+        const float more = fmaf(sums_b ? 1.0F : left[n], right[n], sum);
+        sum = n < places ? more : sum;
       }
       a += kAtOnce * steps.a_place;
       b += kAtOnce * steps.b_place;

@@ -10,7 +10,8 @@ namespace {
 
 constexpr int kFewRows = 8;
 
-// The first `inside` of a line's next elements, all of them if there are as many.
+// The first `inside` of a line's next elements. Behind them the last one is read again: no load
+// waits for a branch.
 template <int kCount>
 __device__ inline void load_line(const float* from, std::int64_t step, bool in_fours, int inside,
                                  float (&values)[kCount]) {
@@ -27,7 +28,8 @@ __device__ inline void load_line(const float* from, std::int64_t step, bool in_f
   }
   SIMT_UNROLL
   for (int i = 0; i < kCount; ++i) {
-    if (i < inside) values[i] = from[i * step];
+    values[i] = *from;
+    from += i + 1 < inside ? step : 0;
   }
 }
 
@@ -41,8 +43,8 @@ struct RowsOfColumn {
 template <int kCount, int kRows>
 __device__ inline void add_places(const DenseProduct& args, const float* b, std::int64_t b_step,
                                   std::int64_t k, int inside, RowsOfColumn<kRows>& own) {
-  float right[kCount] = {};
-  float left[kRows][kCount] = {};
+  float right[kCount];
+  float left[kRows][kCount];
   load_line(b + k * b_step, b_step, args.operands_in_fours && b_step == 1, inside, right);
   SIMT_UNROLL
   for (int row = 0; row < kRows; ++row)
@@ -51,7 +53,8 @@ __device__ inline void add_places(const DenseProduct& args, const float* b, std:
   for (int i = 0; i < kCount; ++i) {
     SIMT_UNROLL
     for (int row = 0; row < kRows; ++row) {
-      if (i < inside) own.sums[row] = fmaf(left[row][i], right[i], own.sums[row]);
+      const float sum = fmaf(left[row][i], right[i], own.sums[row]);
+      own.sums[row] = i < inside ? sum : own.sums[row];
     }
   }
 }

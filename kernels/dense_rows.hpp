@@ -64,13 +64,13 @@ __device__ inline void multiply_rows(RowProduct kind, DenseProduct args, float* 
                            .a_place = of_weights ? args.a_stride : 1,
                            .b_place = b_along_depth ? 1 : args.b_stride,
                            .b_column = b_along_depth ? args.b_stride : 1};
+  if (!of_weights && args.rows <= kFewRows) return multiply_few_rows(args, b_along_depth);
   if (args.depth <= kFewPlaces) return multiply_few_places(args, steps);
   if (of_weights) {
     constexpr int kFewColumns = 4;
     if (args.columns <= kFewColumns) return multiply_few_columns(args, steps);
     return make_tiles<WeightsTile>(args, memory);
   }
-  if (args.rows <= kFewRows) return multiply_few_rows(args, b_along_depth);
   if (b_along_depth) return make_row_tiles<Neighbours::along_depth>(args, memory);
   make_row_tiles<Neighbours::across>(args, memory);
 }
