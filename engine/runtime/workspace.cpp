@@ -195,10 +195,16 @@ void Workspace::run(const Program& program, const std::vector<const std::byte*>&
                     const RunState& state, const Followers& followers) {
   if (on_device_) await_streams_but(stream_.native);
   bind(program, inputs, state);
-  record_or_replay({program.id(), followers.key, 1, nullptr}, [&] {
-    launch_program(program);
-    if (followers.launch) followers.launch();
-  });
+  try {
+    record_or_replay({program.id(), followers.key, 1, nullptr}, [&] {
+      launch_program(program);
+      if (followers.launch) followers.launch();
+    });
+  } catch (...) {
+    // Nobody will ask for outputs, and wait.
+    if (on_device_) leave_unawaited(access_, native_stream_);
+    throw;
+  }
 }
 
 void Workspace::run_steps(const Program& program, const Steps& steps) {
@@ -211,6 +217,11 @@ void Workspace::run_steps(const Program& program, const Steps& steps) {
       if (steps.update) steps.update();
     }
   });
+}
+
+void Workspace::leave_launches() const {
+  await_streams_but(stream_.native);
+  leave_unawaited(access_, native_stream_);
 }
 
 template <class Launch>

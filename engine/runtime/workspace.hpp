@@ -50,6 +50,8 @@ class Workspace {
   // Runs a program on a device, several times over. What these runs depend on lies there already;
   // the host waits for nothing.
   void run_steps(const Program& program, const Steps& steps);
+  // For launches of others in this stream that nobody waits for: to be called before the first.
+  void leave_launches() const;
   // Where the seed and the number of the step lie on the device.
   kernels::RandomState* random_state() const { return random_state_.data(); }
 

@@ -98,6 +98,7 @@ void ResidentSteps::begin_epoch(const Session& session, const Shuffle& shuffle,
   seed_ = seed;
   done_ = 0;
   asked_after_.reset();  // of another epoch
+  session.leave_launches();
   access_to(device_).fill(reinterpret_cast<std::byte*>(sums_there_.data()), std::byte{0},
                           static_cast<std::size_t>(sum_count_) * sizeof(double),
                           session.stream().native);

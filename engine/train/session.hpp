@@ -54,6 +54,8 @@ class Session {
     return workspace_.output_there<T>(*program_, static_cast<std::size_t>(number));
   }
   const kernels::Stream& stream() const { return workspace_.stream(); }
+  // Before launches in the stream that nobody waits for.
+  void leave_launches() const { workspace_.leave_launches(); }
   kernels::RandomState* random_state() const { return workspace_.random_state(); }
   // Copies rows of a predicted output behind each other to `out`; returns where they end. Ragged:
   // steps of each row only.
