@@ -66,7 +66,7 @@ BRAID_HOST_DEVICE inline float derivative_of(float x, float y, const Activation&
     return kSeluScale * (x > 0.0F ? 1.0F : kSeluAlpha * vector_exp(x));
   if constexpr (kind == ActivationKind::celu) return x > 0.0F ? 1.0F : vector_exp(x / f.a);
   if constexpr (kind == ActivationKind::gelu) {
-    return 0.5F * vector_twice_normal(x) + x * kInverseRootTwoPi * vector_exp(-0.5F * x * x);
+    return fused(x * kInverseRootTwoPi, vector_exp(-0.5F * x * x), 0.5F * vector_twice_normal(x));
   }
   if constexpr (kind == ActivationKind::gelu_tanh) {
     const float u = 2.0F * kGeluFactor * (x + 0.044715F * x * x * x);

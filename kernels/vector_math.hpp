@@ -88,6 +88,16 @@ BRAID_HOST_DEVICE inline float vector_log1p(float x) {
   return u == 1.0F ? x : (u == INFINITY ? u : (u == 0.0F ? -INFINITY : y));
 }
 
+// a * b + c, rounded once where that is one instruction. Compilers do so by themselves; but where a
+// sum of products leaves them a choice, they do not choose alike in vector code and beside it.
+BRAID_HOST_DEVICE inline float fused(float a, float b, float c) {
+#if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__CUDA_ARCH__)
+  return __builtin_fmaf(a, b, c);
+#else
+  return a * b + c;
+#endif
+}
+
 // What is left of `one`, a power of two, when divisor * quotient, nearly as much, is taken away:
 // exact. Where nothing multiplies and adds at once, the product is taken apart into exact ones.
 BRAID_HOST_DEVICE inline float remainder_of(float one, float divisor, float quotient) {
@@ -154,9 +164,9 @@ BRAID_HOST_DEVICE inline float vector_twice_normal(float x) {
   p = p * z - 2.3729770229e-3F;
   p = p * z + 1.9946482639e-2F;
   p = p * z - 1.3298067006e-1F;
-  const float below = (1.0F + x) + x * (p * z - 2.0211544132e-1F);
-  const float above = 1.0F + x * (p * z + 7.9788455868e-1F);
-  const float near = x < 0.0F ? below : above;
+  const float start = x < 0.0F ? 1.0F + x : 1.0F;
+  const float slope = p * z + (x < 0.0F ? -2.0211544132e-1F : 7.9788455868e-1F);
+  const float near = fused(x, slope, start);
 
   const float a = std::fabs(x) > kFar ? kFar : std::fabs(x);
   const float d = a + 3.0F;
