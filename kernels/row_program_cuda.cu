@@ -53,27 +53,33 @@ __device__ __forceinline__ void run_step(const RowStep& step, float* memory) {
 }
 
 constexpr int kPieces = static_cast<int>(sizeof(RowStep) / sizeof(uint4));
-// Steps whose arguments are fetched at once: those of a small model.
-constexpr int kStepsHeld = 24;
+// Steps whose arguments are fetched at once: all those of a small model.
+constexpr int kStepsHeld = 36;
 
-__device__ __forceinline__ void run_steps(const RowStep* steps, std::int64_t count,
-                                          uint4 (&held)[kStepsHeld * kPieces], float* memory) {
-  SIMT_NO_UNROLL
-  for (std::int64_t first = 0; first < count; first += kStepsHeld) {
-    const std::int64_t left = count - first;
-    const int fetched = left < kStepsHeld ? static_cast<int>(left) : kStepsHeld;
-    const auto* const pieces = reinterpret_cast<const uint4*>(steps + first);
+// The steps of a block, and behind them the closing ones.
+struct StepList {
+  const RowStep* steps;
+  const RowStep* closing;
+  int count;
+  int all;
+
+  __device__ explicit StepList(const RowProgram& program)
+      : steps(program.steps + blockIdx.x * program.steps_of_block),
+        closing(program.steps + program.blocks * program.steps_of_block),
+        count(static_cast<int>(program.steps_of_block)),
+        all(static_cast<int>(program.steps_of_block + program.closing_steps)) {}
+
+  // Copies the next ones from `first` on, as many as are held.
+  __device__ void fetch(int first, uint4 (&held)[kStepsHeld * kPieces]) const {
+    const int fetched = all - first < kStepsHeld ? all - first : kStepsHeld;
     SIMT_NO_UNROLL
-    for (int i = static_cast<int>(threadIdx.x); i < fetched * kPieces; i += kThreads)
-      held[i] = pieces[i];
-    __syncthreads();  // the steps are there
-    SIMT_NO_UNROLL
-    for (int i = 0; i < fetched; ++i) {
-      run_step(reinterpret_cast<const RowStep*>(held)[i], memory);
-      __syncthreads();  // its results are there
+    for (int i = static_cast<int>(threadIdx.x); i < fetched * kPieces; i += kThreads) {
+      const int step = first + i / kPieces;
+      const RowStep* from = step < count ? steps + step : closing + (step - count);
+      held[i] = reinterpret_cast<const uint4*>(from)[i % kPieces];
     }
   }
-}
+};
 
 // Whether all other blocks have ended, and what they wrote can be read.
 __device__ inline bool ends_last(unsigned* ended, bool& is_last) {
@@ -91,14 +97,17 @@ __global__ void __launch_bounds__(kThreads, 1) row_program_kernel(RowProgram pro
   SIMT_DYN_SHARED(float, memory);
   SIMT_SHARED(uint4, held, [kStepsHeld * kPieces]);
   SIMT_SHARED(bool, is_last, [1]);
-  const RowStep* steps = program.steps + blockIdx.x * program.steps_of_block;
-  std::int64_t count = program.steps_of_block;
+  const StepList list(program);
   // One loop for both lists, or the kernel would hold the code of all steps twice.
-  for (bool closes = false;; closes = true) {
-    run_steps(steps, count, held, memory);
-    if (closes || program.closing_steps == 0 || !ends_last(program.ended, is_last[0])) return;
-    steps = program.steps + program.blocks * program.steps_of_block;
-    count = program.closing_steps;
+  SIMT_NO_UNROLL
+  for (int i = 0; i < list.all; ++i) {
+    if (i == list.count && !ends_last(program.ended, is_last[0])) return;
+    if (i % kStepsHeld == 0) {
+      list.fetch(i, held);
+      __syncthreads();  // the steps are there
+    }
+    run_step(reinterpret_cast<const RowStep*>(held)[i % kStepsHeld], memory);
+    __syncthreads();  // its results are there
   }
 }
 

@@ -202,6 +202,53 @@ TEST_CASE("row program: blocks take their rows through all steps, and the last o
   }
 }
 
+TEST_CASE("row program: more steps than are fetched at once run in their order") {
+  // Each doubles its block's number and adds one, so that none may be left out or come twice.
+  for (const std::int64_t of_block : {1, 35, 36, 37, 100}) {
+    for (const std::int64_t closing : {0, 1, 36, 40}) {
+      for (const Backend backend : tested_backends()) {
+        INFO(kernels::name_of(backend) << ", " << of_block << " and " << closing << " steps");
+        constexpr std::int64_t kBlocks = 3;
+        GuardedMatrix<float> numbers(kBlocks, 1);
+        numbers.fill({1, 2, 3});
+        std::vector<float> expected{1, 2, 3};
+        std::optional<DeviceOperands> operands;
+        if (runs_on_device(backend)) operands.emplace(backend);
+        kernels::RowSteps collector;
+        const auto add = [&](std::int64_t block, float scale) {
+          const auto number = rows_of(numbers.matrix(), block, block + 1);
+          const kernels::Affine args{.in = number, .out = number, .scale = scale, .shift = 0.125F};
+          const auto there = operands ? operands->moved(args) : args;
+          collector.add(typeid(args), &there);
+          float& value = expected[static_cast<std::size_t>(block)];
+          value = scale * value + 0.125F;
+        };
+        for (std::int64_t block = 0; block < kBlocks; ++block) {
+          for (std::int64_t i = 0; i < of_block; ++i) add(block, i % 2 == 0 ? 2.0F : 0.5F);
+        }
+        for (std::int64_t i = 0; i < closing; ++i) add(i % kBlocks, i % 2 == 0 ? 2.0F : 0.5F);
+        const KernelMemory<kernels::RowStep> steps(collector.steps().begin(),
+                                                   collector.steps().end());
+        KernelMemory<unsigned> ended{0};
+        const kernels::RowProgram program{.steps = steps.data(),
+                                          .blocks = kBlocks,
+                                          .steps_of_block = of_block,
+                                          .closing_steps = closing,
+                                          .ended = ended.data()};
+        note_launch(typeid(program), backend);
+        if (operands) {
+          kernels::launch(operands->stream(), operands->moved(program));
+          operands->bring_back();
+        } else {
+          kernels::launch(kernels::Stream{backend}, program);
+        }
+        CHECK(numbers.elements() == expected);
+        CHECK(ended[0] == 0);
+      }
+    }
+  }
+}
+
 TEST_CASE("row program: nothing to do is done") {
   for (const Backend backend : tested_backends()) {
     const KernelMemory<kernels::RowStep> steps(1);

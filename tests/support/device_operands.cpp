@@ -44,12 +44,13 @@ bool is_mapped(Address address) {
 }
 
 // No count or stride of a test is so large, and no address of a program so small or so large. Below
-// what the address sanitizer gives out lies its own memory, mapped from end to end.
+// what the address sanitizer gives out lies its own memory, mapped from end to end, and below all
+// what a GPU's driver maps.
 bool may_be_address(Address word) {
 #if defined(__SANITIZE_ADDRESS__)
   constexpr Address kLowest = 0x600000000000U;
 #else
-  constexpr Address kLowest = 0x100000000U;
+  constexpr Address kLowest = 0x400000000000U;
 #endif
   return word >= kLowest && word >> 47U == 0;
 }
