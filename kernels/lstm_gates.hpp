@@ -24,36 +24,44 @@ bool has_default_functions(const Arguments& args) {
          args.recurrent_activation.kind == ActivationKind::sigmoid;
 }
 
-// An approximate reciprocal and one step of Newton's, without the branches of a division; the step
-// also makes up for what the sum's rounding lost. Below -87 the sum would leave the range of the
-// approximation. NaN stays.
-__device__ inline float gate_sigmoid(float x) {
-  const float above = x < -87.0F ? -87.0F : x;
-  const SplitExponential e = split_exponential(-(above > 87.0F ? 87.0F : above));
-  const float power = power_of_two(e.power);
-  const float whole = 1.0F + power;
-  const float part = fmaf(power, e.rest, 1.0F - (whole - power));
-  const float sum = whole + part;
-  const float lost = part - (sum - whole);
-  const float guess = __fdividef(1.0F, sum);
-  return fmaf(guess, fmaf(-lost, guess, fmaf(-sum, guess, 1.0F)), guess);
-}
+// The sigmoid of x or, where asked for, its tanh: (A + B E) / (1 + E) of E = exp(-|x|) or
+// exp(-2 |x|) makes either, and 1 - sigmoid(|x|) below 0, so that lanes may differ in which they
+// make. An approximate reciprocal and one step of Newton's, without the branches of a division; the
+// step also makes up for what sums lost in rounding. A step of a sequence waits for it twice: its
+// polynomial has few stages, and products that are added are fused, so that where it is known which
+// of the two is wanted the bits are the same. NaN stays.
+__device__ inline float gate_value(float x, bool is_tanh) {
+  constexpr float kRound = 12582912.0F;  // adding it leaves the nearest integer in the lowest bits
+  const float far = is_tanh ? 20.0F : 87.0F;
+  const float size = fabsf(x) > far ? far : fabsf(x);
+  const float rounded = fmaf(size, is_tanh ? -2.88539008F : -1.44269504F, kRound);
+  const float n = rounded - kRound;
+  const float above = fmaf(n, -0.693359375F, size * (is_tanh ? -2.0F : -1.0F));
+  const float r = fmaf(n, 2.12194440e-4F, above);
+  // exp(r) - 1
+  const float r2 = r * r;
+  const float fifth = fmaf(r, 1.9875691500e-4F, 1.3981999507e-3F);
+  const float third = fmaf(r, 8.3334519073e-3F, 4.1665795894e-2F);
+  const float first = fmaf(r, 1.6666665459e-1F, 5.0000001201e-1F);
+  const float rest = fmaf(fmaf(fmaf(fifth, r2, third), r2, first), r2, r);
+  const float power = power_of_two(__float_as_int(rounded) - __float_as_int(kRound));
 
-// u / (2 - u) of u = 1 - exp(-2 |x|), in the same way.
-__device__ inline float gate_tanh(float x) {
-  const float twice = -2.0F * fabsf(x);
-  const SplitExponential e = split_exponential(twice < -40.0F ? -40.0F : twice);
-  const float power = power_of_two(e.power);
-  const float whole = 1.0F - power;
-  const float u = fmaf(-power, e.rest, whole);
-  const float u_lost = fmaf(-power, e.rest, whole - u);
-  const float under = 2.0F - u;
-  const float under_lost = ((2.0F - under) - u) - u_lost;
-  const float guess = __fdividef(1.0F, under);
-  const float y = u * guess;
-  const float missing = fmaf(-y, under, u) + fmaf(-y, under_lost, u_lost);
-  return copysignf(fmaf(missing, guess, y), x);
+  const float whole = 1.0F + power;
+  const float under = fmaf(power, rest, whole);
+  const float under_lost = fmaf(power, rest, whole - under) + (power - (whole - 1.0F));
+  const bool is_below = x < 0.0F;
+  const float part = is_tanh ? 1.0F - power : (is_below ? power : 1.0F);
+  const float factor = is_tanh ? -power : (is_below ? power : 0.0F);
+  const float over = fmaf(factor, rest, part);
+  const float over_lost = fmaf(factor, rest, part - over);
+  const float guess = approximate_reciprocal(under);
+  const float y = over * guess;
+  const float missing = fmaf(-y, under, over) + fmaf(-y, under_lost, over_lost);
+  const float value = fmaf(missing, guess, y);
+  return is_tanh ? copysignf(value, x) : value;
 }
+__device__ inline float gate_sigmoid(float x) { return gate_value(x, false); }
+__device__ inline float gate_tanh(float x) { return gate_value(x, true); }
 
 struct ValueAndSlope {
   float value;
@@ -73,6 +81,16 @@ __device__ inline float value_of(float x, const Activation& function) {
   return value;
 }
 
+// One of a unit's gates alone; `is_cell`: that which brings the cell something new.
+template <bool kDefault>
+__device__ inline float one_gate(float z, bool is_cell, const LstmFunctions& functions) {
+  if constexpr (kDefault) {
+    return gate_value(z, is_cell);
+  } else {
+    return is_cell ? value_of(z, functions.cell) : value_of(z, functions.gate);
+  }
+}
+
 // Where a compiler could fuse either of two products with their sum, it is said which: all kernels
 // are to give the same bits.
 struct CellState {
@@ -81,24 +99,20 @@ struct CellState {
   float h;
 };
 
+// gates: i, f, g, o; kept: these, or their pre-activations.
+template <bool kDefault>
+__device__ inline CellState cell_of_gates(const float4& gates, const float4& kept, float c,
+                                          const LstmFunctions& functions) {
+  c = fmaf(gates.y, c, gates.x * gates.z);
+  return {kept, c, gates.w * one_gate<kDefault>(c, true, functions)};
+}
 // z: pre-activations of i, f, g, o.
 template <bool kDefault>
-__device__ inline CellState cell_forward(float4 z, float c, const LstmFunctions& functions) {
-  if constexpr (kDefault) {
-    const float i = gate_sigmoid(z.x);
-    const float f = gate_sigmoid(z.y);
-    const float g = gate_tanh(z.z);
-    const float o = gate_sigmoid(z.w);
-    c = fmaf(f, c, i * g);
-    return {{i, f, g, o}, c, o * gate_tanh(c)};
-  } else {
-    const float i = value_of(z.x, functions.gate);
-    const float f = value_of(z.y, functions.gate);
-    const float g = value_of(z.z, functions.cell);
-    const float o = value_of(z.w, functions.gate);
-    c = fmaf(f, c, i * g);
-    return {z, c, o * value_of(c, functions.cell)};
-  }
+__device__ inline CellState cell_forward(const float4& z, float c, const LstmFunctions& functions) {
+  const float4 gates = {
+      one_gate<kDefault>(z.x, false, functions), one_gate<kDefault>(z.y, false, functions),
+      one_gate<kDefault>(z.z, true, functions), one_gate<kDefault>(z.w, false, functions)};
+  return cell_of_gates<kDefault>(gates, kDefault ? gates : z, c, functions);
 }
 
 // What the gradients of a step are multiplied with. All of it is known before the gradient of h

@@ -66,6 +66,13 @@ SIMT_REDUCTION(__reduce_xor_sync)
 #undef SIMT_REDUCTION
 #endif
 
+// Nearly 1 / x, of numbers that neither they nor their reciprocals are very small.
+__device__ __forceinline__ float approximate_reciprocal(float x) {
+  float result;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
 __device__ __forceinline__ unsigned shared_address(const void* address) {
   return static_cast<unsigned>(__cvta_generic_to_shared(address));
 }

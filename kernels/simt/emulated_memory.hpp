@@ -18,7 +18,7 @@ inline int __popc(unsigned x) { return std::popcount(x); }
 inline int __ffs(int x) { return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1; }
 inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
 inline float __fmul_rn(float x, float y) { return x * y; }
-inline float __fdividef(float x, float y) { return x / y; }
+inline float approximate_reciprocal(float x) { return 1.0F / x; }
 inline float rsqrtf(float x) { return 1.0F / std::sqrt(x); }
 template <class T>
 requires std::is_arithmetic_v<T>
