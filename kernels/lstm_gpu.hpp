@@ -54,10 +54,17 @@ struct LstmTokens {
   // The place of a row's token among all steps, in the order of work; that of the one behind the
   // last is T.
   BRAID_HOST_DEVICE std::int32_t place_of(const Row& row, std::int32_t step) const {
+    return place_by_word(row, step, word_of(row, step));
+  }
+  // In two parts: what is read from memory, and what is made of it when it has come.
+  BRAID_HOST_DEVICE std::uint32_t word_of(const Row& row, std::int32_t step) const {
+    return step < row.count && positions != nullptr ? positions[row.first + step] : 0U;
+  }
+  BRAID_HOST_DEVICE std::int32_t place_by_word(const Row& row, std::int32_t step,
+                                               std::uint32_t word) const {
     if (step >= row.count) return steps;
     if (positions == nullptr) return step;
-    const auto position = static_cast<std::int32_t>(positions[row.first + step] & ~kRowStart);
-    const std::int32_t t = position - row.index * steps;
+    const std::int32_t t = static_cast<std::int32_t>(word & ~kRowStart) - row.index * steps;
     return go_backwards ? steps - 1 - t : t;
   }
 };
@@ -72,10 +79,10 @@ constexpr std::int64_t kSortedRows = 1024;
 constexpr std::int64_t kUnitsInRegisters = 64;
 constexpr std::int64_t kPersistentUnits = 128;
 
-// What a block of more than kUnitsInRegisters has in shared memory: weights, and what the rows
-// exchange.
-constexpr std::int64_t kForwardSharedBytes = (128 + 4) * 1024;
-constexpr std::int64_t kBackwardSharedBytes = (160 + 16) * 1024;
+// What a block of more than kUnitsInRegisters has in shared memory: weights, what the rows
+// exchange, and what is on its way from global memory.
+constexpr std::int64_t kForwardSharedBytes = (128 + 4 + 25) * 1024;
+constexpr std::int64_t kBackwardSharedBytes = (160 + 16 + 24) * 1024;
 
 // What launches are cut for: an H100. Tests make it smaller, so that few rows come to every kernel;
 // sizes of saved and scratch memory follow it, too.

@@ -18,14 +18,15 @@ struct SequenceColumn {
       : sequence(of),
         first_row(static_cast<std::int64_t>(row.index) * tokens.steps),
         unit(column) {}
+  __device__ T* at(int place) const { return sequence.row(first_row + place) + unit; }
   __device__ void write(int from, int until, float h) const {
     SIMT_NO_UNROLL
-    for (int place = from; place < until; ++place) sequence.row(first_row + place)[unit] = h;
+    for (int place = from; place < until; ++place) *at(place) = h;
   }
   __device__ float sum(int from, int until) const {
     float total = 0;
     SIMT_NO_UNROLL
-    for (int place = from; place < until; ++place) total += sequence.row(first_row + place)[unit];
+    for (int place = from; place < until; ++place) total += *at(place);
     return total;
   }
 };

@@ -50,6 +50,8 @@ void issue_copy(void* to, const void* from, std::size_t bytes, std::size_t from_
   machine.current->where = where;
   machine.current->copies.push_back(
       {static_cast<std::byte*>(to), static_cast<const std::byte*>(from), bytes, from_bytes});
+  // Whoever watches barriers wants to know what has been asked for.
+  if (machine.watch) arrive_now(machine.current->copies.back());
 }
 
 void commit_copies() {
@@ -67,7 +69,7 @@ void wait_for_copies(int groups_in_flight) {
     const Copy& copy = self.copies[i];
     races::access(copy.to, copy.bytes, true, false, __builtin_return_address(0));
     races::access(copy.from, copy.from_bytes, false, false, __builtin_return_address(0));
-    arrive_now(copy);
+    if (!machine.watch) arrive_now(copy);
   }
   self.copies.erase(self.copies.begin(), self.copies.begin() + static_cast<std::ptrdiff_t>(count));
   self.group_ends.erase(self.group_ends.begin(), self.group_ends.begin() + landing);
