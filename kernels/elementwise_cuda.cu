@@ -1,5 +1,5 @@
 // Elements: a thread takes four neighbouring ones where rows are aligned, else one. Sums of
-// columns: a thread for each column. Sums of everything: one block.
+// everything: one block.
 #include "kernels/elementwise.hpp"
 
 #include "kernels/elementwise_functions.hpp"
@@ -55,16 +55,6 @@ __global__ void to_float_kernel(ToFloat args) {
 }
 
 __global__ void float_to_ids_kernel(FloatToIds args) { run_rows<AllBlocks>(args); }
-
-__global__ void sum_rows_kernel(SumRows args) {
-  for_elements<1>(1, args.in.columns, [&](std::int64_t, std::int64_t c) {
-    float sum = args.accumulate ? args.out.data[c] : 0.0F;
-    for (std::int64_t n = 0; n < args.in.rows; ++n) {
-      sum += term_of(args.in.row(n)[c], args.square, args.absolute);
-    }
-    args.out.data[c] = sum;
-  });
-}
 
 __global__ void sum_all_kernel(SumAll args) { run_rows<AllBlocks>(args); }
 
@@ -227,11 +217,6 @@ void run(const Stream& stream, const ToFloat& args) {
 void run(const Stream& stream, const FloatToIds& args) {
   const std::int64_t count = args.in.rows * args.in.columns;
   if (count > 0) launch_kernel<float_to_ids_kernel>(element_shape(count), stream, args);
-}
-
-void run(const Stream& stream, const SumRows& args) {
-  if (args.in.columns == 0) return;
-  launch_kernel<sum_rows_kernel>(element_shape(args.in.columns), stream, args);
 }
 
 void run(const Stream& stream, const SumAll& args) {

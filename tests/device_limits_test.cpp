@@ -57,7 +57,9 @@ void check_rows_of(std::int64_t rows, std::int64_t columns) {
   check_planned(Fill{.out = in});
   check_planned(ToFloat{nowhere<void>(), ElementType::uint8, nowhere<float>(), rows * columns});
   check_planned(FloatToIds{in, matrix<Ids>(rows, columns)});
-  check_planned(SumRows{.in = in, .out = matrix(1, columns)});
+  check_planned(SumRows{.in = in, .out = matrix(1, columns)}, 1);
+  CHECK(sum_rows_scratch(rows, columns) >= 0);
+  check_planned(SumRows{.in = in, .out = matrix(1, columns), .scratch = nowhere<float>()}, 2);
   check_planned(SumAll{.in = in, .out = nowhere<float>()});
   check_planned(PenaltyGradient{.weight = in, .out = in});
   check_planned(Dropout{in, in, 0.5F, nowhere<RandomState>()});
