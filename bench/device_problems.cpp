@@ -248,10 +248,12 @@ void add_embedding(List& list, std::int64_t wanted_vocabulary, std::int64_t widt
   list.add<EmbeddingSort>("EmbeddingSort", size, [=](Operands& on, Effort& effort) {
     const std::int64_t tokens = rows_of(on) * steps;
     effort.bytes = floats_of(2 * tokens + vocabulary_of(on) + 1, 1);
+    const std::int64_t scratch = embedding_sort_scratch(tokens, vocabulary_of(on));
     return EmbeddingSort{.ids = on.ids(rows_of(on), steps, vocabulary_of(on)),
                          .order = on.ids(1, tokens, 2).data,
                          .segments = on.ids(1, vocabulary_of(on) + 1, 2).data,
-                         .vocabulary = vocabulary_of(on)};
+                         .vocabulary = vocabulary_of(on),
+                         .scratch = scratch > 0 ? on.ids(1, scratch, 2).data : nullptr};
   });
   list.add<EmbeddingBackward>("EmbeddingBackward", size, [=](Operands& on, Effort& effort) {
     const std::int64_t tokens = rows_of(on) * steps;

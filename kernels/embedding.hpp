@@ -25,8 +25,44 @@ struct EmbeddingSort {
   std::int32_t* order = nullptr;     // [B * T]  overwritten
   std::int32_t* segments = nullptr;  // [V + 1]  overwritten
   std::int64_t vocabulary = 0;
+  // embedding_sort_scratch(B * T, V) numbers, aligned to 8 bytes. A GPU then sorts many positions
+  // by one digit of their ids after the other. Absent: in one go, which takes a time that grows
+  // with positions times ids.
+  std::int32_t* scratch = nullptr;
 };
 BRAID_KERNEL(EmbeddingSort)
+
+// How a GPU sorts by digits of the ids, the lowest first; by none where positions and ids are few.
+struct EmbeddingDigits {
+  int count = 0;
+  int bits = 0;             // of each
+  std::int64_t blocks = 1;  // that share the positions
+  constexpr std::int64_t values() const { return std::int64_t{1} << bits; }
+};
+constexpr EmbeddingDigits embedding_digits(std::int64_t positions, std::int64_t vocabulary) {
+  constexpr std::int64_t kInOneGo = 131072;        // positions
+  constexpr std::int64_t kIdsAtOnce = 132 * 1750;  // that a device's blocks own at once
+  constexpr std::int64_t kPositionsOfBlock = 2048;
+  constexpr std::int64_t kMostBlocks = 264;  // two for each multiprocessor of an H100
+  constexpr int kMostBits = 10;
+  if (positions <= 0 || positions * (1 + vocabulary / kIdsAtOnce) <= kInOneGo) return {};
+  int bits = 1;
+  while ((vocabulary - 1) >> bits > 0) ++bits;
+  EmbeddingDigits digits;
+  digits.count = (bits + kMostBits - 1) / kMostBits;
+  digits.bits = (bits + digits.count - 1) / digits.count;
+  digits.blocks = (positions + kPositionsOfBlock - 1) / kPositionsOfBlock;
+  if (digits.blocks > kMostBlocks) digits.blocks = kMostBlocks;
+  return digits;
+}
+
+// Ids and their positions, half sorted, twice if there are many digits; counts of the digits.
+constexpr std::int64_t embedding_sort_scratch(std::int64_t positions, std::int64_t vocabulary) {
+  const EmbeddingDigits digits = embedding_digits(positions, vocabulary);
+  if (digits.count == 0) return 0;
+  const std::int64_t lists = digits.count > 2 ? 4 : 2 * digits.count - 1;
+  return lists * positions + (digits.blocks + 1) * digits.values() + 1;
+}
 
 // table_grad[v, e] = sum of out_grad[n, e] over all n with ids[n] = v, in the order of n, for first
 // <= v < last; rows that no id names become 0.

@@ -252,9 +252,19 @@ TEST_CASE("device limits: ids of any batch and vocabulary that int32 counts are 
                                       {kMillion, std::int64_t{200}},
                                       {std::int64_t{1}, kMostIds}}) {
       INFO("[" << rows << ", " << steps << "] of " << vocabulary << " ids");
-      check_planned(EmbeddingSort{matrix<const Ids>(rows, steps), matrix<const Bytes>(rows, steps),
-                                  0, nowhere<Ids>(), nowhere<Ids>(), vocabulary},
-                    1);
+      EmbeddingSort sort{matrix<const Ids>(rows, steps),
+                         matrix<const Bytes>(rows, steps),
+                         0,
+                         nowhere<Ids>(),
+                         nowhere<Ids>(),
+                         vocabulary};
+      check_planned(sort, 1);
+      CHECK(embedding_sort_scratch(rows * steps, vocabulary) >= 0);
+      const EmbeddingDigits digits = embedding_digits(rows * steps, vocabulary);
+      const bool all_bits = (vocabulary - 1) >> (digits.count * digits.bits) == 0;
+      CHECK((all_bits || digits.count == 0));
+      sort.scratch = nowhere<Ids>();
+      check_planned(sort, static_cast<std::size_t>(1 + 3 * digits.count));
     }
   }
 }

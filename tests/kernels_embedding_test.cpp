@@ -70,15 +70,20 @@ Sorted sorted(Backend backend, const Problem& p, std::int64_t gap) {
   GuardedMatrix<std::uint8_t> mask(p.rows, p.steps, gap + 1);
   if (!p.mask.empty()) mask.fill(p.mask);
   Sorted result{{1, p.positions()}, {1, p.vocabulary + 1}};
+  const std::int64_t numbers = kernels::embedding_sort_scratch(p.positions(), p.vocabulary);
+  GuardedScratch scratch(4 * numbers);
   launch_on(backend,
-            kernels::EmbeddingSort{.ids = ids.matrix(),
-                                   .mask = p.mask.empty() ? Matrix<std::uint8_t>{} : mask.matrix(),
-                                   .padding = p.padding,
-                                   .order = result.order.data(),
-                                   .segments = result.segments.data(),
-                                   .vocabulary = p.vocabulary});
+            kernels::EmbeddingSort{
+                .ids = ids.matrix(),
+                .mask = p.mask.empty() ? Matrix<std::uint8_t>{} : mask.matrix(),
+                .padding = p.padding,
+                .order = result.order.data(),
+                .segments = result.segments.data(),
+                .vocabulary = p.vocabulary,
+                .scratch = numbers > 0 ? static_cast<std::int32_t*>(scratch.data()) : nullptr});
   CHECK(result.order.guards_are_intact());
   CHECK(result.segments.guards_are_intact());
+  CHECK(scratch.guards_are_intact());
   return result;
 }
 
@@ -101,7 +106,7 @@ ExpectedSort expected_sort(const Problem& p) {
 }
 
 // On all backends; in a time that does not grow with positions times ids.
-void check_sorted_everywhere(const Problem& p) {
+void check_sorted_everywhere(const Problem& p, std::int64_t gap = 0) {
   const auto id_of = [&](std::int32_t n) { return p.ids[static_cast<std::size_t>(n)]; };
   std::vector<std::int32_t> expected;
   for (std::int64_t n = 0; n < p.positions(); ++n) {
@@ -117,7 +122,7 @@ void check_sorted_everywhere(const Problem& p) {
   }
   for (const Backend backend : tested_backends()) {
     INFO(described(p) << " on " << kernels::name_of(backend));
-    Sorted got = sorted(backend, p, 0);
+    Sorted got = sorted(backend, p, gap);
     const bool same_starts = got.segments.elements() == starts;
     CHECK(same_starts);
     std::vector<std::int32_t> order = got.order.elements();
@@ -223,6 +228,23 @@ TEST_CASE("embedding: few ids or all, in rising, falling or any order, are sorte
   }
 }
 
+TEST_CASE(
+    "embedding: a list of all positions is sorted by, and where none fits they are read again") {
+  RandomNumbers random(140);
+  // Lists that are full to the last entry, and positions just too many for one.
+  for (const std::int64_t positions : {std::int64_t{57344}, std::int64_t{57345}}) {
+    Problem p{positions, 1, 20, 1, {}, {}, 3};
+    for (std::int64_t n = 0; n < p.rows; ++n) {
+      p.ids.push_back(static_cast<double>(random.below(n % 3 == 0 ? 20 : 3)));
+      p.mask.push_back(static_cast<double>(random.below(4)));
+    }
+    check_sorted_everywhere(p);
+    p.ids.assign(p.ids.size(), 19.0);
+    p.mask.clear();
+    check_sorted_everywhere(p);
+  }
+}
+
 TEST_CASE("embedding: a vocabulary whose counters fill the memory of many blocks is sorted by") {
   RandomNumbers random(136);
   Problem p{8209, 1, 300007, 1, {}, {}};
@@ -230,6 +252,93 @@ TEST_CASE("embedding: a vocabulary whose counters fill the memory of many blocks
     p.ids.push_back(
         static_cast<double>(n % 3 == 0 ? p.vocabulary - 1 : random.below(p.vocabulary)));
   check_sorted_everywhere(p);
+}
+
+TEST_CASE("embedding: many positions are sorted stably by the digits of their ids") {
+  struct Size {
+    std::int64_t rows;
+    std::int64_t steps;
+    std::int64_t vocabulary;
+    kernels::EmbeddingDigits digits;  // count, bits and blocks
+  };
+  // One more than is sorted in one go; ids that fill their digits, and one more; enough for all
+  // blocks; and few positions of many ids, which have three digits.
+  const std::vector<Size> sizes{{131073, 1, 1024, {1, 10, 65}},
+                                {131073, 1, 1025, {2, 6, 65}},
+                                {43691, 3, 1, {1, 1, 65}},
+                                {540673, 1, 70000, {2, 9, 264}},
+                                {8209, 1, 3465001, {3, 8, 5}}};
+  RandomNumbers random(137);
+  for (const Size& size : sizes) {
+    Problem p{size.rows, size.steps, size.vocabulary, 1, {}, {}};
+    const auto digits = kernels::embedding_digits(p.positions(), p.vocabulary);
+    REQUIRE(digits.count == size.digits.count);
+    REQUIRE(digits.bits == size.digits.bits);
+    REQUIRE(digits.blocks == size.digits.blocks);
+    // Some are the first id, and more the last.
+    for (std::int64_t n = 0; n < p.positions(); ++n) {
+      const auto id = static_cast<double>(random.below(p.vocabulary));
+      const auto last = static_cast<double>(p.vocabulary - 1);
+      p.ids.push_back(n % 7 < 4 ? id : (n % 7 == 4 ? 0.0 : last));
+    }
+    check_sorted_everywhere(p);
+  }
+}
+
+TEST_CASE("embedding: what is masked leaves none of many positions, in rows with gaps too") {
+  RandomNumbers random(138);
+  Problem p{131073, 1, 3001, 1, {}, {}, 7};
+  for (std::int64_t n = 0; n < p.positions(); ++n) {
+    p.ids.push_back(static_cast<double>(n % 5 == 0 ? 7 : random.below(p.vocabulary)));
+    p.mask.push_back(static_cast<double>(random.below(3)));
+  }
+  check_sorted_everywhere(p);
+  p.rows = 43691;
+  p.steps = 3;
+  check_sorted_everywhere(p, 2);
+}
+
+TEST_CASE("embedding: many positions of one id, or in falling order, are sorted stably") {
+  Problem p{131073, 1, 1200, 1, {}, {}};
+  p.ids.assign(static_cast<std::size_t>(p.rows), 1199.0);
+  check_sorted_everywhere(p);
+  for (std::int64_t n = 0; n < p.rows; ++n)
+    p.ids[static_cast<std::size_t>(n)] = static_cast<double>(1199 - n * 1200 / p.rows);
+  check_sorted_everywhere(p);
+}
+
+TEST_CASE("embedding: ids outside the table, which a GPU cannot refuse, leave no positions") {
+  RandomNumbers random(139);
+  const std::vector<double> outside{-1, 1200, 2047, 2048, 65536, -2147483648.0, 2147483647.0};
+  for (const std::int64_t rows : {1031, 131073}) {
+    Problem p{rows, 1, 1200, 1, {}, {}};
+    Problem without = p;
+    for (std::int64_t n = 0; n < rows; ++n) {
+      const bool is_inside = n % 3 != 1;
+      const auto id = static_cast<double>(random.below(p.vocabulary));
+      p.ids.push_back(is_inside ? id : outside[static_cast<std::size_t>(n) % outside.size()]);
+      without.ids.push_back(is_inside ? id : 0.0);
+      without.mask.push_back(is_inside ? 1.0 : 0.0);
+    }
+    for (const Backend backend : tested_backends()) {
+      if (!runs_on_device(backend)) continue;
+      INFO(kernels::name_of(backend) << ", " << rows << " positions");
+      Sorted got = sorted(backend, p, 0);
+      Sorted expected = sorted(backend, without, 0);
+      const std::vector<std::int32_t> segments = got.segments.elements();
+      const bool same_segments = segments == expected.segments.elements();
+      CHECK(same_segments);
+      const auto count = static_cast<std::size_t>(segments.back());
+      REQUIRE(count ==
+              static_cast<std::size_t>(std::count(without.mask.begin(), without.mask.end(), 1.0)));
+      std::vector<std::int32_t> order = got.order.elements();
+      std::vector<std::int32_t> expected_order = expected.order.elements();
+      order.resize(count);
+      expected_order.resize(count);
+      const bool same_order = order == expected_order;
+      CHECK(same_order);
+    }
+  }
 }
 
 TEST_CASE("embedding: rows that end early, or are masked as a whole, leave no positions") {

@@ -15,6 +15,7 @@
 #include "kernels/optimizer.hpp"
 #include "kernels/softmax.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/kernel_launch.hpp"
 #include "tests/support/lstm_cut.hpp"
 #include "tests/support/planned_lstm.hpp"
 
@@ -102,6 +103,57 @@ TEST_CASE("kernel shapes: elements that are taken one by one have a thread each"
   check("row_ends_kernel", RowEnds{nowhere<std::int64_t>(), bytes});
   check("sum_slices_kernel",
         SumSlices{nowhere<float>(), 2, kRows * kColumns, nowhere<float>(), kRows * kColumns});
+}
+
+TEST_CASE(
+    "kernel shapes: ids are sorted in one launch if few, or if there is no memory to do more") {
+  const auto kernels_of = [](std::int64_t positions, std::int64_t vocabulary, Ids* scratch) {
+    std::string names;
+    for (const simt::PlannedLaunch& launch : planned(EmbeddingSort{matrix<const Ids>(1, positions),
+                                                                   {},
+                                                                   kNoId,
+                                                                   nowhere<Ids>(),
+                                                                   nowhere<Ids>(),
+                                                                   vocabulary,
+                                                                   scratch})) {
+      const std::string name = short_kernel_name(launch.kernel);
+      names += name.substr(0, name.find('<')) + " " + std::to_string(launch.shape.grid.x) + ", ";
+    }
+    return names;
+  };
+  const std::string at_once = "embedding_sort_kernel 132, ";
+  CHECK(kernels_of(131072, 10000, nowhere<Ids>()) == at_once);
+  CHECK(kernels_of(131073, 10000, nullptr) == at_once);
+  const auto pass = [](std::int64_t blocks, std::int64_t values) {
+    return "count_digits_kernel " + std::to_string(blocks) + ", sum_digits_kernel " +
+           std::to_string((values + 7) / 8) + ", place_by_digit_kernel " + std::to_string(blocks) +
+           ", ";
+  };
+  CHECK(kernels_of(131073, 10000, nowhere<Ids>()) ==
+        pass(65, 128) + pass(65, 128) + "find_segments_kernel 40, ");
+  CHECK(kernels_of(8192 * 200, 1000000, nowhere<Ids>()) ==
+        pass(264, 1024) + pass(264, 1024) + "find_segments_kernel 2112, ");
+}
+
+TEST_CASE("kernel shapes: ids are looked at once where a list of all fits beside the counters") {
+  const auto launch_of = [](std::int64_t positions, std::int64_t vocabulary) {
+    const std::vector<simt::PlannedLaunch> launches = planned(EmbeddingSort{
+        matrix<const Ids>(1, positions), {}, kNoId, nowhere<Ids>(), nowhere<Ids>(), vocabulary});
+    REQUIRE(launches.size() == 1);
+    return launches[0];
+  };
+  const auto in_list = launch_of(51200, 10000);
+  // 32 warps, of each 76 counters and 1600 positions.
+  CHECK(in_list.shape.grid.x == 132);
+  CHECK(in_list.shape.shared == 4 * 32 * (76 + 1600));
+  CHECK(launch_of(57344, 20).kernel == in_list.kernel);
+  const auto at_all = launch_of(57345, 20);
+  CHECK(at_all.shape.shared == 4 * 32);
+  CHECK(at_all.kernel != in_list.kernel);
+  // Few positions are looked for in a list, as long as the counters of many ids leave memory for
+  // it.
+  CHECK(launch_of(255, 50000).kernel == in_list.kernel);
+  CHECK(launch_of(255, 132 * 57800).kernel == at_all.kernel);
 }
 
 TEST_CASE("kernel shapes: sums of rows take fours where tiles are many, and parts where rows are") {

@@ -1,4 +1,6 @@
 // Rows of a table by ids, and the gradient of the table.
+#include <tuple>
+
 #include "engine/graph/ops/elementwise.hpp"
 #include "engine/graph/ops/embedding.hpp"
 #include "tests/support/catch.hpp"
@@ -60,8 +62,10 @@ std::vector<OpCheck> lookups() {
 std::vector<OpCheck> large_tables() {
   RandomNumbers random(2);
   std::vector<OpCheck> checks;
-  for (const std::int64_t rows : {1, 67}) {
-    OpCheck check = embedding_of(random_ids({rows, 5}, 4099, random), 4099, 17, random);
+  // And more positions than are sorted in one go, an odd number of them, by two digits.
+  for (const auto& [shape, vocabulary, width] :
+       {std::tuple{Shape{1, 5}, 4099, 17}, {Shape{67, 5}, 4099, 17}, {Shape{131073, 1}, 1100, 1}}) {
+    OpCheck check = embedding_of(random_ids(shape, vocabulary, random), vocabulary, width, random);
     check.gradients = [](const Arrays& in, const Arrays& out_grads) -> Arrays {
       Array slopes(in[1].shape);
       for (std::int64_t n = 0; n < in[0].elements(); ++n) {

@@ -16,7 +16,8 @@ void refuse_uncountable(const std::string& what, std::int64_t count, const Shape
                    what + ", received " + std::to_string(count) + " of shape " + to_string(shape));
 }
 
-// Positions of the batch sorted by id, for the gradient: order [N], segments [V + 1].
+// Positions of the batch sorted by id, for the gradient: order [N], segments [V + 1]. What sorting
+// needs lies behind the order: as a value's, its memory is there once, and free for others later.
 class EmbeddingSort final : public Op {
  public:
   explicit EmbeddingSort(std::int32_t padding) : padding_(padding) {}
@@ -28,19 +29,29 @@ class EmbeddingSort final : public Op {
   std::vector<ValueInfo> infer(Infos in) const override {
     refuse_uncountable("positions", in[kIds].shape.elements(), in[kIds].shape);
     refuse_uncountable("ids of a table", in[kTable].shape[0], in[kTable].shape);
-    return {{.shape = Shape{in[kIds].shape.elements()}, .dtype = DType::int32},
+    const std::int64_t positions = in[kIds].shape.elements();
+    const std::int64_t scratch = kernels::embedding_sort_scratch(positions, in[kTable].shape[0]);
+    return {{.shape = Shape{scratch == 0 ? positions : scratch_begin(positions) + scratch},
+             .dtype = DType::int32},
             {.shape = Shape{in[kTable].shape[0] + 1}, .dtype = DType::int32}};
   }
   void run(const Run& run) const override {
+    std::int32_t* const order = run.out<std::int32_t>(0).data;
+    const std::int64_t begin = scratch_begin(run.in_shape(kIds).elements());
+    const bool has_scratch = run.out_shape(0)[0] > begin;
     run.launch(kernels::EmbeddingSort{.ids = run.in<std::int32_t>(kIds),
                                       .mask = run.in<std::uint8_t>(kMask),
                                       .padding = padding_,
-                                      .order = run.out<std::int32_t>(0).data,
+                                      .order = order,
                                       .segments = run.out<std::int32_t>(1).data,
-                                      .vocabulary = run.in_shape(kTable)[0]});
+                                      .vocabulary = run.in_shape(kTable)[0],
+                                      .scratch = has_scratch ? order + begin : nullptr});
   }
 
  private:
+  // Aligned to two numbers.
+  static std::int64_t scratch_begin(std::int64_t positions) { return positions + positions % 2; }
+
   enum { kIds, kTable, kMask };
   std::int32_t padding_;
 };
