@@ -122,6 +122,17 @@ TEST_CASE("dropout: the same elements fall on every backend, those that Philox n
       {7, 31, 0.25F, 3, 4, 29},
       {5, 3, 0.5F, 9, 9, (std::int64_t{1} << 33U) + 1},  // counters beyond 32 bits
       {33, 64, 0.5F, 11, 0},
+      // In fours, of one long row or of rows with gaps, and behind others; more than a block takes.
+      {3, 8, 0.5F, 12, 1, 5},
+      {12, 1, 0.4F, 13, 2, 4},
+      {9, 256, 0.3F, 14, 3, (std::int64_t{1} << 33U) + 3},
+      // Rows shorter than four, which begin with any of the numbers that four share.
+      {11, 2, 0.5F, 15, 4, 1},
+      {13, 1, 0.5F, 16, 5, 2},
+      {5, 3, 0.5F, 17, 6, 1},
+      {1031, 3, 0.5F, 18, 7, 3},
+      // As many as fours take, but the first is the last of the four that share numbers.
+      {8, 3, 0.5F, 19, 8, 1},
   };
   for (const Problem& problem : problems) {
     const Numbers in = random.floats(problem.rows * problem.columns, -3, 3);
@@ -131,6 +142,7 @@ TEST_CASE("dropout: the same elements fall on every backend, those that Philox n
       for (const Place place : {Place::separate, Place::same}) {
         CHECK(dropped(backend, problem, in, 0, place) == out);
         CHECK(dropped(backend, problem, in, 3, place) == out);
+        CHECK(dropped(backend, problem, in, 4, place) == out);
       }
     }
   }

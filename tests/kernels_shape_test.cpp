@@ -90,7 +90,6 @@ TEST_CASE("kernel shapes: elements that are taken one by one have a thread each"
   const auto check = [](const std::string& kernel, const auto& arguments) {
     check_blocks(kernel, kBlocksOfElements, arguments);
   };
-  check("dropout_kernel", Dropout{m, m, 0.5F, nowhere<RandomState>()});
   check("float_to_ids_kernel", FloatToIds{m, ids});
   check("to_float_kernel",
         ToFloat{nowhere<void>(), ElementType::uint8, nowhere<float>(), kRows * kColumns});
@@ -103,6 +102,27 @@ TEST_CASE("kernel shapes: elements that are taken one by one have a thread each"
   check("row_ends_kernel", RowEnds{nowhere<std::int64_t>(), bytes});
   check("sum_slices_kernel",
         SumSlices{nowhere<float>(), 2, kRows * kColumns, nowhere<float>(), kRows * kColumns});
+}
+
+TEST_CASE("kernel shapes: dropout draws numbers once for the four elements that share them") {
+  const auto dropout_of = [](const Matrix<float>& in, const Matrix<float>& out,
+                             std::int64_t first_row = 0) {
+    return Dropout{in, out, 0.5F, nowhere<RandomState>(), 0, first_row};
+  };
+  const auto check = [](const std::string& kernel, const Dropout& arguments) {
+    check_blocks(kernel, kBlocksOfFours, arguments);
+  };
+  const Matrix<float> aligned = rows_of(true);
+  check("dropout_kernel<4>", dropout_of(aligned, aligned));
+  check("dropout_kernel<4>", dropout_of(rows_of(true, 4), aligned, 7));
+  check("dropout_kernel<1>", dropout_of(rows_of(false), aligned));
+  check("dropout_kernel<1>", dropout_of(aligned, rows_of(false)));
+  check("dropout_kernel<1>", dropout_of(rows_of(true, 3), aligned));
+  // As many elements in rows of an odd length, which begin with other elements than fours do.
+  const auto odd = matrix(kRows * kColumns / 3, 3);
+  check("dropout_kernel<4>", dropout_of(odd, odd, 4));
+  check("dropout_kernel<1>", dropout_of(odd, odd, 1));
+  CHECK(planned(dropout_of(matrix(0, 7), matrix(0, 7), 1)).empty());
 }
 
 TEST_CASE(
