@@ -107,6 +107,11 @@ void add_dense(List& list, std::int64_t wanted_rows, std::int64_t depth, std::in
                kernels::ActivationKind kind) {
   using namespace kernels;
   const std::string size = sizes({wanted_rows, depth, columns});
+  const auto library_of = [=](Operands& on, std::int64_t rows) {
+    const std::int64_t bytes = library_memory(rows, depth, columns, on.precision());
+    return bytes == 0 ? LibraryMemory{}
+                      : LibraryMemory{on.bytes(static_cast<std::size_t>(bytes)), bytes};
+  };
   const auto effort_of = [=](Effort& effort, std::int64_t rows, Precision precision) {
     effort.precision = precision;
     effort.operations = 2.0 * static_cast<double>(rows * depth * columns);
@@ -120,7 +125,8 @@ void add_dense(List& list, std::int64_t wanted_rows, std::int64_t depth, std::in
                         .bias = on.vector(columns),
                         .out = on.floats(rows, columns),
                         .activation = {kind},
-                        .precision = on.precision()};
+                        .precision = on.precision(),
+                        .library = library_of(on, rows)};
   });
   list.add<DenseInputGradient>("DenseInputGradient", size, [=](Operands& on, Effort& effort) {
     const std::int64_t rows = on.size(wanted_rows, 32);
@@ -128,7 +134,8 @@ void add_dense(List& list, std::int64_t wanted_rows, std::int64_t depth, std::in
     return DenseInputGradient{.out_grad = on.floats(rows, columns),
                               .kernel = on.floats(depth, columns),
                               .in_grad = on.floats(rows, depth),
-                              .precision = on.precision()};
+                              .precision = on.precision(),
+                              .library = library_of(on, rows)};
   });
   list.add<DenseWeightGradient>("DenseWeightGradient", size, [=](Operands& on, Effort& effort) {
     const std::int64_t rows = on.size(wanted_rows, 32);
@@ -137,7 +144,8 @@ void add_dense(List& list, std::int64_t wanted_rows, std::int64_t depth, std::in
                                .out_grad = on.floats(rows, columns),
                                .kernel_grad = on.floats(depth, columns),
                                .bias_grad = on.vector(columns),
-                               .precision = on.precision()};
+                               .precision = on.precision(),
+                               .library = library_of(on, rows)};
   });
 }
 

@@ -81,13 +81,12 @@ class Owned {
   cublasStatus_t (*destroy_)(Descriptor);
 };
 
+// Rounding to bfloat16 is not left to the library: CUBLAS_COMPUTE_32F_FAST_16BF may mean tf32.
 cublasComputeType_t arithmetic_of(Precision precision) {
-  switch (precision) {
-    case Precision::tf32: return CUBLAS_COMPUTE_32F_FAST_TF32;
-    case Precision::bfloat16: return CUBLAS_COMPUTE_32F_FAST_16BF;
-    case Precision::float32: break;
-  }
-  return CUBLAS_COMPUTE_32F;
+  return precision == Precision::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+}
+cudaDataType_t type_of_operands(Precision precision) {
+  return precision == Precision::bfloat16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
 // What the epilogue reads, or writes; null without one.
@@ -137,32 +136,33 @@ class CublasLt final : public ProductLibrary {
     Owned a(call_.destroy_layout);
     Owned b(call_.destroy_layout);
     Owned out(call_.destroy_layout);
-    const auto lay_out = [&](auto& layout, const auto& matrix) {
+    const auto lay_out = [&](auto& layout, const auto& matrix, cudaDataType_t type) {
       call.check(
-          call_.create_layout(&layout.value, CUDA_R_32F, static_cast<std::uint64_t>(matrix.columns),
+          call_.create_layout(&layout.value, type, static_cast<std::uint64_t>(matrix.columns),
                               static_cast<std::uint64_t>(matrix.rows), matrix.stride),
           "cublasLtMatrixLayoutCreate");
     };
-    lay_out(a, product.b);
-    lay_out(b, product.a);
-    lay_out(out, product.out);
+    lay_out(a, product.b, type_of_operands(product.precision));
+    lay_out(b, product.a, type_of_operands(product.precision));
+    lay_out(out, product.out, CUDA_R_32F);
 
     const auto algorithm = find(call, operation.value, a.value, b.value, out.value);
     if (!algorithm) return false;
     const float one = 1;
     const float start = product.accumulate ? 1.0F : 0.0F;
-    call.check(
-        call_.multiply(handle_, operation.value, &one, product.b.data, a.value, product.a.data,
-                       b.value, &start, product.out.data, out.value, product.out.data, out.value,
-                       &*algorithm, nullptr, 0, static_cast<cudaStream_t>(stream)),
-        "cublasLtMatmul");
+    call.check(call_.multiply(handle_, operation.value, &one, product.b.data, a.value,
+                              product.a.data, b.value, &start, product.out.data, out.value,
+                              product.out.data, out.value, &*algorithm, product.workspace.data,
+                              static_cast<std::size_t>(product.workspace.bytes),
+                              static_cast<cudaStream_t>(stream)),
+               "cublasLtMatmul");
     return true;
   }
 
  private:
   using Algorithm = std::optional<cublasLtMatmulAlgo_t>;
   // What the choice of an algorithm depends on.
-  using Key = std::array<std::int64_t, 16>;
+  using Key = std::array<std::int64_t, 17>;
 
   struct Call {
     const Functions& functions;
@@ -191,7 +191,8 @@ class CublasLt final : public ProductLibrary {
             alignment_of(product.a.data),
             alignment_of(product.b.data),
             alignment_of(product.out.data),
-            vector == nullptr ? 0 : alignment_of(vector)};
+            vector == nullptr ? 0 : alignment_of(vector),
+            product.workspace.bytes};
   }
 
   // Asks the library once for each kind of product.
@@ -211,16 +212,16 @@ class CublasLt final : public ProductLibrary {
     const LibraryProduct& product = call.product;
     Owned preference(call_.destroy_preference);
     call.check(call_.create_preference(&preference.value), "cublasLtMatmulPreferenceCreate");
-    const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, const void* address) {
-      const std::uint32_t alignment = alignment_of(address);
-      call.check(
-          call_.set_of_preference(preference.value, attribute, &alignment, sizeof(alignment)),
-          "cublasLtMatmulPreferenceSetAttribute");
+    const auto set = [&](cublasLtMatmulPreferenceAttributes_t attribute, const auto& value) {
+      call.check(call_.set_of_preference(preference.value, attribute, &value, sizeof(value)),
+                 "cublasLtMatmulPreferenceSetAttribute");
     };
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, product.b.data);
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, product.a.data);
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, product.out.data);
-    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, product.out.data);
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment_of(product.b.data));
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment_of(product.a.data));
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, alignment_of(product.out.data));
+    set(CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, alignment_of(product.out.data));
+    set(CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+        static_cast<std::uint64_t>(product.workspace.bytes));
     cublasLtMatmulHeuristicResult_t result{};
     int count = 0;
     const cublasStatus_t status =

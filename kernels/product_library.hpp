@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/core/matrix.hpp"
+#include "kernels/library_memory.hpp"
 #include "kernels/precision.hpp"
 
 // NVIDIA's cuBLASLt for the large products of a GPU. It is no part of Braid, nor of what Braid is
@@ -13,11 +14,12 @@
 // bits.
 namespace braid::kernels {
 
-// out = a . b, where `a` and `b` may be given as their transposes.
+// out = a . b, where `a` and `b` may be given as their transposes. They hold float32, at the
+// precision of bfloat16 numbers of that type.
 struct LibraryProduct {
-  Matrix<const float> a;  // [R, K]  read; transposed: [K, R]
+  Matrix<const void> a;  // [R, K]  read; transposed: [K, R]
   bool a_transposed = false;
-  Matrix<const float> b;  // [K, C]  read; transposed: [C, K]
+  Matrix<const void> b;  // [K, C]  read; transposed: [C, K]
   bool b_transposed = false;
   Matrix<float> out;             // [R, C]  overwritten, or added to
   bool accumulate = false;       // add to `out`
@@ -25,24 +27,22 @@ struct LibraryProduct {
   float* column_sums = nullptr;  // [C]     overwritten: sums of b's columns over K; may be absent,
                                  // and is where b is transposed or there is a bias
   Precision precision = Precision::float32;
+  LibraryMemory workspace;  // overwritten; begins at a multiple of 256 bytes; may be absent
 };
 
 class ProductLibrary {
  public:
-  // Products with fewer rows, columns or places of the sum are left to Braid's kernels.
-  static constexpr std::int64_t kLeastSize = 512;
-
   // For the current device of the thread. Null where none of the files can be loaded, or where
   // Braid was built without cuBLASLt's header.
   static std::unique_ptr<ProductLibrary> open(const std::vector<std::string>& files,
-                                              std::int64_t least_size = kLeastSize);
+                                              std::int64_t least_size = kLeastLibrarySize);
   virtual ~ProductLibrary() = default;
 
   bool wants(std::int64_t rows, std::int64_t columns, std::int64_t depth) const {
     return rows >= least_size_ && columns >= least_size_ && depth >= least_size_;
   }
 
-  // Puts the product into the stream, without memory of its own. False: the library has no way for
+  // Puts the product into the stream, without further memory. False: the library has no way for
   // it, and nothing was done. DeviceError names the call that failed and the product.
   virtual bool multiply(void* stream, const LibraryProduct& product) = 0;
 

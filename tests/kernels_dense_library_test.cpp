@@ -2,10 +2,15 @@
 // stands in for it (cublaslt_stand_in/), against sums in float64.
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <iostream>
 #include <limits>
+#include <memory>
+#include <utility>
 #include <vector>
 
+#include "engine/graph/ops/dense.hpp"
+#include "engine/runtime/workspace.hpp"
 #include "kernels/simt/emulated_library.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/dense_precision.hpp"
@@ -46,6 +51,20 @@ void check_everything(Backend device, const DenseProblem& problem, std::int64_t 
   CHECK(are_sums(gradients.bias, bias_totals(problem)));
 }
 
+// A Dense layer whose weights are 0.5, without a bias.
+Program one_layer(std::int64_t rows, std::int64_t depth, std::int64_t columns, Precision precision,
+                  Device device) {
+  auto graph = std::make_shared<Graph>();
+  auto kernel = std::make_shared<Variable>();
+  kernel->shape = {depth, columns};
+  const std::vector<float> halves(static_cast<std::size_t>(depth * columns), 0.5F);
+  kernel->value = Tensor::from(halves, kernel->shape);
+  if (device != Device::cpu()) kernel->value = kernel->value.to(device);
+  const Value in = graph->input("x", {.shape = {None, depth}, .batched = true});
+  const Value out = ops::dense(*graph, in, graph->weight(kernel), {});
+  return {graph, {out}, {{.shape = {rows, depth}, .batched = true}}, device, precision};
+}
+
 }  // namespace
 
 TEST_CASE("dense library: outputs and gradients are right for all sizes, in column slices too") {
@@ -60,9 +79,12 @@ TEST_CASE("dense library: outputs and gradients are right for all sizes, in colu
     DenseProblem problem(size, random);
     for (const Precision precision : {Precision::float32, Precision::tf32, Precision::bfloat16}) {
       problem.precision = precision;
-      const int before = library.controls().products;
+      library.controls().products = 0;
+      library.controls().rounded_products = 0;
       for (const std::int64_t gap : {0, 3, 4}) check_everything(kDevice, problem, gap);
-      CHECK(library.controls().products - before == 3 * 4);
+      CHECK(library.controls().products == 3 * 4);
+      CHECK(library.controls().rounded_products == (precision == Precision::bfloat16 ? 3 * 4 : 0));
+      CHECK(library.controls().workspace_bytes >= 256);
     }
   }
   for (int n = 0; n < 30; ++n) {
@@ -75,6 +97,128 @@ TEST_CASE("dense library: outputs and gradients are right for all sizes, in colu
       check_everything(kDevice, problem, random.below(5));
   }
   CHECK(library.controls().descriptors == 1);  // the handle
+}
+
+TEST_CASE("dense library: operands become the nearest bfloat16, ties the even one, NaN stays NaN") {
+  if (!tests_emulated()) return;
+  const StandInLibrary library;
+  if (!library.is_there()) return;
+  RandomNumbers random(79);
+  using Limits = std::numeric_limits<float>;
+  const std::vector<std::pair<float, float>> numbers{
+      {1 + 0x1p-8F, 1},
+      {1 + 0x1.8p-7F, 1 + 0x1p-6F},
+      {-1 - 0x1.02p-8F, -1 - 0x1p-7F},
+      {1 - 0x1p-9F, 1},
+      {0x1p-133F, 0x1p-133F},
+      {0x1.8p-133F, 0x1p-132F},
+      {-0.0F, 0},
+      {Limits::max(), Limits::infinity()},
+      {-Limits::infinity(), -Limits::infinity()},
+      {Limits::quiet_NaN(), Limits::quiet_NaN()},
+      {Limits::signaling_NaN(), Limits::quiet_NaN()}};
+  DenseProblem problem({static_cast<std::int64_t>(numbers.size()), 1, 2}, random);
+  problem.precision = Precision::bfloat16;
+  for (std::size_t i = 0; i < numbers.size(); ++i)
+    problem.in[i] = static_cast<double>(numbers[i].first);
+  problem.kernel = {1, 2};
+  const std::vector<float> outputs = dense_forward(kDevice, problem, false, 0);
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const float wanted = numbers[i].second;
+    INFO(numbers[i].first);
+    CHECK((std::isnan(wanted) ? std::isnan(outputs[2 * i]) : outputs[2 * i] == wanted));
+    CHECK((std::isnan(wanted) ? std::isnan(outputs[2 * i + 1]) : outputs[2 * i + 1] == 2 * wanted));
+  }
+  CHECK(library.controls().rounded_products == 1);
+}
+
+TEST_CASE("dense library: without memory for rounded operands a product is for our own kernels") {
+  if (!tests_emulated()) return;
+  const StandInLibrary library;
+  if (!library.is_there()) return;
+  RandomNumbers random(80);
+  DenseProblem problem({19, 24, 33}, random);
+  const auto products_with = [&](Precision precision, std::int64_t workspace) {
+    problem.precision = precision;
+    problem.workspace = workspace;
+    library.controls().products = 0;
+    check_everything(kDevice, problem, 3);
+    return library.controls().products;
+  };
+  CHECK(products_with(Precision::bfloat16, -1) == 0);
+  for (const Precision precision : {Precision::float32, Precision::tf32}) {
+    CHECK(products_with(precision, -1) == 4);
+    CHECK(library.controls().workspace_bytes == 0);
+  }
+  // For the copies alone: to the byte, and one less.
+  GuardedMatrix<float> in(19, 24);
+  GuardedMatrix<float> kernel(24, 33);
+  in.fill(problem.in);
+  kernel.fill(problem.kernel);
+  const std::int64_t copies = kernels::bfloat16_bytes(19, 24) + kernels::bfloat16_bytes(24, 33);
+  for (const std::int64_t bytes : {copies, copies - 1}) {
+    GuardedMatrix<float> out(19, 33);
+    GuardedScratch scratch(bytes);
+    library.controls().products = 0;
+    launch_on(kDevice,
+              kernels::DenseForward{.in = in.matrix(),
+                                    .kernel = kernel.matrix(),
+                                    .out = out.matrix(),
+                                    .precision = Precision::bfloat16,
+                                    .library = {static_cast<std::byte*>(scratch.data()), bytes}});
+    CHECK(library.controls().products == (bytes == copies ? 1 : 0));
+    CHECK(are_sums(out.values(), forward_totals(rounded(Precision::bfloat16, problem), false),
+                   kMatrixUnit));
+    CHECK(scratch.guards_are_intact());
+  }
+}
+
+TEST_CASE("dense library: a bias's gradient by itself is summed in parts of the rows") {
+  if (!tests_emulated()) return;
+  const StandInLibrary library;
+  if (!library.is_there()) return;
+  RandomNumbers random(81);
+  DenseProblem problem({512, 3, 5}, random);
+  problem.precision = Precision::bfloat16;
+  // In one go each 1 would be lost beside the first number: its neighbours are 8 away.
+  problem.out_grad.assign(problem.out_grad.size(), 1);
+  for (std::size_t i = 0; i < 5; ++i) problem.out_grad[i] = 1e8;
+  problem.workspace = 256;
+  for (const double sum : dense_weight_gradients(kDevice, problem, 0).bias) CHECK(sum == 1e8 + 256);
+  // Memory for the copies is more than enough; with less than a part of it all is in one go.
+  CHECK(library.controls().rounded_products == 1);
+  problem.precision = Precision::float32;
+  problem.workspace = -1;
+  library.controls().refused_epilogue = kSumsOfA;
+  for (const double sum : dense_weight_gradients(kDevice, problem, 0).bias) CHECK(sum == 1e8);
+  CHECK(library.controls().products == 2);
+}
+
+TEST_CASE("dense library: a program on a device has memory for its large products") {
+  if (!tests_emulated()) return;
+  constexpr std::int64_t kLarge = kernels::kLeastLibrarySize;
+  const auto scratch_of = [](std::int64_t rows, Precision precision, Device device) {
+    return one_layer(rows, kLarge, kLarge, precision, device).scratch_bytes();
+  };
+  const std::int64_t copies = 2 * kernels::bfloat16_bytes(kLarge, kLarge);
+  CHECK(scratch_of(kLarge, Precision::tf32, Device::emulated()) == kernels::kLibraryWorkspace);
+  CHECK(scratch_of(kLarge, Precision::bfloat16, Device::emulated()) ==
+        kernels::kLibraryWorkspace + copies);
+  CHECK(scratch_of(kLarge - 1, Precision::bfloat16, Device::emulated()) == 0);
+  CHECK(scratch_of(kLarge, Precision::bfloat16, Device::cpu()) == 0);
+  CHECK(kernels::library_memory(600, 1024, 512, Precision::bfloat16) ==
+        kernels::kLibraryWorkspace + 2 * (600 * 1024 + 1024 * 512));
+
+  const StandInLibrary library(kLarge);
+  if (!library.is_there()) return;
+  const Program program =
+      one_layer(kLarge, kLarge, kLarge, Precision::bfloat16, Device::emulated());
+  const std::vector<float> ones(static_cast<std::size_t>(kLarge * kLarge), 1.0F);
+  Workspace workspace(Device::emulated());
+  workspace.run(program, {reinterpret_cast<const std::byte*>(ones.data())});
+  CHECK(workspace.output<float>(program, 0).row(kLarge - 1)[3] == 0.5F * kLarge);
+  CHECK(library.controls().rounded_products == 1);
+  CHECK(library.controls().workspace_bytes == static_cast<std::size_t>(kernels::kLibraryWorkspace));
 }
 
 TEST_CASE("dense library: every activation follows the bias, and keeps NaN") {
@@ -145,6 +289,7 @@ TEST_CASE("dense library: it is asked once for each kind of product") {
   const StandInLibrary library;
   if (!library.is_there()) return;
   alignas(256) static float numbers[4][400];
+  alignas(256) static std::byte workspace[512];
   const kernels::LibraryProduct usual{.a = {numbers[0], 8, 8, 8},
                                       .b = {numbers[1], 8, 8, 8},
                                       .out = {numbers[2], 8, 8, 8},
@@ -167,10 +312,10 @@ TEST_CASE("dense library: it is asked once for each kind of product") {
   other.out.stride = 12;
   CHECK(searches_after(other) == 5);
   other = usual;
-  other.a.data += 1;  // another alignment
+  other.a.data = numbers[0] + 1;  // another alignment
   CHECK(searches_after(other) == 6);
   other = usual;
-  other.b.data += 1;
+  other.b.data = numbers[1] + 1;
   CHECK(searches_after(other) == 7);
   other = usual;
   other.out.data += 1;
@@ -179,24 +324,29 @@ TEST_CASE("dense library: it is asked once for each kind of product") {
   other.bias += 1;
   CHECK(searches_after(other) == 9);
   other = usual;
-  other.a.data += 64;  // the same alignment
-  CHECK(searches_after(other) == 9);
+  other.workspace = {workspace, 256};
+  CHECK(searches_after(other) == 10);
+  other.workspace.bytes = 512;
+  CHECK(searches_after(other) == 11);
+  other = usual;
+  other.a.data = numbers[0] + 64;  // the same alignment
+  CHECK(searches_after(other) == 11);
   // What it has no way for is not asked again either.
   library.controls().refused_epilogue = kSumsOfA;
   other = usual;
   other.bias = nullptr;
   other.column_sums = numbers[3];
-  CHECK(searches_after(other) == 10);
-  CHECK(searches_after(other) == 10);
-  CHECK(library.controls().products == 11);
+  CHECK(searches_after(other) == 12);
+  CHECK(searches_after(other) == 12);
+  CHECK(library.controls().products == 13);
 }
 
 TEST_CASE("dense library: only products of large matrices are for it") {
   if (!tests_emulated()) return;
-  const StandInLibrary library(ProductLibrary::kLeastSize);
+  const StandInLibrary library(kernels::kLeastLibrarySize);
   if (!library.is_there()) return;
   RandomNumbers random(76);
-  constexpr std::int64_t kLarge = ProductLibrary::kLeastSize;
+  constexpr std::int64_t kLarge = kernels::kLeastLibrarySize;
   for (const DenseSize& size : {DenseSize{kLarge - 1, kLarge, kLarge}, DenseSize{kLarge, 1, kLarge},
                                 DenseSize{kLarge, kLarge, 2}}) {
     CHECK_FALSE(simt::emulated_product_library()->wants(size.rows, size.columns, size.depth));
@@ -235,6 +385,7 @@ TEST_CASE("dense library: large products are right on a GPU, whoever makes them"
   }
   RandomNumbers random(78);
   DenseProblem problem({520, 516, 524}, random);
+  problem.workspace = kernels::kLibraryWorkspace;
   for (const Precision precision : {Precision::float32, Precision::tf32, Precision::bfloat16}) {
     problem.precision = precision;
     for (const std::int64_t gap : {0, 3}) check_everything(Backend::cuda, problem, gap);

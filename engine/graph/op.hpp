@@ -47,6 +47,10 @@ class Op {
   virtual std::int64_t parts(Infos) const { return 1; }
   // Bytes of scratch memory for a run over `rows` rows of the batch.
   virtual std::int64_t scratch_bytes(Infos, std::int64_t /*rows*/) const { return 0; }
+  // The same for what a GPU's library makes.
+  virtual std::int64_t library_bytes(Infos, std::int64_t /*rows*/, kernels::Precision) const {
+    return 0;
+  }
   // Multiplications and additions over the whole batch, roughly: decides into how many slices the
   // batch is cut.
   virtual double operations(Infos inputs, Infos outputs) const;

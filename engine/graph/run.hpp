@@ -9,6 +9,7 @@
 #include "engine/core/matrix.hpp"
 #include "kernels/dropout.hpp"
 #include "kernels/launch.hpp"
+#include "kernels/library_memory.hpp"
 #include "kernels/precision.hpp"
 
 namespace braid {
@@ -40,6 +41,7 @@ struct Frame {
   std::int64_t part = 0;
   std::int64_t parts = 1;
   std::byte* scratch = nullptr;
+  std::int64_t scratch_bytes = 0;
   const kernels::RandomState* random_state = nullptr;  // of dropout, in the device's memory
   kernels::Precision precision = kernels::Precision::float32;
   kernels::Stream stream;
@@ -74,6 +76,7 @@ class Run {
   std::int64_t part() const { return frame_.part; }
   std::int64_t parts() const { return frame_.parts; }
   std::byte* scratch() const { return frame_.scratch; }
+  kernels::LibraryMemory library_memory() const { return {frame_.scratch, frame_.scratch_bytes}; }
   const kernels::RandomState* random_state() const { return frame_.random_state; }
   kernels::Precision precision() const { return frame_.precision; }
 

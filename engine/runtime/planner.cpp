@@ -321,6 +321,10 @@ class Planner {
     if (!stage.joined) {
       program_.scratch_bytes_ =
           std::max(program_.scratch_bytes_, node.op->scratch_bytes(inputs, rows));
+      if (facts_.on_device) {
+        program_.scratch_bytes_ = std::max(
+            program_.scratch_bytes_, node.op->library_bytes(inputs, rows, program_.precision_));
+      }
     }
     stage.ops.push_back(std::move(bound));
   }

@@ -260,6 +260,7 @@ Frame Workspace::frame(const Program& program, std::size_t worker) const {
           .rows = program.batch(),
           .batch = program.batch(),
           .scratch = scratches_[worker].data(),
+          .scratch_bytes = program.scratch_bytes(),
           .random_state = random_state_.data(),
           .precision = program.precision(),
           .stream = stream_};

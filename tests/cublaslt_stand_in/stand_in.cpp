@@ -6,6 +6,7 @@
 
 #include <cublasLt.h>
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -27,13 +28,15 @@ struct Operation {
   void* vector = nullptr;
 };
 struct Layout {
+  cudaDataType type;
   std::uint64_t rows;
   std::uint64_t columns;
   std::int64_t stride;
 };
-// The alignments that are promised; the library's defaults are the highest.
+// The alignments that are promised; the library's defaults are the highest. And the memory.
 struct Preference {
   std::uint32_t alignments[4] = {256, 256, 256, 256};
+  std::uint64_t workspace_bytes = 0;
 };
 
 // What lives, by its address.
@@ -91,6 +94,9 @@ struct Plan {
         return false;
       }
     }
+    // Of float32, or sums in float32 of operands that are rounded already.
+    if (a.type != b.type || out.type != CUDA_R_32F) return false;
+    if (a.type != CUDA_R_32F && operation.arithmetic != CUBLAS_COMPUTE_32F) return false;
     const bool a_as_is = operation.of_a == CUBLAS_OP_N;
     const bool b_as_is = operation.of_b == CUBLAS_OP_N;
     const bool wants_vector = operation.epilogue != CUBLASLT_EPILOGUE_DEFAULT;
@@ -102,13 +108,13 @@ struct Plan {
 // What an algorithm was found for.
 struct Found {
   Plan plan;
-  std::uint32_t alignments[4];
+  Preference promised;
 };
 static_assert(sizeof(Found*) <= sizeof(cublasLtMatmulAlgo_t));
 
 bool is_same(const Plan& a, const Plan& b) {
   const auto same = [](const Layout& x, const Layout& y) {
-    return x.rows == y.rows && x.columns == y.columns && x.stride == y.stride;
+    return x.type == y.type && x.rows == y.rows && x.columns == y.columns && x.stride == y.stride;
   };
   return a.operation.arithmetic == b.operation.arithmetic && a.operation.of_a == b.operation.of_a &&
          a.operation.of_b == b.operation.of_b && a.operation.epilogue == b.operation.epilogue &&
@@ -119,30 +125,37 @@ bool is_aligned(const void* address, std::uint32_t alignment) {
   return reinterpret_cast<std::uintptr_t>(address) % alignment == 0;
 }
 
-// As matrix units round operands: to 10 bits of fraction with ties away from 0, or to 7 with ties
-// to even.
+// As matrix units round operands: to 10 bits of fraction with ties away from 0.
 double rounded(cublasComputeType_t arithmetic, double x) {
   if (arithmetic == CUBLAS_COMPUTE_32F || x == 0 || !std::isfinite(x)) return x;
-  const bool is_tf32 = arithmetic == CUBLAS_COMPUTE_32F_FAST_TF32;
-  const int exponent = std::ilogb(x) - (is_tf32 ? 10 : 7);
-  const double steps = std::ldexp(x, -exponent);
-  return std::ldexp(is_tf32 ? std::round(steps) : std::nearbyint(steps), exponent);
+  const int exponent = std::ilogb(x) - 10;
+  return std::ldexp(std::round(std::ldexp(x, -exponent)), exponent);
+}
+
+double element(const void* data, cudaDataType type, std::uint64_t index) {
+  if (type == CUDA_R_32F) return static_cast<double>(static_cast<const float*>(data)[index]);
+  const auto bits = static_cast<std::uint32_t>(static_cast<const std::uint16_t*>(data)[index]);
+  return static_cast<double>(std::bit_cast<float>(bits << 16U));
 }
 
 struct Work {
   Plan plan;
-  const float* a;
-  const float* b;
+  const void* a;
+  const void* b;
   float* out;
   bool adds;
+  void* workspace;
+  std::size_t workspace_bytes;
 
   void run() const {
+    // All of it may be used, so that nothing else can lie there.
+    if (workspace_bytes > 0) std::memset(workspace, 0xFF, workspace_bytes);
     const Operation& operation = plan.operation;
-    const auto at = [&](const float* data, const Layout& layout, cublasOperation_t is,
+    const auto at = [&](const void* data, const Layout& layout, cublasOperation_t is,
                         std::uint64_t row, std::uint64_t column) {
       const std::uint64_t r = is == CUBLAS_OP_N ? row : column;
       const std::uint64_t c = is == CUBLAS_OP_N ? column : row;
-      return static_cast<double>(data[r + c * static_cast<std::uint64_t>(layout.stride)]);
+      return element(data, layout.type, r + c * static_cast<std::uint64_t>(layout.stride));
     };
     for (std::uint64_t i = 0; i < plan.m(); ++i) {
       double sum_of_a = 0;
@@ -185,10 +198,9 @@ const char* cublasLtGetStatusName(cublasStatus_t status) {
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* handle,
                                         cublasComputeType_t arithmetic, cudaDataType_t scale) {
   if (scale != CUDA_R_32F) return CUBLAS_STATUS_INVALID_VALUE;
-  if (arithmetic != CUBLAS_COMPUTE_32F && arithmetic != CUBLAS_COMPUTE_32F_FAST_TF32 &&
-      arithmetic != CUBLAS_COMPUTE_32F_FAST_16BF) {
+  // The real one takes CUBLAS_COMPUTE_32F_FAST_16BF, too, and rounds as it likes.
+  if (arithmetic != CUBLAS_COMPUTE_32F && arithmetic != CUBLAS_COMPUTE_32F_FAST_TF32)
     return CUBLAS_STATUS_INVALID_VALUE;
-  }
   return create(handle, Operation{.arithmetic = arithmetic});
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t handle) {
@@ -210,8 +222,8 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t handle,
 
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* handle, cudaDataType type,
                                           uint64_t rows, uint64_t columns, int64_t stride) {
-  if (type != CUDA_R_32F) return CUBLAS_STATUS_INVALID_VALUE;
-  return create(handle, Layout{rows, columns, stride});
+  if (type != CUDA_R_32F && type != CUDA_R_16BF) return CUBLAS_STATUS_INVALID_VALUE;
+  return create(handle, Layout{type, rows, columns, stride});
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t handle) {
   return destroy<Layout>(handle);
@@ -237,6 +249,8 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t h
       return read(preference->alignments[2], from, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
       return read(preference->alignments[3], from, bytes);
+    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
+      return read(preference->workspace_bytes, from, bytes);
     default: return CUBLAS_STATUS_INVALID_VALUE;
   }
 }
@@ -259,12 +273,11 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle,
   auto found =
       std::make_unique<Found>(Found{{*content_of<Operation>(operation), *content_of<Layout>(a),
                                      *content_of<Layout>(b), *content_of<Layout>(d)},
-                                    {}});
+                                    *promised});
   if (!found->plan.fits()) return CUBLAS_STATUS_INVALID_VALUE;
   *count = 0;
   if (static_cast<int>(found->plan.operation.epilogue) == controls.refused_epilogue)
     return controls.refuses_by_status ? CUBLAS_STATUS_NOT_SUPPORTED : CUBLAS_STATUS_SUCCESS;
-  std::memcpy(found->alignments, promised->alignments, sizeof(found->alignments));
   const Found* const kept = found.get();
   static std::vector<std::unique_ptr<Found>> all;
   {
@@ -287,8 +300,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
   if (content_of<int>(handle) == nullptr || content_of<Operation>(operation) == nullptr ||
       content_of<Layout>(a_layout) == nullptr || content_of<Layout>(b_layout) == nullptr ||
       content_of<Layout>(d_layout) == nullptr || c_layout != d_layout || c != d || a == nullptr ||
-      b == nullptr || d == nullptr || algorithm == nullptr || workspace != nullptr ||
-      workspace_bytes != 0) {
+      b == nullptr || d == nullptr || algorithm == nullptr ||
+      (workspace == nullptr) != (workspace_bytes == 0) || !is_aligned(workspace, 256)) {
     return CUBLAS_STATUS_INVALID_VALUE;
   }
   const float factor = *static_cast<const float*>(alpha);
@@ -302,12 +315,16 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t oper
     return CUBLAS_STATUS_INVALID_VALUE;
   const void* const addresses[] = {a, b, c, d};
   for (int i = 0; i < 4; ++i) {
-    if (!is_aligned(addresses[i], found->alignments[i])) return CUBLAS_STATUS_INVALID_VALUE;
+    if (!is_aligned(addresses[i], found->promised.alignments[i]))
+      return CUBLAS_STATUS_INVALID_VALUE;
   }
+  // What was found may need all that was promised.
+  if (workspace_bytes < found->promised.workspace_bytes) return CUBLAS_STATUS_INVALID_VALUE;
   if (controls.fails) return CUBLAS_STATUS_EXECUTION_FAILED;
   ++controls.products;
-  const Work work{plan, static_cast<const float*>(a), static_cast<const float*>(b),
-                  static_cast<float*>(d), start != 0};
+  if (plan.a.type == CUDA_R_16BF) ++controls.rounded_products;
+  controls.workspace_bytes = workspace_bytes;
+  const Work work{plan, a, b, static_cast<float*>(d), start != 0, workspace, workspace_bytes};
   controls.put_in_stream(stream, [work] { work.run(); });
   return CUBLAS_STATUS_SUCCESS;
 }

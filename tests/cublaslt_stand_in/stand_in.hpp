@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <functional>
 
 // What tests ask of the library that stands in for cuBLASLt, and learn from it.
@@ -11,7 +12,9 @@ struct StandInControls {
   bool fails = false;              // products fail
   int searches = 0;                // for an algorithm
   int products = 0;
-  int descriptors = 0;  // that live, handles among them
+  int rounded_products = 0;         // of them, those of operands in bfloat16
+  std::size_t workspace_bytes = 0;  // of the last product
+  int descriptors = 0;              // that live, handles among them
 };
 
 }  // namespace braid::testing

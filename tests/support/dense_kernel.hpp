@@ -84,7 +84,30 @@ struct DenseProblem {
   Numbers bias;
   Numbers out_grad;
   kernels::Precision precision = kernels::Precision::float32;
-  bool in_parts = false;  // the weights' gradients get scratch memory
+  bool in_parts = false;         // the weights' gradients get scratch memory
+  std::int64_t workspace = 256;  // bytes for a library beside copies of operands; negative: neither
+};
+
+// Memory of one product of [N, K], [K, M] and [N, M] for a GPU's library.
+class LibraryScratch {
+ public:
+  explicit LibraryScratch(const DenseProblem& problem)
+      : bytes_(problem.workspace < 0
+                   ? 0
+                   : kernels::bfloat16_bytes(problem.size.rows, problem.size.depth) +
+                         kernels::bfloat16_bytes(problem.size.depth, problem.size.columns) +
+                         kernels::bfloat16_bytes(problem.size.rows, problem.size.columns) +
+                         problem.workspace),
+        scratch_(bytes_) {}
+  kernels::LibraryMemory memory() {
+    if (bytes_ == 0) return {};
+    return {static_cast<std::byte*>(scratch_.data()), bytes_};
+  }
+  bool guards_are_intact() const { return scratch_.guards_are_intact(); }
+
+ private:
+  std::int64_t bytes_;
+  GuardedScratch scratch_;
 };
 
 // A matrix of the size, also where it has no elements.
@@ -103,12 +126,15 @@ inline std::vector<float> dense_forward(Backend backend, const DenseProblem& pro
   auto kernel = filled(problem.kernel, size.depth, size.columns, gap);
   auto bias = filled(problem.bias, 1, size.columns, 0);
   GuardedMatrix<float> out(size.rows, size.columns, gap);
+  LibraryScratch library(problem);
   launch_on(backend, kernels::DenseForward{.in = in.matrix(),
                                            .kernel = kernel.matrix(),
                                            .bias = with_bias ? bias.data() : nullptr,
                                            .out = out.matrix(),
                                            .activation = activation,
-                                           .precision = problem.precision});
+                                           .precision = problem.precision,
+                                           .library = library.memory()});
+  CHECK(library.guards_are_intact());
   CHECK(out.guards_are_intact());
   return out.elements();
 }
@@ -120,11 +146,14 @@ inline std::vector<float> dense_input_gradient(Backend backend, const DenseProbl
   auto kernel = filled(problem.kernel, size.depth, size.columns, gap);
   GuardedMatrix<float> in_grad(size.rows, size.depth, gap);
   if (!before.empty()) in_grad.fill(before);
+  LibraryScratch library(problem);
   launch_on(backend, kernels::DenseInputGradient{.out_grad = out_grad.matrix(),
                                                  .kernel = kernel.matrix(),
                                                  .in_grad = in_grad.matrix(),
                                                  .accumulate = !before.empty(),
-                                                 .precision = problem.precision});
+                                                 .precision = problem.precision,
+                                                 .library = library.memory()});
+  CHECK(library.guards_are_intact());
   CHECK(in_grad.guards_are_intact());
   return in_grad.elements();
 }
@@ -148,6 +177,7 @@ inline DenseWeightGradients dense_weight_gradients(Backend backend, const DenseP
     bias_grad.fill(before.bias);
   }
   GuardedScratch scratch(kernels::dense_weight_scratch(size.rows, size.depth, size.columns));
+  LibraryScratch library(problem);
   launch_on(backend,
             kernels::DenseWeightGradient{
                 .in = in.matrix(),
@@ -156,7 +186,9 @@ inline DenseWeightGradients dense_weight_gradients(Backend backend, const DenseP
                 .bias_grad = bias_grad.data(),
                 .accumulate = accumulate,
                 .precision = problem.precision,
-                .scratch = problem.in_parts ? static_cast<float*>(scratch.data()) : nullptr});
+                .scratch = problem.in_parts ? static_cast<float*>(scratch.data()) : nullptr,
+                .library = library.memory()});
+  CHECK(library.guards_are_intact());
   CHECK(scratch.guards_are_intact());
   CHECK(kernel_grad.guards_are_intact());
   CHECK(bias_grad.guards_are_intact());

@@ -120,7 +120,7 @@ class GuardedMatrix {
   KernelMemory<T> storage_;
 };
 
-// 64-byte aligned memory full of NaN, with guards.
+// 256-byte aligned memory, as a GPU has it, full of NaN, with guards.
 class GuardedScratch {
  public:
   explicit GuardedScratch(std::int64_t bytes)
@@ -139,7 +139,7 @@ class GuardedScratch {
   }
 
  private:
-  static constexpr std::int64_t kGuard = 64;
+  static constexpr std::int64_t kGuard = 256;
   static constexpr unsigned char kPoison = 0xff;
   std::int64_t bytes_;
   KernelMemory<unsigned char> storage_;

@@ -9,7 +9,6 @@
 namespace braid::ops {
 namespace {
 
-// in_grad = out_grad . kernel^T.
 // Every block reads the whole kernel, so only small ones are worth it.
 bool is_small(const Shape& kernel) {
   constexpr std::int64_t kMostElements = 65536;
@@ -17,6 +16,19 @@ bool is_small(const Shape& kernel) {
   return kernel.elements() <= kMostElements && kernel.back() <= kMostUnits;
 }
 
+// Rows of [.., K], over `rows` rows of the batch.
+std::int64_t matrix_rows(const ValueInfo& in, std::int64_t rows) {
+  const std::int64_t row_axes = in.shape.slice(1, in.shape.rank() - 1).elements();
+  return (in.batched ? rows : in.shape[0]) * row_axes;
+}
+
+std::int64_t library_memory(const ValueInfo& in, const ValueInfo& kernel, std::int64_t rows,
+                            kernels::Precision precision) {
+  return kernels::library_memory(matrix_rows(in, rows), in.shape.back(), kernel.shape.back(),
+                                 precision);
+}
+
+// in_grad = out_grad . kernel^T.
 class DenseInputGradient final : public Op {
  public:
   std::string_view kind() const override { return "dense_input_gradient"; }
@@ -26,12 +38,18 @@ class DenseInputGradient final : public Op {
   }
   bool reads(std::size_t input) const override { return input != kIn; }
 
+  std::int64_t library_bytes(Infos in, std::int64_t rows,
+                             kernels::Precision precision) const override {
+    return library_memory(in[kIn], in[kKernel], rows, precision);
+  }
+
   bool joins_row_programs(Infos in) const override { return is_small(in[kKernel].shape); }
   void run(const Run& run) const override {
     run.launch(kernels::DenseInputGradient{.out_grad = run.in<float>(kOutGrad),
                                            .kernel = run.in<float>(kKernel),
                                            .in_grad = run.out<float>(0),
-                                           .precision = run.precision()});
+                                           .precision = run.precision(),
+                                           .library = run.library_memory()});
   }
 
   double operations(Infos in, Infos) const override {
@@ -72,10 +90,12 @@ class DenseWeightGradient final : public Op {
 
   // Of a GPU, which runs the op in one part. About a megabyte at most.
   std::int64_t scratch_bytes(Infos in, std::int64_t rows) const override {
-    const Shape& shape = in[kIn].shape;
-    const std::int64_t row_axes = shape.slice(1, shape.rank() - 1).elements();
-    return kernels::dense_weight_scratch((in[kIn].batched ? rows : shape[0]) * row_axes,
-                                         shape.back(), in[kKernel].shape.back());
+    return kernels::dense_weight_scratch(matrix_rows(in[kIn], rows), in[kIn].shape.back(),
+                                         in[kKernel].shape.back());
+  }
+  std::int64_t library_bytes(Infos in, std::int64_t rows,
+                             kernels::Precision precision) const override {
+    return library_memory(in[kIn], in[kKernel], rows, precision);
   }
 
   bool joins_row_programs(Infos in) const override { return is_small(in[kKernel].shape); }
@@ -93,7 +113,8 @@ class DenseWeightGradient final : public Op {
         .bias_grad = run.part() == 0 ? run.out<float>(1).data : nullptr,
         .accumulate = run.accumulate(),
         .precision = run.precision(),
-        .scratch = run.parts() == 1 ? reinterpret_cast<float*>(run.scratch()) : nullptr});
+        .scratch = run.parts() == 1 ? reinterpret_cast<float*>(run.scratch()) : nullptr,
+        .library = run.library_memory()});
   }
 
   double operations(Infos in, Infos) const override {
@@ -126,6 +147,10 @@ std::vector<ValueInfo> Dense::infer(Infos in) const {
   return {{.shape = std::move(shape), .batched = in[kIn].batched}};
 }
 
+std::int64_t Dense::library_bytes(Infos in, std::int64_t rows, kernels::Precision precision) const {
+  return library_memory(in[kIn], in[kKernel], rows, precision);
+}
+
 bool Dense::joins_row_programs(Infos in) const { return is_small(in[kKernel].shape); }
 
 void Dense::run(const Run& run) const {
@@ -134,7 +159,8 @@ void Dense::run(const Run& run) const {
                                    .bias = run.in<float>(kBias).data,
                                    .out = run.out<float>(0),
                                    .activation = activation_,
-                                   .precision = run.precision()});
+                                   .precision = run.precision(),
+                                   .library = run.library_memory()});
 }
 
 std::vector<Value> Dense::gradients(GradientBuilder& build) const {
