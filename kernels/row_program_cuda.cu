@@ -54,7 +54,7 @@ __device__ __forceinline__ void run_step(const RowStep& step, float* memory) {
 
 constexpr int kPieces = static_cast<int>(sizeof(RowStep) / sizeof(uint4));
 // Steps whose arguments are fetched at once: all those of a small model.
-constexpr int kStepsHeld = 36;
+constexpr int kStepsHeld = 24;
 
 // The steps of a block, and behind them the closing ones.
 struct StepList {

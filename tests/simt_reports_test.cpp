@@ -59,6 +59,8 @@ TEST_CASE("simt: each kind of mistake has words of its own") {
     {"blocks_await_each_other", "livelock: nothing changes any more; 1 in a loop"},
     {"mbarrier_wrong_bytes", "deadlock: 64 in mbarrier_wait at"},
     {"mbarrier_without_fence", "without fence_mbarrier_init"},
+    {"more_shared_memory_than_asked",
+     "declares 20480 bytes of shared arrays beside 29696 dynamic ones; at most 49152 and 49152"},
 #if !defined(__SANITIZE_ADDRESS__)  // which ends the process
     {"shared_write_off_by_one", "wrote 0 bytes behind the end of shared array \"tile\""},
     {"dynamic_memory_too_small", "wrote 0 bytes behind the end of its dynamic shared memory"},

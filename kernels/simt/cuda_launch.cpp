@@ -5,6 +5,7 @@
 #include "kernels/simt/cuda_devices.hpp"
 #include "kernels/simt/cuda_errors.hpp"
 #include "kernels/simt/described_launch.hpp"
+#include "kernels/simt/shared_limits.hpp"
 
 namespace braid::simt {
 namespace {
@@ -22,9 +23,8 @@ dim3 to_dim3(const Extent& extent) {
           static_cast<unsigned>(extent.z)};
 }
 
-// More shared memory than every kernel may have.
+// More shared memory than every kernel may have, with what it declares itself.
 cudaError_t ask_for_shared(const void* kernel, const LaunchShape& shape) {
-  constexpr std::int64_t kSharedWithoutAsking = 48 * 1024;
   if (shape.shared <= kSharedWithoutAsking) return cudaSuccess;
   return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                               static_cast<int>(shape.shared));

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "kernels/simt/races.hpp"
+#include "kernels/simt/shared_limits.hpp"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -61,10 +62,13 @@ std::byte* SharedMemory::array(const SharedArray& declaration) {
     if (piece.declaration == &declaration) return piece.data;
   }
   static_bytes_ += declaration.bytes;
-  if (static_bytes_ > kStaticSharedBytes || static_bytes_ + pieces_[0].bytes > kSharedBytes) {
+  const std::size_t dynamic_bytes = pieces_[0].bytes;
+  const bool asked = dynamic_bytes > static_cast<std::size_t>(kSharedWithoutAsking);
+  const std::size_t most = asked ? kSharedBytes : kStaticSharedBytes;
+  if (static_bytes_ > kStaticSharedBytes || static_bytes_ + dynamic_bytes > most) {
     fail("declares " + std::to_string(static_bytes_) + " bytes of shared arrays beside " +
-             std::to_string(pieces_[0].bytes) + " dynamic ones; at most " +
-             std::to_string(kStaticSharedBytes) + " and " + std::to_string(kSharedBytes) +
+             std::to_string(dynamic_bytes) + " dynamic ones; at most " +
+             std::to_string(kStaticSharedBytes) + " and " + std::to_string(most) +
              " in all are there",
          declaration.where);
   }

@@ -389,6 +389,14 @@ __global__ void offset_overflows_kernel(BugMemory m) {
 
 const kernels::Stream kStream{kernels::Backend::emulated};
 
+// Declares 20 KB beside dynamic memory: together more than a kernel gets without asking.
+__global__ void more_shared_memory_than_asked_kernel(BugMemory m) {
+  SIMT_SHARED(float, own, [20 * 256]);
+  SIMT_DYN_SHARED(float, given);
+  own[threadIdx.x] = given[threadIdx.x] = m.in[global_index()];
+  m.out[global_index()] = own[threadIdx.x] + given[threadIdx.x];
+}
+
 template <auto kernel>
 void one_block(const BugMemory& m) {
   launch_kernel<kernel>({.block = kThreads}, kStream, m);
@@ -412,6 +420,14 @@ void dynamic_memory_too_small(const BugMemory& m) {
   launch_kernel<dynamic_memory_too_small_kernel>(
       {.grid = m.count / kThreads, .block = kThreads, .shared = kBytes - (planted ? 4 : 0)},
       kStream, m);
+}
+// 28 KB would fit, 33 KB are asked for.
+template <bool planted>
+void more_shared_memory_than_asked(const BugMemory& m) {
+  for (const int kilobytes : {28, planted ? 29 : 33}) {
+    launch_kernel<more_shared_memory_than_asked_kernel>(
+        {.grid = m.count / kThreads, .block = kThreads, .shared = 1024 * kilobytes}, kStream, m);
+  }
 }
 
 using Launch = void (*)(const BugMemory&);
@@ -473,6 +489,8 @@ const std::vector<Bug>& every_bug() {
       BRAID_BUG(two_blocks, local_array_off_by_one, by_chance, yes, by_chance),
       bug<dynamic_memory_too_small<false>, dynamic_memory_too_small<true>>(
           "dynamic_memory_too_small", yes, yes, yes),
+      bug<more_shared_memory_than_asked<false>, more_shared_memory_than_asked<true>>(
+          "more_shared_memory_than_asked", yes, yes, yes),
       BRAID_BUG(two_blocks, offset_overflows, no, yes, no),
   };
   return bugs;
