@@ -3,8 +3,8 @@
 #include <functional>
 #include <string_view>
 
-// For tests that ask what a kernel has asked for by the time it comes to a barrier: while they watch,
-// copies by cp_async arrive at once.
+// For tests that ask what a kernel has asked for by the time it comes to a barrier: while they
+// watch, copies by cp_async arrive at once.
 namespace braid::simt {
 
 // Told when all threads of a block have come to its barrier and none has gone on: which kernel, and
