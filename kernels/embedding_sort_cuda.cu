@@ -16,15 +16,14 @@ struct IdRange {
   unsigned count;
 };
 
-// Where a warp looks for the ids of its block again, once it has seen all: in a list, or at all.
-enum class SecondLook { in_list, at_all };
-
 // What a warp's list holds of a position: the key, and how far into its piece it stands. Both have
 // 16 bits at most, as a block's memory would not hold more of either.
 constexpr unsigned kBitsOfKey = 16;
 
-template <SecondLook look>
-__global__ void __launch_bounds__(32 * kMostWarps)
+// kHasLists: a warp looks for the ids of its block, once it has seen all, in a list; else at all
+// again.
+template <bool kHasLists>
+__global__ void __launch_bounds__(32 * kMostWarps, 1)
     embedding_sort_kernel(EmbeddingSort args, unsigned ids_of_block, unsigned list_length) {
   SIMT_SHARED(unsigned, warp_sums, [kMostWarps]);
   // Of each warp counters [id]: a count, then the place of the next one; then lists, if there are.
@@ -48,7 +47,7 @@ __global__ void __launch_bounds__(32 * kMostWarps)
     const unsigned key = at.id - own.first;
     const bool is_own = key < own.count;
     before += key >> 31U;  // 1 if the id is lower
-    if constexpr (look == SecondLook::in_list) {
+    if constexpr (kHasLists) {
       const unsigned all_own = __ballot_sync(kAll, is_own ? 1 : 0);
       if (all_own == 0) return;
       const auto rank = static_cast<unsigned>(__popc(all_own & ((1U << lane) - 1U)));
@@ -59,7 +58,7 @@ __global__ void __launch_bounds__(32 * kMostWarps)
       if (is_own) atomicAdd(&of_warp[key], 1U);
     }
   });
-  if constexpr (look == SecondLook::in_list) {
+  if constexpr (kHasLists) {
     __syncwarp();
     for (unsigned i = lane; i < found; i += 32) {
       atomicAdd(&of_warp[list[i] & ((1U << kBitsOfKey) - 1U)], 1U);
@@ -84,7 +83,7 @@ __global__ void __launch_bounds__(32 * kMostWarps)
   }
   __syncthreads();
 
-  if constexpr (look == SecondLook::in_list) {
+  if constexpr (kHasLists) {
     for (unsigned first = 0; first < found; first += 32) {
       const bool is_there = first + lane < found;
       const unsigned entry = is_there ? list[first + lane] : 0;
@@ -137,10 +136,10 @@ void run(const Stream& stream, const EmbeddingSort& all) {
   const auto own = static_cast<unsigned>(ids_of_block);
   if (bytes <= shared_bytes_of_block() - kStaticBytes) {
     shape.shared = bytes;
-    launch_kernel<embedding_sort_kernel<SecondLook::in_list>>(shape, stream, args, own,
-                                                              static_cast<unsigned>(list_length));
+    launch_kernel<embedding_sort_kernel<true>>(shape, stream, args, own,
+                                               static_cast<unsigned>(list_length));
   } else {
-    launch_kernel<embedding_sort_kernel<SecondLook::at_all>>(shape, stream, args, own, 0U);
+    launch_kernel<embedding_sort_kernel<false>>(shape, stream, args, own, 0U);
   }
 }
 

@@ -139,6 +139,27 @@ void run_one_by_one(Network& network) {
   network.for_closing_kernels(run);
 }
 
+// Runs what was taken down: of each block its steps, then the closing ones.
+void run_steps(Backend backend, std::optional<DeviceOperands>& operands,
+               const kernels::RowSteps& collector, std::int64_t blocks, std::int64_t of_block) {
+  const KernelMemory<kernels::RowStep> steps(collector.steps().begin(), collector.steps().end());
+  KernelMemory<unsigned> ended{0};
+  const auto count = static_cast<std::int64_t>(steps.size());
+  const kernels::RowProgram program{.steps = steps.data(),
+                                    .blocks = blocks,
+                                    .steps_of_block = of_block,
+                                    .closing_steps = count - blocks * of_block,
+                                    .ended = ended.data()};
+  note_launch(typeid(program), backend);
+  if (operands) {
+    kernels::launch(operands->stream(), operands->moved(program));
+    operands->bring_back();
+  } else {
+    kernels::launch(kernels::Stream{backend}, program);
+  }
+  CHECK(ended[0] == 0);
+}
+
 void run_as_program(Network& network, Backend backend) {
   const ScheduleScope order(next_schedule());
   std::optional<DeviceOperands> operands;
@@ -153,21 +174,7 @@ void run_as_program(Network& network, Backend backend) {
     network.for_kernels_of_block(block, collect);
   const std::int64_t of_blocks = count();
   network.for_closing_kernels(collect);
-  const KernelMemory<kernels::RowStep> steps(collector.steps().begin(), collector.steps().end());
-  KernelMemory<unsigned> ended{0};
-  const kernels::RowProgram program{.steps = steps.data(),
-                                    .blocks = network.blocks,
-                                    .steps_of_block = of_blocks / network.blocks,
-                                    .closing_steps = count() - of_blocks,
-                                    .ended = ended.data()};
-  note_launch(typeid(program), backend);
-  if (operands) {
-    kernels::launch(operands->stream(), operands->moved(program));
-    operands->bring_back();
-  } else {
-    kernels::launch(kernels::Stream{backend}, program);
-  }
-  CHECK(ended[0] == 0);
+  run_steps(backend, operands, collector, network.blocks, of_blocks / network.blocks);
 }
 
 }  // namespace
@@ -227,23 +234,8 @@ TEST_CASE("row program: more steps than are fetched at once run in their order")
           for (std::int64_t i = 0; i < of_block; ++i) add(block, i % 2 == 0 ? 2.0F : 0.5F);
         }
         for (std::int64_t i = 0; i < closing; ++i) add(i % kBlocks, i % 2 == 0 ? 2.0F : 0.5F);
-        const KernelMemory<kernels::RowStep> steps(collector.steps().begin(),
-                                                   collector.steps().end());
-        KernelMemory<unsigned> ended{0};
-        const kernels::RowProgram program{.steps = steps.data(),
-                                          .blocks = kBlocks,
-                                          .steps_of_block = of_block,
-                                          .closing_steps = closing,
-                                          .ended = ended.data()};
-        note_launch(typeid(program), backend);
-        if (operands) {
-          kernels::launch(operands->stream(), operands->moved(program));
-          operands->bring_back();
-        } else {
-          kernels::launch(kernels::Stream{backend}, program);
-        }
+        run_steps(backend, operands, collector, kBlocks, of_block);
         CHECK(numbers.elements() == expected);
-        CHECK(ended[0] == 0);
       }
     }
   }

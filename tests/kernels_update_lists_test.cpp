@@ -102,44 +102,79 @@ TEST_CASE("optimizer: a list of updates gives the bits of one update after the o
       });
 }
 
-TEST_CASE("optimizer: many parameters in fours have the bits of a processor's one by one") {
-  // Beside a variable of few, behind whose last four are some more.
+namespace {
+
+// A variable of so many parameters that threads take four, and one of few behind whose last four
+// are some more; gradients in more slices than are asked for at once.
+template <class List, class Make>
+void check_fours(const std::string& rule, const Make& make) {
   const std::vector<std::int64_t> counts{(std::int64_t{1} << 20U) + 3, 5};
-  constexpr std::int64_t kSlices = 6;  // more than are asked for at once
-  const KernelMemory<kernels::UpdateRates> rates{{0.05F, 0.02F}};
+  constexpr std::int64_t kSlices = 10;
   RandomNumbers random(172);
   for (const Backend backend : tested_backends()) {
     if (!runs_on_device(backend)) continue;
-    INFO(kernels::name_of(backend));
+    INFO(rule << " on " << kernels::name_of(backend));
     std::vector<ListedParameter> wanted;
     std::vector<ListedParameter> got;
     std::vector<GuardedMatrix<float>> gradients;
+    List list;
+    list.count = static_cast<std::int64_t>(counts.size());
     for (const std::int64_t count : counts) {
       wanted.emplace_back(random.floats(count, -1, 1));
       got.push_back(wanted.back());
       gradients.emplace_back(kSlices, (count + 3) / 4 * 4);
       gradients.back().fill(random.floats(kSlices * gradients.back().matrix().stride, -2, 2));
     }
-    const auto update_of = [&](std::size_t i, ListedParameter& p) {
-      return kernels::AdamUpdate{.gradient = {.data = gradients[i].data(),
-                                              .slices = kSlices,
-                                              .slice_stride = gradients[i].matrix().stride},
-                                 .parameter = p.w.data(),
-                                 .momentum = p.m.data(),
-                                 .velocity = p.v.data(),
-                                 .count = p.count,
-                                 .rates = rates.data(),
-                                 .one_minus_beta_1 = 0.1F,
-                                 .one_minus_beta_2 = 0.001F,
-                                 .epsilon = 1e-7F};
-    };
-    kernels::AdamUpdates list;
-    list.count = static_cast<std::int64_t>(counts.size());
     for (std::size_t i = 0; i < counts.size(); ++i) {
-      launch_on(Backend::portable, update_of(i, wanted[i]));
-      list.each[i] = update_of(i, got[i]);
+      const kernels::GradientSource gradient{.data = gradients[i].data(),
+                                             .slices = kSlices,
+                                             .slice_stride = gradients[i].matrix().stride};
+      launch_on(Backend::portable, make(gradient, wanted[i]));
+      list.each[i] = make(gradient, got[i]);
     }
     launch_on(backend, list);
     for (std::size_t i = 0; i < counts.size(); ++i) CHECK(wanted[i].is_same(got[i]));
   }
+}
+
+}  // namespace
+
+TEST_CASE("optimizer: many parameters in fours have the bits of a processor's one by one") {
+  const KernelMemory<kernels::UpdateRates> rates{{0.05F, 0.02F}};
+  check_fours<kernels::SgdUpdates>(
+      "sgd", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
+        return kernels::SgdUpdate{.gradient = gradient,
+                                  .parameter = p.w.data(),
+                                  .velocity = p.m.data(),
+                                  .count = p.count,
+                                  .rates = rates.data(),
+                                  .momentum = 0.9F,
+                                  .weight_decay = 0.01F,
+                                  .nesterov = true};
+      });
+  check_fours<kernels::RmspropUpdates>(
+      "rmsprop", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
+        return kernels::RmspropUpdate{.gradient = gradient,
+                                      .parameter = p.w.data(),
+                                      .velocity = p.v.data(),
+                                      .momentum_slot = p.m.data(),
+                                      .count = p.count,
+                                      .rates = rates.data(),
+                                      .rho = 0.9F,
+                                      .one_minus_rho = 0.1F,
+                                      .momentum = 0.8F,
+                                      .epsilon = 1e-7F};
+      });
+  check_fours<kernels::AdamUpdates>(
+      "adam", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
+        return kernels::AdamUpdate{.gradient = gradient,
+                                   .parameter = p.w.data(),
+                                   .momentum = p.m.data(),
+                                   .velocity = p.v.data(),
+                                   .count = p.count,
+                                   .rates = rates.data(),
+                                   .one_minus_beta_1 = 0.1F,
+                                   .one_minus_beta_2 = 0.001F,
+                                   .epsilon = 1e-7F};
+      });
 }
