@@ -271,7 +271,8 @@ struct ForwardMemory {
 };
 
 template <int kUnits, int kRows, bool kDefault>
-__global__ void __launch_bounds__((ForwardShape<kUnits, kRows>::kThreads), 128 / kUnits)
+__global__ void __launch_bounds__((ForwardShape<kUnits, kRows>::kThreads),
+                                  kUnits > 64 ? 1 : SIMT_BLOCKS_HELD(128 / kUnits))
     lstm_forward_kernel(LstmForwardSlice slice) {
   using Shape = ForwardShape<kUnits, kRows>;
   constexpr int kSlots = Shape::kSlots;
