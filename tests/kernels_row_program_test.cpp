@@ -241,6 +241,48 @@ TEST_CASE("row program: more steps than are fetched at once run in their order")
   }
 }
 
+TEST_CASE("row program: layers of few inputs have the bits of launches of their own") {
+  using kernels::ActivationKind;
+  RandomNumbers random(61);
+  for (const std::int64_t rows : {3, 9, 40, 100}) {
+    for (const std::int64_t inputs : {1, 5, 8}) {
+      for (const std::int64_t units : {7, 12}) {
+        GuardedMatrix<float> in(random.floats(rows * inputs, -1, 1), inputs);
+        GuardedMatrix<float> kernel(random.floats(inputs * units, -1, 1), units);
+        GuardedMatrix<float> bias(random.floats(units, -1, 1), units);
+        for (const ActivationKind kind : {ActivationKind::linear, ActivationKind::relu,
+                                          ActivationKind::tanh, ActivationKind::gelu}) {
+          for (const Backend backend : tested_backends()) {
+            INFO(kernels::name_of(backend)
+                 << ", " << rows << " rows, " << inputs << " inputs, " << units
+                 << " units, activation " << static_cast<int>(kind));
+            GuardedMatrix<float> alone(rows, units);
+            GuardedMatrix<float> as_step(rows, units);
+            kernels::DenseForward args{.in = in.matrix(),
+                                       .kernel = kernel.matrix(),
+                                       .bias = bias.data(),
+                                       .out = alone.matrix(),
+                                       .activation = {.kind = kind}};
+            {
+              const LaunchesAlone no_program;
+              launch_on(backend, args);
+            }
+            args.out = as_step.matrix();
+            std::optional<DeviceOperands> operands;
+            if (runs_on_device(backend)) operands.emplace(backend);
+            kernels::RowSteps collector;
+            const auto there = operands ? operands->moved(args) : args;
+            collector.add(typeid(args), &there);
+            run_steps(backend, operands, collector, 1, 1);
+            CHECK(alone.elements() == as_step.elements());
+            CHECK(as_step.guards_are_intact());
+          }
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("row program: nothing to do is done") {
   for (const Backend backend : tested_backends()) {
     const KernelMemory<kernels::RowStep> steps(1);
