@@ -126,7 +126,7 @@ void add_dense(List& list, std::int64_t wanted_rows, std::int64_t depth, std::in
                         .out = on.floats(rows, columns),
                         .activation = {kind},
                         .precision = on.precision(),
-                        .library = library_of(on, rows)};
+                        .for_library = library_of(on, rows)};
   });
   list.add<DenseInputGradient>("DenseInputGradient", size, [=](Operands& on, Effort& effort) {
     const std::int64_t rows = on.size(wanted_rows, 32);
@@ -135,7 +135,7 @@ void add_dense(List& list, std::int64_t wanted_rows, std::int64_t depth, std::in
                               .kernel = on.floats(depth, columns),
                               .in_grad = on.floats(rows, depth),
                               .precision = on.precision(),
-                              .library = library_of(on, rows)};
+                              .for_library = library_of(on, rows)};
   });
   list.add<DenseWeightGradient>("DenseWeightGradient", size, [=](Operands& on, Effort& effort) {
     const std::int64_t rows = on.size(wanted_rows, 32);
@@ -145,7 +145,7 @@ void add_dense(List& list, std::int64_t wanted_rows, std::int64_t depth, std::in
                                .kernel_grad = on.floats(depth, columns),
                                .bias_grad = on.vector(columns),
                                .precision = on.precision(),
-                               .library = library_of(on, rows)};
+                               .for_library = library_of(on, rows)};
   });
 }
 

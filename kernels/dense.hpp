@@ -6,8 +6,8 @@
 
 namespace braid::kernels {
 
-// `library`, where present, is library_memory(N, K, M, precision) bytes that a GPU may use for a
-// large product: without them, or with less, its library makes none in bfloat16.
+// `for_library`, where present, is library_memory(N, K, M, precision) bytes that a GPU may use for
+// a large product: without them, or with less, its library makes none in bfloat16.
 
 // out = activation(in . kernel + bias). The order of summation over K depends on K alone, never on
 // the number of rows, but in large products that a GPU's library makes (product_library.hpp).
@@ -18,7 +18,7 @@ struct DenseForward {
   Matrix<float> out;            // [N, M]  overwritten; may be a column slice
   Activation activation;
   Precision precision = Precision::float32;
-  LibraryMemory library;
+  LibraryMemory for_library;
 };
 BRAID_KERNEL(DenseForward)
 
@@ -29,7 +29,7 @@ struct DenseInputGradient {
   Matrix<float> in_grad;         // [N, K]  overwritten, or added to; may be a column slice
   bool accumulate = false;
   Precision precision = Precision::float32;
-  LibraryMemory library;
+  LibraryMemory for_library;
 };
 BRAID_KERNEL(DenseInputGradient)
 
@@ -45,7 +45,7 @@ struct DenseWeightGradient {
   // dense_weight_scratch(N, K, M) bytes. A GPU then sums dense_weight_parts(N, K, M) parts of the
   // rows side by side, each in the order of n, and adds them up in order. Absent: all in one go.
   float* scratch = nullptr;
-  LibraryMemory library;  // may be the same as `scratch`
+  LibraryMemory for_library;  // may be the same as `scratch`
 };
 BRAID_KERNEL(DenseWeightGradient)
 

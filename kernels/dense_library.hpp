@@ -50,7 +50,7 @@ inline bool multiply_by_library(const Stream& stream, const Matrix<const float>&
 
 inline bool run_by_library(const Stream& stream, const DenseForward& args) {
   const LibraryProduct product{.out = args.out, .bias = args.bias, .precision = args.precision};
-  if (!multiply_by_library(stream, args.in, args.kernel, product, args.library)) return false;
+  if (!multiply_by_library(stream, args.in, args.kernel, product, args.for_library)) return false;
   // Also relu: nobody says that the library's keeps NaN, as Keras's does.
   if (args.activation.kind != ActivationKind::linear)
     run(stream, ActivationForward{args.out, args.out, args.activation});
@@ -63,7 +63,7 @@ inline bool run_by_library(const Stream& stream, const DenseInputGradient& args)
                               .out = args.in_grad,
                               .accumulate = args.accumulate,
                               .precision = args.precision},
-                             args.library);
+                             args.for_library);
 }
 
 // The sums of the columns alone. They leave multiprocessors without work but for parts of the rows,
@@ -71,9 +71,9 @@ inline bool run_by_library(const Stream& stream, const DenseInputGradient& args)
 inline void run_bias_alone(const Stream& stream, DenseWeightGradient args) {
   args.kernel_grad = {};
   const std::int64_t bytes = dense_weight_scratch(args.in.rows, 1, args.out_grad.columns);
-  if (args.library.bytes >= bytes) {
+  if (args.for_library.bytes >= bytes) {
     args.in.columns = 1;
-    args.scratch = reinterpret_cast<float*>(args.library.data);
+    args.scratch = reinterpret_cast<float*>(args.for_library.data);
   }
   run(stream, args);
 }
@@ -87,10 +87,10 @@ inline bool run_by_library(const Stream& stream, const DenseWeightGradient& args
                          .precision = args.precision};
   if (args.bias_grad != nullptr && !args.accumulate && args.precision != Precision::bfloat16) {
     product.column_sums = args.bias_grad;
-    if (multiply_by_library(stream, args.in, args.out_grad, product, args.library)) return true;
+    if (multiply_by_library(stream, args.in, args.out_grad, product, args.for_library)) return true;
     product.column_sums = nullptr;
   }
-  if (!multiply_by_library(stream, args.in, args.out_grad, product, args.library)) return false;
+  if (!multiply_by_library(stream, args.in, args.out_grad, product, args.for_library)) return false;
   if (args.bias_grad != nullptr) run_bias_alone(stream, args);
   return true;
 }

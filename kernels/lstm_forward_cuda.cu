@@ -15,6 +15,7 @@
 #include "kernels/lstm_gpu.hpp"
 #include "kernels/lstm_sequence.hpp"
 #include "kernels/simt/facade.hpp"
+#include "kernels/simt/rows.hpp"
 
 namespace braid::kernels {
 namespace {
@@ -215,34 +216,6 @@ __device__ inline float4 gather_gates(const float (&made)[kGates]) {
   }
 }
 
-// The numbers of the gates that a lane makes, as one.
-template <int kCount>
-__device__ inline void load_gates(const float* from, float (&gates)[kCount]) {
-  if constexpr (kCount == 4) {
-    const auto four = ld_vec<float4>(from);
-    gates[0] = four.x;
-    gates[1] = four.y;
-    gates[2] = four.z;
-    gates[3] = four.w;
-  } else if constexpr (kCount == 2) {
-    const auto two = ld_vec<float2>(from);
-    gates[0] = two.x;
-    gates[1] = two.y;
-  } else {
-    gates[0] = *from;
-  }
-}
-template <int kCount>
-__device__ inline void store_gates(float* to, const float (&gates)[kCount]) {
-  if constexpr (kCount == 4) {
-    st_vec(to, float4{gates[0], gates[1], gates[2], gates[3]});
-  } else if constexpr (kCount == 2) {
-    st_vec(to, float2{gates[0], gates[1]});
-  } else {
-    *to = gates[0];
-  }
-}
-
 // A unit of a row's outputs, written from the first step on: each stays until the next token's.
 class WrittenOutputs {
  public:
@@ -349,7 +322,7 @@ __global__ void __launch_bounds__((ForwardShape<kUnits, kRows>::kThreads),
     // The threads have time for this while h comes.
     ask_for(step + kSlots - 1, last_slot);
     float made[kGates];
-    load_gates(&shared->inputs[slot][own][4 * unit + gate], made);
+    load_floats(&shared->inputs[slot][own][4 * unit + gate], made);
     GateSums<Shape> sums = {};
     multiply_gates(weights, first_inputs, shared->h[step % 2], sums);
     add_parts<Shape>(sums);
@@ -363,7 +336,7 @@ __global__ void __launch_bounds__((ForwardShape<kUnits, kRows>::kThreads),
     }
     const CellState state = cell_of_gates<kDefault>(gather_gates(made), {}, c, functions);
     // And for this while the state waits for its own activation.
-    if (step < kept_gates) store_gates(gates_of_lane + std::size_t{at} * 4, kept);
+    if (step < kept_gates) store_floats(gates_of_lane + std::size_t{at} * 4, kept);
     if (step < state_steps) {
       c = state.c;
       h = state.h;

@@ -160,12 +160,12 @@ TEST_CASE("dense library: without memory for rounded operands a product is for o
     GuardedMatrix<float> out(19, 33);
     GuardedScratch scratch(bytes);
     library.controls().products = 0;
-    launch_on(kDevice,
-              kernels::DenseForward{.in = in.matrix(),
-                                    .kernel = kernel.matrix(),
-                                    .out = out.matrix(),
-                                    .precision = Precision::bfloat16,
-                                    .library = {static_cast<std::byte*>(scratch.data()), bytes}});
+    launch_on(kDevice, kernels::DenseForward{
+                           .in = in.matrix(),
+                           .kernel = kernel.matrix(),
+                           .out = out.matrix(),
+                           .precision = Precision::bfloat16,
+                           .for_library = {static_cast<std::byte*>(scratch.data()), bytes}});
     CHECK(library.controls().products == (bytes == copies ? 1 : 0));
     CHECK(are_sums(out.values(), forward_totals(rounded(Precision::bfloat16, problem), false),
                    kMatrixUnit));

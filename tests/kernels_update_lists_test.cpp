@@ -62,48 +62,6 @@ void check_lists(const std::string& rule, const Make& make) {
   }
 }
 
-}  // namespace
-
-TEST_CASE("optimizer: a list of updates gives the bits of one update after the other") {
-  const KernelMemory<kernels::UpdateRates> rates{{0.05F, 0.02F}};
-  check_lists<kernels::SgdUpdates>(
-      "sgd", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
-        return kernels::SgdUpdate{.gradient = gradient,
-                                  .parameter = p.w.data(),
-                                  .velocity = p.m.data(),
-                                  .count = p.count,
-                                  .rates = rates.data(),
-                                  .momentum = 0.9F};
-      });
-  check_lists<kernels::RmspropUpdates>(
-      "rmsprop", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
-        return kernels::RmspropUpdate{.gradient = gradient,
-                                      .parameter = p.w.data(),
-                                      .velocity = p.v.data(),
-                                      .momentum_slot = p.m.data(),
-                                      .count = p.count,
-                                      .rates = rates.data(),
-                                      .rho = 0.9F,
-                                      .one_minus_rho = 0.1F,
-                                      .momentum = 0.8F,
-                                      .epsilon = 1e-7F};
-      });
-  check_lists<kernels::AdamUpdates>(
-      "adam", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
-        return kernels::AdamUpdate{.gradient = gradient,
-                                   .parameter = p.w.data(),
-                                   .momentum = p.m.data(),
-                                   .velocity = p.v.data(),
-                                   .count = p.count,
-                                   .rates = rates.data(),
-                                   .one_minus_beta_1 = 0.1F,
-                                   .one_minus_beta_2 = 0.001F,
-                                   .epsilon = 1e-7F};
-      });
-}
-
-namespace {
-
 // A variable of so many parameters that threads take four, and one of few behind whose last four
 // are some more; gradients in more slices than are asked for at once.
 template <class List, class Make>
@@ -137,11 +95,11 @@ void check_fours(const std::string& rule, const Make& make) {
   }
 }
 
-}  // namespace
-
-TEST_CASE("optimizer: many parameters in fours have the bits of a processor's one by one") {
+// Calls check.operator()<List>(name, update of a gradient and a parameter) for each rule.
+template <class Check>
+void for_rules(const Check& check) {
   const KernelMemory<kernels::UpdateRates> rates{{0.05F, 0.02F}};
-  check_fours<kernels::SgdUpdates>(
+  check.template operator()<kernels::SgdUpdates>(
       "sgd", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
         return kernels::SgdUpdate{.gradient = gradient,
                                   .parameter = p.w.data(),
@@ -152,7 +110,7 @@ TEST_CASE("optimizer: many parameters in fours have the bits of a processor's on
                                   .weight_decay = 0.01F,
                                   .nesterov = true};
       });
-  check_fours<kernels::RmspropUpdates>(
+  check.template operator()<kernels::RmspropUpdates>(
       "rmsprop", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
         return kernels::RmspropUpdate{.gradient = gradient,
                                       .parameter = p.w.data(),
@@ -165,7 +123,7 @@ TEST_CASE("optimizer: many parameters in fours have the bits of a processor's on
                                       .momentum = 0.8F,
                                       .epsilon = 1e-7F};
       });
-  check_fours<kernels::AdamUpdates>(
+  check.template operator()<kernels::AdamUpdates>(
       "adam", [&](const kernels::GradientSource& gradient, ListedParameter& p) {
         return kernels::AdamUpdate{.gradient = gradient,
                                    .parameter = p.w.data(),
@@ -177,4 +135,16 @@ TEST_CASE("optimizer: many parameters in fours have the bits of a processor's on
                                    .one_minus_beta_2 = 0.001F,
                                    .epsilon = 1e-7F};
       });
+}
+
+}  // namespace
+
+TEST_CASE("optimizer: a list of updates gives the bits of one update after the other") {
+  for_rules(
+      []<class List>(const std::string& rule, const auto& make) { check_lists<List>(rule, make); });
+}
+
+TEST_CASE("optimizer: many parameters in fours have the bits of a processor's one by one") {
+  for_rules(
+      []<class List>(const std::string& rule, const auto& make) { check_fours<List>(rule, make); });
 }

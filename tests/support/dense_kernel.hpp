@@ -133,7 +133,7 @@ inline std::vector<float> dense_forward(Backend backend, const DenseProblem& pro
                                            .out = out.matrix(),
                                            .activation = activation,
                                            .precision = problem.precision,
-                                           .library = library.memory()});
+                                           .for_library = library.memory()});
   CHECK(library.guards_are_intact());
   CHECK(out.guards_are_intact());
   return out.elements();
@@ -152,7 +152,7 @@ inline std::vector<float> dense_input_gradient(Backend backend, const DenseProbl
                                                  .in_grad = in_grad.matrix(),
                                                  .accumulate = !before.empty(),
                                                  .precision = problem.precision,
-                                                 .library = library.memory()});
+                                                 .for_library = library.memory()});
   CHECK(library.guards_are_intact());
   CHECK(in_grad.guards_are_intact());
   return in_grad.elements();
@@ -187,7 +187,7 @@ inline DenseWeightGradients dense_weight_gradients(Backend backend, const DenseP
                 .accumulate = accumulate,
                 .precision = problem.precision,
                 .scratch = problem.in_parts ? static_cast<float*>(scratch.data()) : nullptr,
-                .library = library.memory()});
+                .for_library = library.memory()});
   CHECK(library.guards_are_intact());
   CHECK(scratch.guards_are_intact());
   CHECK(kernel_grad.guards_are_intact());
