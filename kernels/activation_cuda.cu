@@ -9,12 +9,12 @@ namespace {
 
 template <int Width>
 __global__ void activation_forward_kernel(ActivationForward args) {
-  run_rows<AllBlocks, Width>(args);
+  run_rows<Width>(AllBlocks{}, args);
 }
 
 template <int Width>
 __global__ void activation_backward_kernel(ActivationBackward args) {
-  run_rows<AllBlocks, Width>(args);
+  run_rows<Width>(AllBlocks{}, args);
 }
 
 }  // namespace

@@ -7,10 +7,10 @@
 namespace braid::kernels {
 namespace {
 
-template <class Blocks, int Width = 1>
-__device__ inline void run_rows(const ActivationForward& args) {
+template <int Width = 1, class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const ActivationForward& args) {
   with_kind(args.activation.kind, [&]<ActivationKind kind>() {
-    for_elements<Width, Blocks>(args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
+    for_elements<Width>(blocks, args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
       Floats<Width>::load(args.in.row(n) + c)
           .each([&](float x) { return function_of<kind>(x, args.activation); })
           .store(args.out.row(n) + c);
@@ -18,25 +18,25 @@ __device__ inline void run_rows(const ActivationForward& args) {
   });
 }
 
-template <class Blocks, int Width = 1>
-__device__ inline void run_rows(const ActivationBackward& args) {
+template <int Width = 1, class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const ActivationBackward& args) {
   const bool from_input = args.in.data != nullptr;
   const Matrix<const float> known = from_input ? args.in : args.out;
   with_kind(args.activation.kind, [&]<ActivationKind kind>() {
     const Activation f = args.activation;
-    for_elements<Width, Blocks>(
-        args.in_grad.rows, args.in_grad.columns, [&](std::int64_t n, std::int64_t c) {
-          Floats<Width>::load(args.out_grad.row(n) + c)
-              .each(Floats<Width>::load(known.row(n) + c),
-                    [&](float grad, float x) {
-                      // Where the derivative is written in terms of the
-                      // output.
-                      const bool output = from_input && gradient_from_output(f);
-                      const float y = output ? function_of<kind>(x, f) : x;
-                      return grad * derivative_of<kind>(x, y, f);
-                    })
-              .store(args.in_grad.row(n) + c);
-        });
+    for_elements<Width>(blocks, args.in_grad.rows, args.in_grad.columns,
+                        [&](std::int64_t n, std::int64_t c) {
+                          Floats<Width>::load(args.out_grad.row(n) + c)
+                              .each(Floats<Width>::load(known.row(n) + c),
+                                    [&](float grad, float x) {
+                                      // Where the derivative is written in terms of the
+                                      // output.
+                                      const bool output = from_input && gradient_from_output(f);
+                                      const float y = output ? function_of<kind>(x, f) : x;
+                                      return grad * derivative_of<kind>(x, y, f);
+                                    })
+                              .store(args.in_grad.row(n) + c);
+                        });
   });
 }
 

@@ -39,10 +39,10 @@ __device__ inline float add_products(const float* a, const float* b, std::int64_
 
 // A warp takes a row, its lanes the depth in fours.
 template <class Blocks>
-__device__ inline void multiply_column(const DenseProduct& args) {
+__device__ inline void multiply_column(const Blocks& blocks, const DenseProduct& args) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   const Activation f = args.activation;
-  for_each_by_warp<Blocks>(args.rows, [&](std::int64_t n) {
+  for_each_by_warp(blocks, args.rows, [&](std::int64_t n) {
     const float* a = args.a + n * args.a_stride;
     float sum = 0;
     for (std::int64_t k = 4 * lane; k < args.depth; k += 4 * 32) {

@@ -16,7 +16,7 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * 32;
 
-__global__ void dense_column_kernel(DenseProduct args) { multiply_column<AllBlocks>(args); }
+__global__ void dense_column_kernel(DenseProduct args) { multiply_column(AllBlocks{}, args); }
 
 // b's elements are b_stride apart.
 void launch_column(const Stream& stream, DenseProduct args) {

@@ -4,6 +4,7 @@
 #include "kernels/dense_few_rows.hpp"
 #include "kernels/dense_float32.hpp"
 #include "kernels/dense_kernel.hpp"
+#include "kernels/dense_outer_products.hpp"
 
 // Products of one block's rows, in float32. Where there is little to do it is done without tiles;
 // else the block makes one tile after another. The bits are those of all other tiles.
@@ -17,12 +18,14 @@ constexpr std::int64_t kFloatsOfTile = Tile::kStages* kFloatsOfStage<Tile>;
 constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 template <Neighbours b>
 constexpr std::int64_t kFloatsOfProduct =
-    larger(kFloatsOfTile<SmallFloat32Tile<Neighbours::along_depth, b>>,
-           kFloatsOfTile<MiddleFloat32Tile<Neighbours::along_depth, b>>);
+    larger(larger(kFloatsOfTile<SmallFloat32Tile<Neighbours::along_depth, b>>,
+                  kFloatsOfTile<MiddleFloat32Tile<Neighbours::along_depth, b>>),
+           kFloatsOfTile<LongDepthTile<b, kFewRows>>);
 // Floats of shared memory that all of them take.
 constexpr std::int64_t kFloatsOfDenseRows =
     larger(larger(kFloatsOfProduct<Neighbours::across>, kFloatsOfProduct<Neighbours::along_depth>),
            kFloatsOfTile<WeightsTile>);
+static_assert(kFloatsOfInputs <= kFloatsOfDenseRows);
 
 template <class Tile>
 __device__ inline void make_tiles(DenseProduct args, float* memory) {
@@ -39,7 +42,11 @@ __device__ inline void make_tiles(DenseProduct args, float* memory) {
 template <Neighbours b>
 __device__ inline void make_row_tiles(const DenseProduct& args, float* memory) {
   using Small = SmallFloat32Tile<Neighbours::along_depth, b>;
-  if (args.rows <= Small::kRows) {
+  if (args.rows <= 4) {
+    make_tiles<LongDepthTile<b, 4>>(args, memory);
+  } else if (args.rows <= kFewRows) {
+    make_tiles<LongDepthTile<b, kFewRows>>(args, memory);
+  } else if (args.rows <= Small::kRows) {
     make_tiles<Small>(args, memory);
   } else {
     make_tiles<MiddleFloat32Tile<Neighbours::along_depth, b>>(args, memory);
@@ -50,21 +57,24 @@ __device__ inline void make_row_tiles(const DenseProduct& args, float* memory) {
 enum class RowProduct : std::uint8_t { forward, input_gradient, weight_gradient };
 
 // All kinds go through the same code as far as they can: the next step finds it fetched.
-__device__ inline void multiply_rows(RowProduct kind, DenseProduct args, float* memory) {
+__device__ inline void multiply_rows(const OneBlock& block, RowProduct kind, DenseProduct args,
+                                     float* memory) {
   const bool of_weights = kind == RowProduct::weight_gradient;
   const bool b_along_depth = kind == RowProduct::input_gradient;
   if (args.columns == 0 || (args.rows == 0 && args.column_sums == nullptr)) return;
   if (!of_weights && args.columns == 1) {
     if (b_along_depth) args = column_of_row(args);
     find_alignment_of_column(args);
-    return multiply_column<OneBlock>(args);
+    return multiply_column(block, args);
   }
   find_alignment(args);
   const ElementSteps steps{.a_row = of_weights ? 1 : args.a_stride,
                            .a_place = of_weights ? args.a_stride : 1,
                            .b_place = b_along_depth ? 1 : args.b_stride,
                            .b_column = b_along_depth ? args.b_stride : 1};
-  if (!of_weights && args.rows <= kFewRows) return multiply_few_rows(args, b_along_depth);
+  if (!of_weights && args.rows <= kFewRows && args.depth < kLongDepth)
+    return multiply_few_rows(args, b_along_depth);
+  if (of_weights && has_outer_products(args)) return add_outer_products(args, memory);
   if (args.depth <= kFewPlaces) return multiply_few_places(args, steps);
   if (of_weights) {
     constexpr int kFewColumns = 4;

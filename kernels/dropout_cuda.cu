@@ -9,7 +9,7 @@ namespace {
 
 template <int Width>
 __global__ void dropout_kernel(Dropout args, std::int64_t first) {
-  drop_elements<AllBlocks, Width>(args, first);
+  drop_elements<Width>(AllBlocks{}, args, first);
 }
 
 }  // namespace

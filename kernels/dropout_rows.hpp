@@ -14,8 +14,9 @@ constexpr std::int64_t groups_of_elements(std::int64_t first, std::int64_t count
 }
 
 // Dropout of rows whose first element is element `first` of all.
-template <class Blocks, int Width = 1>
-__device__ inline void drop_elements(const Dropout& args, std::int64_t first) {
+template <int Width = 1, class Blocks>
+__device__ inline void drop_elements(const Blocks& blocks, const Dropout& args,
+                                     std::int64_t first) {
   const std::uint64_t seed = args.state->seed ^ args.salt;
   const std::uint64_t step = args.state->step;
   const float keep = 1.0F - args.rate;
@@ -25,7 +26,7 @@ __device__ inline void drop_elements(const Dropout& args, std::int64_t first) {
   };
   const std::int64_t columns = args.in.columns;
   if constexpr (Width == 4) {
-    for_elements<4, Blocks>(args.in.rows, columns, [&](std::int64_t n, std::int64_t c) {
+    for_elements<4>(blocks, args.in.rows, columns, [&](std::int64_t n, std::int64_t c) {
       const float4 x = Floats<4>::load(args.in.row(n) + c).value;
       const auto element = static_cast<std::uint64_t>(first + n * columns + c);
       const auto bits = philox(seed, step, element / 4);
@@ -35,7 +36,7 @@ __device__ inline void drop_elements(const Dropout& args, std::int64_t first) {
     });
   } else {
     const std::int64_t groups = groups_of_elements(first, args.in.rows * columns);
-    for_elements<1, Blocks>(1, groups, [&](std::int64_t, std::int64_t group) {
+    for_elements<1>(blocks, 1, groups, [&](std::int64_t, std::int64_t group) {
       const auto bits = philox(seed, step, static_cast<std::uint64_t>(first / 4 + group));
       // The place of the first of them; the first group may begin before the first element.
       const std::int64_t begin = 4 * group - first % 4;
@@ -65,8 +66,8 @@ __device__ inline void drop_elements(const Dropout& args, std::int64_t first) {
 }
 
 template <class Blocks>
-__device__ inline void run_rows(const Dropout& args) {
-  drop_elements<Blocks>(args, args.first_row * args.in.columns);
+__device__ inline void run_rows(const Blocks& blocks, const Dropout& args) {
+  drop_elements(blocks, args, args.first_row * args.in.columns);
 }
 
 }  // namespace

@@ -11,32 +11,32 @@ namespace {
 
 template <int Width>
 __global__ void affine_kernel(Affine args) {
-  run_rows<AllBlocks, Width>(args);
+  run_rows<Width>(AllBlocks{}, args);
 }
 
 template <int Width>
 __global__ void sum_kernel(Sum args) {
-  run_rows<AllBlocks, Width>(args);
+  run_rows<Width>(AllBlocks{}, args);
 }
 
 template <int Width>
 __global__ void scale_rows_kernel(ScaleRows args) {
-  run_rows<AllBlocks, Width>(args);
+  run_rows<Width>(AllBlocks{}, args);
 }
 
 template <int Width>
 __global__ void fill_kernel(Fill args) {
-  run_rows<AllBlocks, Width>(args);
+  run_rows<Width>(AllBlocks{}, args);
 }
 
 template <int Width>
 __global__ void penalty_gradient_kernel(PenaltyGradient args) {
-  run_rows<AllBlocks, Width>(args);
+  run_rows<Width>(AllBlocks{}, args);
 }
 
 template <class Piece>
 __global__ void copy_rows_kernel(CopyRows args) {
-  run_rows<AllBlocks, Piece>(args);
+  run_rows<Piece>(AllBlocks{}, args);
 }
 
 // Reads along the rows; what is written lies R apart.
@@ -51,14 +51,14 @@ __global__ void transpose_blocks_kernel(TransposeBlocks args) {
 
 template <class T>
 __global__ void to_float_kernel(ToFloat args) {
-  convert_to_float<AllBlocks, T>(args);
+  convert_to_float<T>(AllBlocks{}, args);
 }
 
-__global__ void float_to_ids_kernel(FloatToIds args) { run_rows<AllBlocks>(args); }
+__global__ void float_to_ids_kernel(FloatToIds args) { run_rows(AllBlocks{}, args); }
 
-__global__ void sum_all_kernel(SumAll args) { run_rows<AllBlocks>(args); }
+__global__ void sum_all_kernel(SumAll args) { run_rows(AllBlocks{}, args); }
 
-__global__ void quotient_kernel(Quotient args) { run_rows<AllBlocks>(args); }
+__global__ void quotient_kernel(Quotient args) { run_rows(AllBlocks{}, args); }
 
 // Where element i of the extent lies in an operand.
 struct Place {

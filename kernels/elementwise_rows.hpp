@@ -7,27 +7,27 @@
 namespace braid::kernels {
 namespace {
 
-template <class Blocks, int Width = 1>
-__device__ inline void run_rows(const Affine& args) {
-  for_elements<Width, Blocks>(args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
+template <int Width = 1, class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const Affine& args) {
+  for_elements<Width>(blocks, args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
     Floats<Width>::load(args.in.row(n) + c)
         .each([&](float x) { return args.scale * x + args.shift; })
         .store(args.out.row(n) + c);
   });
 }
 
-template <class Blocks, int Width = 1>
-__device__ inline void run_rows(const Sum& args) {
-  for_elements<Width, Blocks>(args.out.rows, args.out.columns, [&](std::int64_t n, std::int64_t c) {
+template <int Width = 1, class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const Sum& args) {
+  for_elements<Width>(blocks, args.out.rows, args.out.columns, [&](std::int64_t n, std::int64_t c) {
     auto sum = Floats<Width>::load(args.in[0].row(n) + c);
     for (int k = 1; k < args.count; ++k) sum += Floats<Width>::load(args.in[k].row(n) + c);
     sum.store(args.out.row(n) + c);
   });
 }
 
-template <class Blocks, int Width = 1>
-__device__ inline void run_rows(const ScaleRows& args) {
-  for_elements<Width, Blocks>(args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
+template <int Width = 1, class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const ScaleRows& args) {
+  for_elements<Width>(blocks, args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
     float factor = args.scale;
     if (args.scalar != nullptr) factor *= *args.scalar;
     if (args.row_factor.data != nullptr) factor *= args.row_factor.row(n)[0];
@@ -37,19 +37,19 @@ __device__ inline void run_rows(const ScaleRows& args) {
   });
 }
 
-template <class Blocks, int Width = 1>
-__device__ inline void run_rows(const Fill& args) {
+template <int Width = 1, class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const Fill& args) {
   const float value = args.scalar != nullptr ? args.value * *args.scalar : args.value;
-  for_elements<Width, Blocks>(args.out.rows, args.out.columns, [&](std::int64_t n, std::int64_t c) {
+  for_elements<Width>(blocks, args.out.rows, args.out.columns, [&](std::int64_t n, std::int64_t c) {
     Floats<Width>{}.each([&](float) { return value; }).store(args.out.row(n) + c);
   });
 }
 
-template <class Blocks, int Width = 1>
-__device__ inline void run_rows(const PenaltyGradient& args) {
+template <int Width = 1, class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const PenaltyGradient& args) {
   const float scale = args.scale != nullptr ? *args.scale : 1.0F;
-  for_elements<Width, Blocks>(
-      args.weight.rows, args.weight.columns, [&](std::int64_t n, std::int64_t c) {
+  for_elements<Width>(
+      blocks, args.weight.rows, args.weight.columns, [&](std::int64_t n, std::int64_t c) {
         const auto slope = Floats<Width>::load(args.weight.row(n) + c).each([&](float w) {
           const float sign = w > 0 ? 1.0F : (w < 0 ? -1.0F : 0.0F);
           return scale * (args.l1 * sign + 2 * args.l2 * w);
@@ -62,39 +62,38 @@ __device__ inline void run_rows(const PenaltyGradient& args) {
 }
 
 // Bytes: 16 at once where rows are aligned, else one.
-template <class Blocks, class Piece = unsigned char>
-__device__ inline void run_rows(const CopyRows& args) {
-  for_elements<sizeof(Piece), Blocks>(
-      args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
-        if constexpr (sizeof(Piece) == 1) {
-          args.out.row(n)[c] = args.in.row(n)[c];
-        } else {
-          st_vec(args.out.row(n) + c, ld_vec<Piece>(args.in.row(n) + c));
-        }
-      });
+template <class Piece = unsigned char, class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const CopyRows& args) {
+  for_elements<sizeof(Piece)>(blocks, args.in.rows, args.in.columns,
+                              [&](std::int64_t n, std::int64_t c) {
+                                if constexpr (sizeof(Piece) == 1) {
+                                  args.out.row(n)[c] = args.in.row(n)[c];
+                                } else {
+                                  st_vec(args.out.row(n) + c, ld_vec<Piece>(args.in.row(n) + c));
+                                }
+                              });
 }
 
-template <class Blocks, class T>
-__device__ inline void convert_to_float(const ToFloat& args) {
+template <class T, class Blocks>
+__device__ inline void convert_to_float(const Blocks& blocks, const ToFloat& args) {
   const T* in = static_cast<const T*>(args.in);
-  for_elements<1, Blocks>(1, args.count, [&](std::int64_t, std::int64_t i) {
-    args.out[i] = static_cast<float>(in[i]);
-  });
+  for_elements<1>(blocks, 1, args.count,
+                  [&](std::int64_t, std::int64_t i) { args.out[i] = static_cast<float>(in[i]); });
 }
 
 template <class Blocks>
-__device__ inline void run_rows(const ToFloat& args) {
+__device__ inline void run_rows(const Blocks& blocks, const ToFloat& args) {
   switch (args.type) {
-    case ElementType::float32: return convert_to_float<Blocks, float>(args);
-    case ElementType::int32: return convert_to_float<Blocks, std::int32_t>(args);
-    case ElementType::int64: return convert_to_float<Blocks, std::int64_t>(args);
-    case ElementType::uint8: return convert_to_float<Blocks, std::uint8_t>(args);
+    case ElementType::float32: return convert_to_float<float>(blocks, args);
+    case ElementType::int32: return convert_to_float<std::int32_t>(blocks, args);
+    case ElementType::int64: return convert_to_float<std::int64_t>(blocks, args);
+    case ElementType::uint8: return convert_to_float<std::uint8_t>(blocks, args);
   }
 }
 
 template <class Blocks>
-__device__ inline void run_rows(const FloatToIds& args) {
-  for_elements<1, Blocks>(args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
+__device__ inline void run_rows(const Blocks& blocks, const FloatToIds& args) {
+  for_elements<1>(blocks, args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
     args.out.row(n)[c] = id_of(args.in.row(n)[c]);
   });
 }
@@ -104,8 +103,8 @@ __device__ inline float term_of(float x, bool square, bool absolute) {
 }
 
 // One block.
-template <class>
-__device__ inline void run_rows(const SumAll& args) {
+template <class Blocks>
+__device__ inline void run_rows(const Blocks& /*alone*/, const SumAll& args) {
   LongSum sum{};
   const std::int64_t count = args.in.rows * args.in.columns;
   for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x) {
@@ -123,9 +122,9 @@ __device__ inline void run_rows(const SumAll& args) {
 }
 
 // The one division in double: what a user may count beyond the floats is told by it.
-template <class>
-__device__ inline void run_rows(const Quotient& args) {
-  if (threadIdx.x != 0) return;
+template <class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const Quotient& args) {
+  if (blocks.thread() != 0) return;
   const double divisor = args.divisor != nullptr ? static_cast<double>(*args.divisor) : 1.0;
   *args.out = static_cast<float>(divisor == 0 ? 0.0 : args.numerator / divisor);
 }

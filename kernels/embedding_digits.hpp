@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(kThreadsByDigits) count_digits_kernel(DigitPas
 
 // A warp takes a digit: of its counts become the sums of the blocks before.
 __global__ void sum_digits_kernel(DigitPass args, std::int64_t blocks) {
-  for_each_by_warp(args.digits, [&](std::int64_t digit) {
+  for_each_by_warp(AllBlocks{}, args.digits, [&](std::int64_t digit) {
     unsigned sum = 0;
     for (std::int64_t first = 0; first < blocks; first += kPositionsOfWarp) {
       unsigned counts[kAtOnce];

@@ -16,8 +16,8 @@ struct Stride {
 };
 
 template <class Blocks>
-__device__ inline Stride stride_of() {
-  return {Blocks::number() * blockDim.x + threadIdx.x, Blocks::count() * blockDim.x};
+__device__ inline Stride stride_of(const Blocks& blocks) {
+  return {blocks.number() * blockDim.x + blocks.thread(), blocks.count() * blockDim.x};
 }
 
 struct SourceRow {
@@ -116,8 +116,8 @@ __device__ inline std::int64_t gather_column(const GatherBatch& args, const Gath
 // Columns of few pieces are for warps that those before have left without work: what they wait for
 // comes at the same time.
 template <class Blocks>
-__device__ inline void run_rows(const GatherBatch& args) {
-  const Stride all = stride_of<Blocks>();
+__device__ inline void run_rows(const Blocks& blocks, const GatherBatch& args) {
+  const Stride all = stride_of(blocks);
   std::int64_t taken = 0;  // threads that have a piece
   SIMT_NO_UNROLL
   for (int i = 0; i < args.count; ++i) {

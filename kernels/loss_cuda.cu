@@ -14,19 +14,19 @@ LaunchShape shape_of(const LossRule& rule, const Matrix<const float>& predicted)
   return {.grid = blocks_for(predicted.rows, kWarps), .block = kWarps * 32};
 }
 
-__global__ void elementwise_loss_kernel(LossForward args) { elementwise_loss<AllBlocks>(args); }
+__global__ void elementwise_loss_kernel(LossForward args) { elementwise_loss(AllBlocks{}, args); }
 
 __global__ void elementwise_loss_gradient_kernel(LossBackward args) {
-  elementwise_loss_gradient<AllBlocks>(args);
+  elementwise_loss_gradient(AllBlocks{}, args);
 }
 
-__global__ void categorical_loss_kernel(LossForward args) { categorical_loss<AllBlocks>(args); }
+__global__ void categorical_loss_kernel(LossForward args) { categorical_loss(AllBlocks{}, args); }
 
 __global__ void categorical_loss_gradient_kernel(LossBackward args) {
-  categorical_loss_gradient<AllBlocks>(args);
+  categorical_loss_gradient(AllBlocks{}, args);
 }
 
-__global__ void weighted_sum_kernel(WeightedSum args) { run_rows<AllBlocks>(args); }
+__global__ void weighted_sum_kernel(WeightedSum args) { run_rows(AllBlocks{}, args); }
 
 }  // namespace
 

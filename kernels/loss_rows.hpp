@@ -26,13 +26,13 @@ __device__ inline float largest_column(const float* p, std::int64_t columns) {
 }
 
 template <class Blocks>
-__device__ inline void elementwise_loss(const LossForward& args) {
+__device__ inline void elementwise_loss(const Blocks& blocks, const LossForward& args) {
   const std::int64_t columns = args.predicted.columns;
   const LossRule rule = args.rule;
   with_loss(rule, [&]<LossKind kind, bool from_logits>() {
     const float share = is_mean(kind) ? 1.0F / static_cast<float>(columns) : 1.0F;
     if (columns == 1) {
-      for_elements<1, Blocks>(1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
+      for_elements<1>(blocks, 1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
         const float p = args.predicted.row(n)[0];
         if (args.values.data != nullptr)
           args.values.row(n)[0] = share * term<kind, from_logits>(rule, args.truth.row(n)[0], p);
@@ -41,7 +41,7 @@ __device__ inline void elementwise_loss(const LossForward& args) {
       });
       return;
     }
-    for_each_by_warp<Blocks>(args.predicted.rows, [&](std::int64_t n) {
+    for_each_by_warp(blocks, args.predicted.rows, [&](std::int64_t n) {
       const float* p = args.predicted.row(n);
       if (args.values.data != nullptr) {
         const float* y = args.truth.row(n);
@@ -59,14 +59,14 @@ __device__ inline void elementwise_loss(const LossForward& args) {
 }
 
 template <class Blocks>
-__device__ inline void elementwise_loss_gradient(const LossBackward& args) {
+__device__ inline void elementwise_loss_gradient(const Blocks& blocks, const LossBackward& args) {
   const std::int64_t columns = args.predicted.columns;
   const LossRule rule = args.rule;
   const float constant = args.scalar != nullptr ? args.scale * *args.scalar : args.scale;
   with_loss(rule, [&]<LossKind kind, bool from_logits>() {
     const float share = is_mean(kind) ? 1.0F / static_cast<float>(columns) : 1.0F;
     if (columns == 1) {
-      for_elements<1, Blocks>(1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
+      for_elements<1>(blocks, 1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
         const float given = args.value_grad.data != nullptr ? args.value_grad.row(n)[0] : 1.0F;
         args.predicted_grad.row(n)[0] =
             share * (constant * given) *
@@ -74,7 +74,7 @@ __device__ inline void elementwise_loss_gradient(const LossBackward& args) {
       });
       return;
     }
-    for_each_by_warp<Blocks>(args.predicted.rows, [&](std::int64_t n) {
+    for_each_by_warp(blocks, args.predicted.rows, [&](std::int64_t n) {
       const float given = args.value_grad.data != nullptr ? args.value_grad.row(n)[0] : 1.0F;
       const float* y = args.truth.row(n);
       const float* p = args.predicted.row(n);
@@ -87,11 +87,11 @@ __device__ inline void elementwise_loss_gradient(const LossBackward& args) {
 }
 
 template <class Blocks>
-__device__ inline void categorical_loss(const LossForward& args) {
+__device__ inline void categorical_loss(const Blocks& blocks, const LossForward& args) {
   const LossRule rule = args.rule;
   const std::int64_t columns = args.predicted.columns;
   const bool sparse = args.labels.data != nullptr;
-  for_each_by_warp<Blocks>(args.predicted.rows, [&](std::int64_t n) {
+  for_each_by_warp(blocks, args.predicted.rows, [&](std::int64_t n) {
     const float* p = args.predicted.row(n);
     const Target y = target_of(rule, args.truth, args.labels, n, columns);
     float value = 0;
@@ -128,12 +128,12 @@ __device__ inline void categorical_loss(const LossForward& args) {
 }
 
 template <class Blocks>
-__device__ inline void categorical_loss_gradient(const LossBackward& args) {
+__device__ inline void categorical_loss_gradient(const Blocks& blocks, const LossBackward& args) {
   const LossRule rule = args.rule;
   const std::int64_t columns = args.predicted.columns;
   const bool sparse = args.labels.data != nullptr;
   const float constant = args.scalar != nullptr ? args.scale * *args.scalar : args.scale;
-  for_each_by_warp<Blocks>(args.predicted.rows, [&](std::int64_t n) {
+  for_each_by_warp(blocks, args.predicted.rows, [&](std::int64_t n) {
     const float* p = args.predicted.row(n);
     float* grad = args.predicted_grad.row(n);
     const Target y = target_of(rule, args.truth, args.labels, n, columns);
@@ -173,25 +173,28 @@ __device__ inline void categorical_loss_gradient(const LossBackward& args) {
   });
 }
 
-// One block: its threads' sums meet in a tree.
-template <class>
-__device__ inline void run_rows(const WeightedSum& args) {
+// One block: its threads' sums meet in a tree. Which thread has which value is the same for all
+// blocks, and with it the sum; a single warp can be any.
+template <class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const WeightedSum& args) {
+  const bool by_warp = args.value.rows <= 32;
+  const unsigned thread = by_warp ? blocks.thread() : threadIdx.x;
   LongSum sum{};
   LongSum weights{};
-  for (std::int64_t n = threadIdx.x; n < args.value.rows; n += blockDim.x) {
+  for (std::int64_t n = thread; n < args.value.rows; n += blockDim.x) {
     const float weight = args.weight.data != nullptr ? args.weight.row(n)[0] : 1.0F;
     sum.add_product(args.value.row(n)[0], weight);
     weights.add(weight);
   }
-  if (args.value.rows <= 32) {  // other warps have nothing to add
-    if (threadIdx.x >= 32) return;
+  if (by_warp) {  // other warps have nothing to add
+    if (thread >= 32) return;
     sum = sum_of_warp(sum);
     weights = sum_of_warp(weights);
   } else {
     sum = sum_of_block(sum);
     weights = sum_of_block(weights);
   }
-  if (threadIdx.x != 0) return;
+  if (thread != 0) return;
   if (args.accumulate) sum.add(args.sums[0]);
   args.sums[0] = sum.total();
   if (!args.with_weights) return;
@@ -200,20 +203,20 @@ __device__ inline void run_rows(const WeightedSum& args) {
 }
 
 template <class Blocks>
-__device__ inline void run_rows(const LossForward& args) {
+__device__ inline void run_rows(const Blocks& blocks, const LossForward& args) {
   if (is_categorical(args.rule.kind)) {
-    categorical_loss<Blocks>(args);
+    categorical_loss(blocks, args);
   } else {
-    elementwise_loss<Blocks>(args);
+    elementwise_loss(blocks, args);
   }
 }
 
 template <class Blocks>
-__device__ inline void run_rows(const LossBackward& args) {
+__device__ inline void run_rows(const Blocks& blocks, const LossBackward& args) {
   if (is_categorical(args.rule.kind)) {
-    categorical_loss_gradient<Blocks>(args);
+    categorical_loss_gradient(blocks, args);
   } else {
-    elementwise_loss_gradient<Blocks>(args);
+    elementwise_loss_gradient(blocks, args);
   }
 }
 

@@ -56,7 +56,7 @@ __global__ void combine_masks_kernel(CombineMasks args) {
   });
 }
 
-__global__ void mask_to_weight_kernel(MaskToWeight args) { run_rows<AllBlocks>(args); }
+__global__ void mask_to_weight_kernel(MaskToWeight args) { run_rows(AllBlocks{}, args); }
 
 __global__ void row_ends_kernel(RowEnds args) {
   for_elements<1>(args.mask.rows, args.mask.columns, [&](std::int64_t n, std::int64_t t) {

@@ -7,8 +7,8 @@ namespace braid::kernels {
 namespace {
 
 template <class Blocks>
-__device__ inline void run_rows(const MaskToWeight& args) {
-  for_elements<1, Blocks>(args.mask.rows, args.mask.columns, [&](std::int64_t n, std::int64_t t) {
+__device__ inline void run_rows(const Blocks& blocks, const MaskToWeight& args) {
+  for_elements<1>(blocks, args.mask.rows, args.mask.columns, [&](std::int64_t n, std::int64_t t) {
     const float given = args.sample_weight.data != nullptr ? args.sample_weight.row(n)[t] : 1.0F;
     args.weight.row(n)[t] = args.mask.row(n)[t] != 0 ? given : 0.0F;
   });

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kThreads = 128;
 
-__global__ void accuracy_kernel(AccuracyValues args) { run_rows<AllBlocks>(args); }
+__global__ void accuracy_kernel(AccuracyValues args) { run_rows(AllBlocks{}, args); }
 
 template <int Lanes>
 __global__ void confusion_counts_kernel(ConfusionCounts args) {

@@ -35,8 +35,8 @@ __device__ inline float accuracy_of_row(const AccuracyValues& args, std::int64_t
 }
 
 template <class Blocks>
-__device__ inline void run_rows(const AccuracyValues& args) {
-  for_elements<1, Blocks>(1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
+__device__ inline void run_rows(const Blocks& blocks, const AccuracyValues& args) {
+  for_elements<1>(blocks, 1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
     args.values.row(n)[0] = accuracy_of_row(args, n);
   });
 }

@@ -174,7 +174,7 @@ __global__ void update_kernel(Listed<List> listed) {
   }
 }
 
-__global__ void sum_slices_kernel(SumSlices args) { run_rows<AllBlocks>(args); }
+__global__ void sum_slices_kernel(SumSlices args) { run_rows(AllBlocks{}, args); }
 
 constexpr int kNormThreads = 256;
 // Loads that a thread has under way: all of its share of a short chunk.
@@ -250,7 +250,7 @@ __global__ void clip_factors_kernel(ClipFactors args) {
   SIMT_SHARED(double, of_warps, [kSumThreads / 32]);
   const bool is_first_lane = threadIdx.x % 32 == 0;
   double own = 0;
-  for_each_by_warp<OneBlock>(args.count, [&](std::int64_t i) {
+  for_each_by_warp(OneBlock{}, args.count, [&](std::int64_t i) {
     const double square = squared_norm_of(args, i);
     own += square;
     if (args.together || !is_first_lane) return;

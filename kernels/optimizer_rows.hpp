@@ -54,10 +54,10 @@ __device__ inline float add_lanes(float sum, float value, int lanes) {
   return sum;
 }
 
-__device__ inline void sum_slices_by_warps(const SumSlices& args) {
+__device__ inline void sum_slices_by_warps(const OneBlock& blocks, const SumSlices& args) {
   constexpr int kAtOnce = 4;  // of each lane
   const auto lane = static_cast<int>(threadIdx.x % 32);
-  for_each_by_warp<OneBlock>(args.count, [&](std::int64_t i) {
+  for_each_by_warp(blocks, args.count, [&](std::int64_t i) {
     const float* const from = args.in + i;
     const std::int64_t last = args.slices - 1;
     float sum = *from;
@@ -81,11 +81,11 @@ __device__ inline void sum_slices_by_warps(const SumSlices& args) {
 }
 
 template <class Blocks>
-__device__ inline void run_rows(const SumSlices& args) {
+__device__ inline void run_rows(const Blocks& blocks, const SumSlices& args) {
   if constexpr (std::is_same_v<Blocks, OneBlock>) {
-    if (args.count <= kElementThreads / 32) return sum_slices_by_warps(args);
+    if (args.count <= kElementThreads / 32) return sum_slices_by_warps(blocks, args);
   }
-  for_elements<1, Blocks>(1, args.count, [&](std::int64_t, std::int64_t i) {
+  for_elements<1>(blocks, 1, args.count, [&](std::int64_t, std::int64_t i) {
     float sum[1];
     add_up_slices(args.in + i, args.slices, args.slice_stride, sum);
     args.out[i] = sum[0];

@@ -1,13 +1,17 @@
 #include "kernels/row_program.hpp"
 
+#include <algorithm>
+#include <numeric>
 #include <stdexcept>
 #include <string>
 
 namespace braid::kernels {
 namespace {
 
+constexpr std::size_t kWarpsOfRows = 8;  // of a block (row_program_cuda.cu)
+
 template <class Arguments>
-bool take(const std::type_info& type, const void* arguments, std::int64_t kernel, RowStep& step) {
+bool take(const std::type_info& type, const void* arguments, std::int32_t kernel, RowStep& step) {
   if (type != typeid(Arguments)) return false;
   step.kernel = kernel;
   std::memcpy(step.arguments, arguments, sizeof(Arguments));
@@ -20,12 +24,38 @@ void RowSteps::add(const std::type_info& type, const void* arguments) {
   RowStep step{};
   const bool taken = [&]<std::size_t... kPlace>(std::index_sequence<kPlace...>) {
     return (take<std::tuple_element_t<kPlace, RowKernels>>(
-                type, arguments, static_cast<std::int64_t>(kPlace), step) ||
+                type, arguments, static_cast<std::int32_t>(kPlace), step) ||
             ...);
   }
   (std::make_index_sequence<std::tuple_size_v<RowKernels>>{});
   if (!taken) throw std::logic_error(std::string("no step of a row program: ") + type.name());
   steps_.push_back(step);
+  places_.push_back(next_);
+  ++next_.turn;
+}
+
+void RowSteps::end_list() {
+  const auto first = steps_.end() - static_cast<std::ptrdiff_t>(places_.size());
+  std::vector<std::size_t> order(places_.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, {}, [&](std::size_t i) { return places_[i]; });
+  const std::vector<RowStep> added(first, steps_.end());
+  for (std::size_t begin = 0; begin < order.size();) {
+    const auto is_later = [&](std::size_t i) { return places_[i] != places_[order[begin]]; };
+    const auto end = static_cast<std::size_t>(
+        std::find_if(order.begin() + static_cast<std::ptrdiff_t>(begin), order.end(), is_later) -
+        order.begin());
+    for (std::size_t i = begin; i < end; ++i) {
+      RowStep& step = first[static_cast<std::ptrdiff_t>(i)];
+      step = added[order[i]];
+      step.waits = i == begin;
+      // The warps are shared out evenly: how many a step keeps busy is not known here.
+      const std::size_t warp = (i - begin) * kWarpsOfRows / (end - begin);
+      step.first_thread = static_cast<std::uint32_t>(32 * warp);
+    }
+    begin = end;
+  }
+  places_.clear();
 }
 
 }  // namespace braid::kernels

@@ -1,4 +1,5 @@
 #pragma once
+#include <compare>
 #include <cstddef>
 #include <cstring>
 #include <tuple>
@@ -40,7 +41,11 @@ constexpr bool kIsRowKernel<Arguments, std::tuple<Kernels...>> =
 // The arguments of one of them.
 struct RowStep {
   static constexpr std::size_t kMostBytes = 320;
-  std::int64_t kernel = 0;  // its place among the RowKernels
+  std::int32_t kernel = 0;  // its place among the RowKernels
+  // The thread that gets the first piece of its work: steps of one wave have little, and do it side
+  // by side.
+  std::uint32_t first_thread = 0;
+  bool waits = true;  // for all steps before it; else none of the same wave does
   alignas(16) std::byte arguments[kMostBytes];
 
   template <class Arguments>
@@ -51,10 +56,11 @@ struct RowStep {
   }
 };
 
-// Many kernels in one launch: each block takes rows of its own through a list of steps, one after
-// another, and waits for no other block. A step may read what earlier ones of its block have
-// written, and nothing that other blocks write. The block that ends last goes on with the closing
-// steps, which may read everything.
+// Many kernels in one launch: each block takes rows of its own through a list of steps, wave after
+// wave, and waits for no other block. A step that waits begins a wave; it and those behind it that
+// do not wait may read what earlier waves of their block have written, and nothing that each other
+// or other blocks write. The block that ends last goes on with the closing steps, which may read
+// everything.
 struct RowProgram {
   const RowStep* steps = nullptr;  // [blocks, steps_of_block], then the closing ones  read
   std::int64_t blocks = 0;
@@ -69,17 +75,30 @@ BRAID_KERNEL(RowProgram)
 class RowSteps final : public LaunchCollector {
  public:
   void add(const std::type_info& type, const void* arguments) override;
+  // What is added from here on depends on nothing of this wave or of later ones, but each on what
+  // has been added since this call.
+  void begin_wave(int wave) { next_ = {wave, 0}; }
+  // Puts what was added since the list before into the order of its waves.
+  void end_list();
   const std::vector<RowStep>& steps() const { return steps_; }
 
  private:
+  struct Place {
+    int wave = 0;
+    int turn = 0;  // within the wave
+    auto operator<=>(const Place&) const = default;
+  };
+
   std::vector<RowStep> steps_;
+  std::vector<Place> places_;  // of the list that has not ended
+  Place next_;
 };
 
 // Calls body(arguments) with the step's arguments in their type.
 template <class Body>
 BRAID_HOST_DEVICE inline void with_arguments(const RowStep& step, const Body& body) {
   [&]<std::size_t... kPlace>(std::index_sequence<kPlace...>) {
-    static_cast<void>(((step.kernel == static_cast<std::int64_t>(kPlace) &&
+    static_cast<void>(((step.kernel == static_cast<std::int32_t>(kPlace) &&
                         (body(step.as<std::tuple_element_t<kPlace, RowKernels>>()), true)) ||
                        ...));
   }

@@ -1,7 +1,8 @@
 // A block copies the arguments of its steps to its shared memory and runs them, all threads
-// together. What steps leave for later ones lies in the device's memory and is read back from its
-// caches. Blocks count themselves when they end, and the last one does the closing steps: what all
-// rows leave is summed up without a launch of its own.
+// together; between the steps of a wave no warp waits for another. What steps leave for later ones
+// lies in the device's memory and is read back from its caches. Blocks count themselves when they
+// end, and the last one does the closing steps: what all rows leave is summed up without a launch
+// of its own.
 #include "kernels/row_program.hpp"
 
 #include <type_traits>
@@ -26,7 +27,7 @@ constexpr int kThreads = kDenseThreads;
 static_assert(kThreads == kElementThreads);
 static_assert(sizeof(RowStep) % sizeof(uint4) == 0);
 
-constexpr std::int64_t kProducts = 3;
+constexpr int kProducts = 3;
 static_assert(std::is_same_v<std::tuple_element_t<0, RowKernels>, DenseForward> &&
               std::is_same_v<std::tuple_element_t<1, RowKernels>, DenseInputGradient> &&
               std::is_same_v<std::tuple_element_t<2, RowKernels>, DenseWeightGradient>);
@@ -38,7 +39,7 @@ __device__ __forceinline__ void run_product(const RowStep& step, float* memory) 
     case 1: product = product_of(step.as<DenseInputGradient>()); break;
     default: product = product_of(step.as<DenseWeightGradient>());
   }
-  multiply_rows(static_cast<RowProduct>(step.kernel), product, memory);
+  multiply_rows(OneBlock{step.first_thread}, static_cast<RowProduct>(step.kernel), product, memory);
 }
 
 // Tries one kernel after the other; inlined, or each call would keep registers in memory.
@@ -46,9 +47,9 @@ template <std::size_t kKernel = kProducts>
 __device__ __forceinline__ void run_step(const RowStep& step, float* memory) {
   if (kKernel == kProducts && step.kernel < kProducts) return run_product(step, memory);
   if constexpr (kKernel < std::tuple_size_v<RowKernels>) {
-    if (step.kernel != static_cast<std::int64_t>(kKernel))
+    if (step.kernel != static_cast<std::int32_t>(kKernel))
       return run_step<kKernel + 1>(step, memory);
-    run_rows<OneBlock>(step.as<std::tuple_element_t<kKernel, RowKernels>>());
+    run_rows(OneBlock{step.first_thread}, step.as<std::tuple_element_t<kKernel, RowKernels>>());
   }
 }
 
@@ -71,18 +72,28 @@ struct StepList {
 
   // Copies the next ones from `first` on, as many as are held.
   __device__ void fetch(int first, uint4 (&held)[kStepsHeld * kPieces]) const {
-    const int fetched = all - first < kStepsHeld ? all - first : kStepsHeld;
-    SIMT_NO_UNROLL
-    for (int i = static_cast<int>(threadIdx.x); i < fetched * kPieces; i += kThreads) {
+    constexpr int kRounds = (kStepsHeld * kPieces + kThreads - 1) / kThreads;
+    const int pieces = (all - first < kStepsHeld ? all - first : kStepsHeld) * kPieces;
+    uint4 fetched[kRounds];
+    const auto place = [&](int round) { return static_cast<int>(threadIdx.x) + round * kThreads; };
+    // Behind the last piece it is read again: no load waits for a branch.
+    SIMT_UNROLL
+    for (int round = 0; round < kRounds; ++round) {
+      const int i = place(round) < pieces ? place(round) : pieces - 1;
       const int step = first + i / kPieces;
       const RowStep* from = step < count ? steps + step : closing + (step - count);
-      held[i] = reinterpret_cast<const uint4*>(from)[i % kPieces];
+      fetched[round] = ld_vec<uint4>(reinterpret_cast<const uint4*>(from) + i % kPieces);
+    }
+    SIMT_UNROLL
+    for (int round = 0; round < kRounds; ++round) {
+      if (place(round) < pieces) held[place(round)] = fetched[round];
     }
   }
 };
 
 // Whether all other blocks have ended, and what they wrote can be read.
 __device__ inline bool ends_last(unsigned* ended, bool& is_last) {
+  __syncthreads();  // all steps have been made
   if (threadIdx.x == 0) {
     __threadfence();  // behind the barrier of the last step, so it hands on the whole block's work
     is_last = atomicAdd(ended, 1U) == gridDim.x - 1;
@@ -102,12 +113,15 @@ __global__ void __launch_bounds__(kThreads, 1) row_program_kernel(RowProgram pro
   SIMT_NO_UNROLL
   for (int i = 0; i < list.all; ++i) {
     if (i == list.count && !ends_last(program.ended, is_last[0])) return;
+    const RowStep& step = reinterpret_cast<const RowStep*>(held)[i % kStepsHeld];
     if (i % kStepsHeld == 0) {
+      if (i > 0) __syncthreads();  // the ones before have been read, and made
       list.fetch(i, held);
       __syncthreads();  // the steps are there
+    } else if (step.waits) {
+      __syncthreads();  // the results of those before are there
     }
-    run_step(reinterpret_cast<const RowStep*>(held)[i % kStepsHeld], memory);
-    __syncthreads();  // its results are there
+    run_step(step, memory);
   }
 }
 

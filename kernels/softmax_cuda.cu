@@ -10,8 +10,8 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * 32;
 
-__global__ void softmax_forward_kernel(SoftmaxForward args) { run_rows<AllBlocks>(args); }
-__global__ void softmax_backward_kernel(SoftmaxBackward args) { run_rows<AllBlocks>(args); }
+__global__ void softmax_forward_kernel(SoftmaxForward args) { run_rows(AllBlocks{}, args); }
+__global__ void softmax_backward_kernel(SoftmaxBackward args) { run_rows(AllBlocks{}, args); }
 
 template <class Arguments>
 LaunchShape shape_of(const Arguments& args) {

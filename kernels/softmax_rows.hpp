@@ -9,16 +9,17 @@ namespace {
 
 // Calls body(row, group) for each; all lanes of a warp with the same ones.
 template <class Blocks, class Body>
-__device__ inline void for_groups(std::int64_t rows, std::int64_t inner, const Body& body) {
-  for_each_by_warp<Blocks>(rows * inner, [&](std::int64_t i) { body(i / inner, i % inner); });
+__device__ inline void for_groups(const Blocks& blocks, std::int64_t rows, std::int64_t inner,
+                                  const Body& body) {
+  for_each_by_warp(blocks, rows * inner, [&](std::int64_t i) { body(i / inner, i % inner); });
 }
 
 template <class Blocks>
-__device__ inline void run_rows(const SoftmaxForward& args) {
+__device__ inline void run_rows(const Blocks& blocks, const SoftmaxForward& args) {
   const std::int64_t inner = args.inner;
   const std::int64_t columns = args.in.columns / inner;
   const int lane = static_cast<int>(threadIdx.x % 32);
-  for_groups<Blocks>(args.in.rows, inner, [&](std::int64_t n, std::int64_t group) {
+  for_groups(blocks, args.in.rows, inner, [&](std::int64_t n, std::int64_t group) {
     const float* in = args.in.row(n) + group;
     float* out = args.out.row(n) + group;
     float largest = -INFINITY;
@@ -55,11 +56,11 @@ __device__ inline void run_rows(const SoftmaxForward& args) {
 }
 
 template <class Blocks>
-__device__ inline void run_rows(const SoftmaxBackward& args) {
+__device__ inline void run_rows(const Blocks& blocks, const SoftmaxBackward& args) {
   const std::int64_t inner = args.inner;
   const std::int64_t columns = args.out.columns / inner;
   const int lane = static_cast<int>(threadIdx.x % 32);
-  for_groups<Blocks>(args.out.rows, inner, [&](std::int64_t n, std::int64_t group) {
+  for_groups(blocks, args.out.rows, inner, [&](std::int64_t n, std::int64_t group) {
     const float* out = args.out.row(n) + group;
     const float* out_grad = args.out_grad.row(n) + group;
     float* in_grad = args.in_grad.row(n) + group;

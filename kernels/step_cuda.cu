@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kThreads = 128;
 
-__global__ void end_step_kernel(EndStep args) { run_rows<AllBlocks>(args); }
+__global__ void end_step_kernel(EndStep args) { run_rows(AllBlocks{}, args); }
 
 }  // namespace
 

@@ -5,8 +5,7 @@
 #include <optional>
 #include <vector>
 
-#include "tests/support/catch.hpp"
-#include "tests/support/guarded_matrix.hpp"
+#include "tests/support/row_program.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -139,27 +138,6 @@ void run_one_by_one(Network& network) {
   network.for_closing_kernels(run);
 }
 
-// Runs what was taken down: of each block its steps, then the closing ones.
-void run_steps(Backend backend, std::optional<DeviceOperands>& operands,
-               const kernels::RowSteps& collector, std::int64_t blocks, std::int64_t of_block) {
-  const KernelMemory<kernels::RowStep> steps(collector.steps().begin(), collector.steps().end());
-  KernelMemory<unsigned> ended{0};
-  const auto count = static_cast<std::int64_t>(steps.size());
-  const kernels::RowProgram program{.steps = steps.data(),
-                                    .blocks = blocks,
-                                    .steps_of_block = of_block,
-                                    .closing_steps = count - blocks * of_block,
-                                    .ended = ended.data()};
-  note_launch(typeid(program), backend);
-  if (operands) {
-    kernels::launch(operands->stream(), operands->moved(program));
-    operands->bring_back();
-  } else {
-    kernels::launch(kernels::Stream{backend}, program);
-  }
-  CHECK(ended[0] == 0);
-}
-
 void run_as_program(Network& network, Backend backend) {
   const ScheduleScope order(next_schedule());
   std::optional<DeviceOperands> operands;
@@ -241,44 +219,78 @@ TEST_CASE("row program: more steps than are fetched at once run in their order")
   }
 }
 
-TEST_CASE("row program: layers of few inputs have the bits of launches of their own") {
-  using kernels::ActivationKind;
-  RandomNumbers random(61);
-  for (const std::int64_t rows : {3, 9, 40, 100}) {
-    for (const std::int64_t inputs : {1, 5, 8}) {
-      for (const std::int64_t units : {7, 12}) {
-        GuardedMatrix<float> in(random.floats(rows * inputs, -1, 1), inputs);
-        GuardedMatrix<float> kernel(random.floats(inputs * units, -1, 1), units);
-        GuardedMatrix<float> bias(random.floats(units, -1, 1), units);
-        for (const ActivationKind kind : {ActivationKind::linear, ActivationKind::relu,
-                                          ActivationKind::tanh, ActivationKind::gelu}) {
-          for (const Backend backend : tested_backends()) {
-            INFO(kernels::name_of(backend)
-                 << ", " << rows << " rows, " << inputs << " inputs, " << units
-                 << " units, activation " << static_cast<int>(kind));
-            GuardedMatrix<float> alone(rows, units);
-            GuardedMatrix<float> as_step(rows, units);
-            kernels::DenseForward args{.in = in.matrix(),
-                                       .kernel = kernel.matrix(),
-                                       .bias = bias.data(),
-                                       .out = alone.matrix(),
-                                       .activation = {.kind = kind}};
-            {
-              const LaunchesAlone no_program;
-              launch_on(backend, args);
-            }
-            args.out = as_step.matrix();
-            std::optional<DeviceOperands> operands;
-            if (runs_on_device(backend)) operands.emplace(backend);
-            kernels::RowSteps collector;
-            const auto there = operands ? operands->moved(args) : args;
-            collector.add(typeid(args), &there);
-            run_steps(backend, operands, collector, 1, 1);
-            CHECK(alone.elements() == as_step.elements());
-            CHECK(as_step.guards_are_intact());
-          }
-        }
-      }
+TEST_CASE("row program: steps stand in the order of their waves, and only the first of one waits") {
+  // Which step is which is told by its shift.
+  kernels::RowSteps collector;
+  const auto add = [&](float name) {
+    const kernels::Affine args{.in = {}, .out = {}, .scale = 1, .shift = name};
+    collector.add(typeid(args), &args);
+  };
+  const auto op = [&](int wave, std::initializer_list<float> kernels) {
+    collector.begin_wave(wave);
+    for (const float kernel : kernels) add(kernel);
+  };
+  op(2, {1});
+  op(0, {2, 3});
+  op(1, {4});
+  op(0, {5});
+  op(0, {6, 7, 8});
+  op(-1, {9});
+  collector.end_list();
+  op(1, {10});
+  op(1, {11});
+  collector.end_list();
+  struct Step {
+    float name;
+    bool waits;
+    std::uint32_t first_thread;
+    bool operator==(const Step&) const = default;
+  };
+  std::vector<Step> got;
+  for (const kernels::RowStep& step : collector.steps())
+    got.push_back({step.as<kernels::Affine>().shift, step.waits, step.first_thread});
+  const std::vector<Step> expected{{9, true, 0}, {2, true, 0},    {5, false, 64},  {6, false, 160},
+                                   {3, true, 0}, {7, false, 128}, {8, true, 0},    {4, true, 0},
+                                   {1, true, 0}, {10, true, 0},   {11, false, 128}};
+  CHECK(got == expected);
+}
+
+TEST_CASE("row program: steps of a wave give what they give one after another") {
+  // Sums of three columns by small steps side by side, and then the sum of those.
+  constexpr std::int64_t kRows = 3;
+  for (const std::int64_t columns : {1, 5, 40, 300}) {
+    for (const Backend backend : tested_backends()) {
+      INFO(kernels::name_of(backend) << ", " << columns << " columns");
+      RandomNumbers random(7);
+      GuardedMatrix<float> in(random.floats(kRows * columns, -1, 1), columns);
+      std::vector<GuardedMatrix<float>> scaled;
+      for (int i = 0; i < 9; ++i) scaled.emplace_back(kRows, columns, i % 3);
+      GuardedMatrix<float> sum(kRows, columns);
+      const ScheduleScope order(next_schedule());
+      std::optional<DeviceOperands> operands;
+      if (runs_on_device(backend)) operands.emplace(backend);
+      kernels::RowSteps collector;
+      const auto add = [&](int wave, const auto& args) {
+        const auto there = operands ? operands->moved(args) : args;
+        collector.begin_wave(wave);
+        collector.add(typeid(args), &there);
+      };
+      const auto affine = [&](GuardedMatrix<float>& from, GuardedMatrix<float>& to, int i) {
+        return kernels::Affine{
+            .in = from.matrix(), .out = to.matrix(), .scale = static_cast<float>(i), .shift = 0.5F};
+      };
+      kernels::Sum args{.in = {}, .count = 8, .out = sum.matrix()};
+      for (int i = 0; i < 8; ++i) args.in[i] = scaled[static_cast<std::size_t>(i)].matrix();
+      add(1, args);
+      for (int i = 0; i < 8; ++i) add(0, affine(in, scaled[static_cast<std::size_t>(i)], i));
+      add(2, affine(sum, scaled[8], 2));
+      collector.end_list();
+      run_steps(backend, operands, collector, 1,
+                static_cast<std::int64_t>(collector.steps().size()));
+      const std::vector<double> x = in.values();
+      const std::vector<double> got = scaled[8].values();
+      for (std::size_t k = 0; k < x.size(); ++k)
+        CHECK(got[k] == Approx(2 * (28 * x[k] + 4) + 0.5).margin(1e-5));
     }
   }
 }

@@ -160,4 +160,19 @@ std::vector<LaunchGroup> group_launches(const Graph& graph, const std::vector<in
   return Grouping(graph, stage_of_node, joinable).group(sums);
 }
 
+std::vector<int> waves_of(const Graph& graph, const std::vector<int>& nodes) {
+  std::map<int, int> wave_of_node;
+  std::vector<int> waves;
+  for (const int node : nodes) {
+    int wave = 0;
+    for (const Value input : graph.nodes()[static_cast<std::size_t>(node)].values_read()) {
+      const auto maker = wave_of_node.find(graph.value(input).producer);
+      if (maker != wave_of_node.end()) wave = std::max(wave, maker->second + 1);
+    }
+    wave_of_node[node] = wave;
+    waves.push_back(wave);
+  }
+  return waves;
+}
+
 }  // namespace braid

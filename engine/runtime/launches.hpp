@@ -25,4 +25,8 @@ std::vector<bool> find_joinable(const Graph& graph, const std::vector<ValueInfo>
 std::vector<LaunchGroup> group_launches(const Graph& graph, const std::vector<int>& stage_of_node,
                                         const std::vector<bool>& joinable, bool sums);
 
+// Of the nodes of a group, in the order in which they stand there: each reads only what those of
+// lower waves make, and nodes of other groups.
+std::vector<int> waves_of(const Graph& graph, const std::vector<int>& nodes);
+
 }  // namespace braid

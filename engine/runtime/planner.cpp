@@ -263,8 +263,9 @@ class Planner {
         }
         sums.clear();
       }
-      for (const int n : group.nodes)
-        bind_node(graph().nodes()[static_cast<std::size_t>(n)], stage);
+      const std::vector<int> waves = waves_of(graph(), group.nodes);
+      for (std::size_t i = 0; i < group.nodes.size(); ++i)
+        bind_node(graph().nodes()[static_cast<std::size_t>(group.nodes[i])], stage, waves[i]);
       if (stage.rows) {
         sums.insert(sums.end(), stage.sums.begin(), stage.sums.end());
         stage.sums.clear();
@@ -292,11 +293,12 @@ class Planner {
     }
   }
 
-  void bind_node(const GraphNode& node, Program::Stage& stage) {
+  void bind_node(const GraphNode& node, Program::Stage& stage, int wave = 0) {
     // A value that merely shares its input's storage costs nothing.
     if (node.op->alias().kind != Alias::Kind::none && facts_.storage[index(node.outputs[0])].shared)
       return;
-    Program::BoundOp bound{.op = node.op, .inputs = {}, .outputs = {}, .layer = node.layer};
+    Program::BoundOp bound{
+        .op = node.op, .inputs = {}, .outputs = {}, .wave = wave, .layer = node.layer};
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
       bound.inputs.push_back(operand(node.inputs[i]));
     for (Value output : node.outputs) {

@@ -33,6 +33,8 @@ class Program {
     std::vector<Operand> inputs;
     std::vector<Operand> outputs;
     std::int64_t parts = 1;
+    // In a joined stage: the op reads nothing that others of its wave or later ones make.
+    int wave = 0;
     std::string layer;  // `LSTM layer "lstm"`; empty for what no layer asked for
   };
   // A sum over rows: one block a slice, added up into the first (count floats each, `stride` bytes

@@ -1,6 +1,7 @@
 #include "engine/runtime/row_tables.hpp"
 
 #include <algorithm>
+#include <climits>
 #include <new>
 #include <stdexcept>
 
@@ -36,11 +37,16 @@ void collect(const Program& program, std::size_t number, const Steps* steps, con
   const Program::Stage& stage = program.stages()[number];
   kernels::Stream collecting = run.stream;
   collecting.collector = &collector;
-  for (const Program::SliceSum& sum : stage.sums)
-    kernels::launch(collecting, program.addition(sum, run.bases[Program::kArena]));
+  // What fills the inputs, or adds up slices, comes first, what ends a step comes last.
+  constexpr int kFirst = -1;
   for (std::int64_t slice = 0; slice < program.blocks(stage); ++slice) {
     const std::int64_t first = stage.rows ? program.slice_begin(slice) : 0;
     const std::int64_t end = stage.rows ? program.slice_begin(slice + 1) : program.batch();
+    for (const Program::SliceSum& sum : stage.sums) {
+      collector.begin_wave(kFirst);
+      kernels::launch(collecting, program.addition(sum, run.bases[Program::kArena]));
+    }
+    collector.begin_wave(kFirst);
     if (fills_in_stage(program, number, steps)) steps->fill(collecting, inputs, first, end - first);
     // Row programs have no scratch memory, and the precision of float32.
     const Frame frame{.bases = run.bases,
@@ -50,10 +56,14 @@ void collect(const Program& program, std::size_t number, const Steps* steps, con
                       .slice = slice,
                       .random_state = run.random_state,
                       .stream = collecting};
-    for (const Program::BoundOp& bound : stage.ops)
+    for (const Program::BoundOp& bound : stage.ops) {
+      collector.begin_wave(bound.wave);
       bound.op->run(Run(frame, bound.inputs, bound.outputs));
+    }
+    collector.begin_wave(INT_MAX);
+    if (ends_in_stage(program, number, steps)) steps->end(collecting);
+    collector.end_list();
   }
-  if (ends_in_stage(program, number, steps)) steps->end(collecting);
 }
 
 }  // namespace

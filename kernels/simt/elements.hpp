@@ -9,14 +9,21 @@ namespace braid::simt {
 constexpr int kElementThreads = 256;
 
 // The blocks that share the work of a kernel: all of a launch, or one that works for itself
-// (kernels/row_program_cuda.cu).
+// (kernels/row_program_cuda.cu). Their threads stand in an order: the first ones get what there is
+// little of.
 struct AllBlocks {
   static __device__ std::int64_t number() { return blockIdx.x; }
   static __device__ std::int64_t count() { return gridDim.x; }
+  static __device__ unsigned thread() { return threadIdx.x; }
 };
 struct OneBlock {
+  unsigned first = 0;  // the thread that comes first, of a warp's lanes the first one
+
   static __device__ std::int64_t number() { return 0; }
   static __device__ std::int64_t count() { return 1; }
+  __device__ unsigned thread() const {
+    return threadIdx.x >= first ? threadIdx.x - first : threadIdx.x + blockDim.x - first;
+  }
 };
 
 // a / b of what is not negative. A division of 64 bits takes a hundred instructions.
@@ -27,16 +34,17 @@ __device__ inline std::int64_t quotient(std::int64_t a, std::int64_t b) {
 
 // Calls body(row, column) for every group of Width columns; a thread takes one, then the one all
 // threads further on.
-template <int Width, class Blocks = AllBlocks, class Body>
-__device__ inline void for_elements(std::int64_t rows, std::int64_t columns, const Body& body) {
+template <int Width, class Blocks, class Body>
+__device__ inline void for_elements(const Blocks& blocks, std::int64_t rows, std::int64_t columns,
+                                    const Body& body) {
   const std::int64_t per_row = columns / Width;
   const std::int64_t count = rows * per_row;
-  const std::int64_t step = Blocks::count() * kElementThreads;
+  const std::int64_t step = blocks.count() * kElementThreads;
   const auto take = [&](std::int64_t i) {
     const std::int64_t row = rows == 1 ? 0 : quotient(i, per_row);
     body(row, (i - row * per_row) * Width);
   };
-  std::int64_t i = Blocks::number() * kElementThreads + threadIdx.x;
+  std::int64_t i = blocks.number() * kElementThreads + blocks.thread();
   if constexpr (std::is_same_v<Blocks, OneBlock>) {
     // Run once or twice: what matters is how much code has to be fetched.
     SIMT_NO_UNROLL
@@ -46,13 +54,19 @@ __device__ inline void for_elements(std::int64_t rows, std::int64_t columns, con
   }
 }
 
+template <int Width, class Body>
+__device__ inline void for_elements(std::int64_t rows, std::int64_t columns, const Body& body) {
+  for_elements<Width>(AllBlocks{}, rows, columns, body);
+}
+
 // Calls body(index) for each of `count` things; all lanes of a warp with the same one.
-template <class Blocks = AllBlocks, class Body>
-__device__ inline void for_each_by_warp(std::int64_t count, const Body& body) {
+template <class Blocks, class Body>
+__device__ inline void for_each_by_warp(const Blocks& blocks, std::int64_t count,
+                                        const Body& body) {
   const std::int64_t warps = blockDim.x / 32;
   SIMT_NO_UNROLL
-  for (std::int64_t i = Blocks::number() * warps + threadIdx.x / 32; i < count;
-       i += Blocks::count() * warps) {
+  for (std::int64_t i = blocks.number() * warps + blocks.thread() / 32; i < count;
+       i += blocks.count() * warps) {
     body(i);
   }
 }

@@ -1,0 +1,133 @@
+#pragma once
+#include "kernels/dense_kernel.hpp"
+
+// The gradient of a layer's weights by few rows of a batch, by one block: a sum of few products for
+// each of many weights. A thread holds its columns' gradients of the outputs, and goes down the
+// inputs, which all lie in shared memory before it begins. Each sum is one chain in the order of
+// the rows, with the bits of tiles.
+namespace braid::kernels {
+namespace {
+
+constexpr int kFewSamples = 8;  // rows of a batch
+
+// Floats of shared memory that a product may take, and inputs that fit in there for each row.
+constexpr int kFloatsOfInputs = 8192;
+template <int kSamples>
+constexpr int kInputsAtOnce = kFloatsOfInputs / kSamples;
+
+// Starts copies of `count` inputs from `first` on, a line for each row of the batch. Beyond the
+// last row are zeros.
+template <int kSamples>
+__device__ inline void copy_inputs(const DenseProduct& args, std::int64_t first, int count,
+                                   float* memory) {
+  const auto samples = static_cast<int>(args.depth);
+  const auto copy = [&]<int kWidth>() {
+    const int pieces = (count + kWidth - 1) / kWidth;
+    SIMT_NO_UNROLL
+    for (int i = static_cast<int>(threadIdx.x); i < pieces * kSamples; i += kDenseThreads) {
+      const int sample = i / pieces;
+      const int input = (i - sample * pieces) * kWidth;
+      const int inside = count - input < kWidth ? count - input : kWidth;
+      const bool is_there = sample < samples;
+      const float* from = args.a + (is_there ? sample : 0) * args.a_stride + first + input;
+      cp_async_zero_fill<4 * kWidth>(memory + sample * kInputsAtOnce<kSamples> + input, from,
+                                     is_there ? 4 * inside : 0);
+    }
+  };
+  if (args.operands_in_fours) {
+    copy.template operator()<4>();
+  } else {
+    copy.template operator()<1>();
+  }
+  cp_async_commit();
+}
+
+// Four neighbouring columns of the gradients of the outputs, for each row.
+template <int kSamples>
+__device__ inline void load_gradients(const DenseProduct& args, std::int64_t column,
+                                      float (&right)[kSamples][4]) {
+  SIMT_UNROLL
+  for (int k = 0; k < kSamples; ++k) {
+    const bool is_there = k < static_cast<int>(args.depth);
+    load_group(args.b + (is_there ? k : 0) * args.b_stride + column, 4, args.operands_in_fours,
+               right[k]);
+    SIMT_UNROLL
+    for (float& value : right[k]) value = is_there ? value : 0.0F;
+  }
+}
+
+// Four inputs' weights in four columns.
+template <int kSamples>
+__device__ inline void multiply_inputs(const DenseProduct& args, const float* inputs, float* out,
+                                       int inside, const float (&right)[kSamples][4]) {
+  float sums[4][4] = {};
+  SIMT_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    if (args.accumulate && i < inside)
+      load_group(out + i * args.out_stride, 4, args.out_in_fours, sums[i]);
+  }
+  SIMT_UNROLL
+  for (int k = 0; k < kSamples; ++k) {
+    float left[4];
+    load_floats(inputs + k * kInputsAtOnce<kSamples>, left);
+    SIMT_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      SIMT_UNROLL
+      for (int c = 0; c < 4; ++c) sums[i][c] = fmaf(left[i], right[k][c], sums[i][c]);
+    }
+  }
+  SIMT_UNROLL
+  for (int i = 0; i < 4; ++i) {
+    if (i < inside) store_group(out + i * args.out_stride, 4, args.out_in_fours, sums[i]);
+  }
+}
+
+// The columns are a multiple of four, at most four for each thread.
+template <int kSamples>
+__device__ inline void add_outer_products(const DenseProduct& args, float* memory) {
+  const auto groups = static_cast<int>(args.columns / 4);
+  const auto thread = static_cast<int>(threadIdx.x);
+  const int lines = kDenseThreads / groups;  // fours of inputs side by side
+  const int line = thread / groups;
+  const std::int64_t column = 4 * (thread - line * groups);
+  for (std::int64_t first = 0; first == 0 || first < args.rows; first += kInputsAtOnce<kSamples>) {
+    const int count = within<kInputsAtOnce<kSamples>>(args.rows - first);
+    copy_inputs<kSamples>(args, first, count, memory);
+    float right[kSamples][4];
+    load_gradients(args, column, right);
+    if (line == 0 && first == 0 && args.column_sums != nullptr) {
+      SIMT_UNROLL
+      for (int c = 0; c < 4; ++c) {
+        float& total = args.column_sums[column + c];
+        float sum = args.accumulate ? total : 0.0F;
+        SIMT_UNROLL
+        for (int k = 0; k < kSamples; ++k) sum += right[k][c];
+        total = sum;
+      }
+    }
+    cp_async_wait<0>();
+    __syncthreads();  // the inputs are there
+    if (line < lines) {
+      SIMT_NO_UNROLL
+      for (int input = 4 * line; input < count; input += 4 * lines) {
+        multiply_inputs(args, memory + input, args.out + (first + input) * args.out_stride + column,
+                        count - input, right);
+      }
+    }
+    __syncthreads();  // they have been read
+  }
+}
+
+__device__ inline bool has_outer_products(const DenseProduct& args) {
+  return args.depth <= kFewSamples && args.columns % 4 == 0 && args.columns <= 4 * kDenseThreads;
+}
+__device__ inline void add_outer_products(const DenseProduct& args, float* memory) {
+  if (args.depth <= 4) {
+    add_outer_products<4>(args, memory);
+  } else {
+    add_outer_products<8>(args, memory);
+  }
+}
+
+}  // namespace
+}  // namespace braid::kernels
