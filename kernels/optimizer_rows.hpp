@@ -92,5 +92,134 @@ __device__ inline void run_rows(const Blocks& blocks, const SumSlices& args) {
   });
 }
 
+// The rules of kWidth neighbouring parameters. Every product is rounded by itself, as the CPU does.
+
+template <int kWidth>
+__device__ inline void load_gradient(const GradientSource& source, std::int64_t i,
+                                     float (&g)[kWidth]) {
+  add_up_slices(source.data + i, source.slices, source.slice_stride, g);
+  const float factor = source.factor != nullptr ? *source.factor : 1.0F;
+  const float limit = source.clip_value;
+  SIMT_UNROLL
+  for (float& each : g) {
+    each = __fmul_rn(each, factor);
+    if (limit > 0) each = each > limit ? limit : (each < -limit ? -limit : each);
+  }
+}
+
+// The operands of kWidth neighbouring parameters, some of which may be absent.
+template <int kWidth>
+__device__ inline void load_if(const float* from, std::int64_t i, float (&values)[kWidth]) {
+  if (from != nullptr) load_floats(from + i, values);
+}
+template <int kWidth>
+__device__ inline void store_if(float* to, std::int64_t i, const float (&values)[kWidth]) {
+  if (to != nullptr) store_floats(to + i, values);
+}
+
+template <int kWidth>
+__device__ inline void update(const SgdUpdate& args, std::int64_t i) {
+  float w[kWidth];
+  float m[kWidth] = {};
+  float g[kWidth];
+  load_floats(args.parameter + i, w);
+  load_if(args.velocity, i, m);
+  load_gradient(args.gradient, i, g);
+  const float rate = args.rates->rate;
+  const float decay = __fmul_rn(args.weight_decay, rate);
+  SIMT_UNROLL
+  for (int e = 0; e < kWidth; ++e) {
+    w[e] -= __fmul_rn(w[e], decay);
+    if (args.velocity == nullptr) {
+      w[e] -= __fmul_rn(rate, g[e]);
+      continue;
+    }
+    const float step = __fmul_rn(rate, g[e]);
+    m[e] = __fmul_rn(args.momentum, m[e]) - step;
+    w[e] += args.nesterov ? __fmul_rn(args.momentum, m[e]) - step : m[e];
+  }
+  store_if(args.velocity, i, m);
+  store_floats(args.parameter + i, w);
+}
+
+template <int kWidth>
+__device__ inline void update(const RmspropUpdate& args, std::int64_t i) {
+  float w[kWidth];
+  float v[kWidth];
+  float a[kWidth] = {};
+  float m[kWidth] = {};
+  float g[kWidth];
+  load_floats(args.parameter + i, w);
+  load_floats(args.velocity + i, v);
+  load_if(args.average, i, a);
+  load_if(args.momentum_slot, i, m);
+  load_gradient(args.gradient, i, g);
+  const float rate = args.rates->rate;
+  const float decay = __fmul_rn(args.weight_decay, rate);
+  SIMT_UNROLL
+  for (int e = 0; e < kWidth; ++e) {
+    w[e] -= __fmul_rn(w[e], decay);
+    v[e] = __fmul_rn(args.rho, v[e]) + __fmul_rn(args.one_minus_rho, __fmul_rn(g[e], g[e]));
+    float under_root = v[e] + args.epsilon;
+    if (args.average != nullptr) {
+      a[e] = __fmul_rn(args.rho, a[e]) + __fmul_rn(args.one_minus_rho, g[e]);
+      under_root = v[e] - __fmul_rn(a[e], a[e]) + args.epsilon;
+    }
+    const float step = __fmul_rn(rate, g[e]) / sqrtf(under_root);
+    m[e] = args.momentum_slot != nullptr ? __fmul_rn(args.momentum, m[e]) + step : step;
+    w[e] -= m[e];
+  }
+  store_floats(args.velocity + i, v);
+  store_if(args.average, i, a);
+  store_if(args.momentum_slot, i, m);
+  store_floats(args.parameter + i, w);
+}
+
+template <int kWidth>
+__device__ inline void update(const AdamUpdate& args, std::int64_t i) {
+  float w[kWidth];
+  float m[kWidth];
+  float v[kWidth];
+  float most[kWidth] = {};
+  float g[kWidth];
+  load_floats(args.parameter + i, w);
+  load_floats(args.momentum + i, m);
+  load_floats(args.velocity + i, v);
+  load_if(args.velocity_max, i, most);
+  load_gradient(args.gradient, i, g);
+  const float alpha = args.rates->alpha;
+  const float decay = __fmul_rn(args.weight_decay, args.rates->rate);
+  SIMT_UNROLL
+  for (int e = 0; e < kWidth; ++e) {
+    w[e] -= __fmul_rn(w[e], decay);
+    m[e] += __fmul_rn(g[e] - m[e], args.one_minus_beta_1);
+    v[e] += __fmul_rn(__fmul_rn(g[e], g[e]) - v[e], args.one_minus_beta_2);
+    if (args.velocity_max != nullptr) most[e] = most[e] > v[e] ? most[e] : v[e];
+    const float under_root = args.velocity_max != nullptr ? most[e] : v[e];
+    w[e] -= __fmul_rn(m[e], alpha) / (sqrtf(under_root) + args.epsilon);
+  }
+  store_floats(args.momentum + i, m);
+  store_floats(args.velocity + i, v);
+  store_if(args.velocity_max, i, most);
+  store_floats(args.parameter + i, w);
+}
+
+template <class Blocks, class Update>
+__device__ inline void update_elements(const Blocks& blocks, const Update& args) {
+  for_elements<1>(blocks, 1, args.count, [&](std::int64_t, std::int64_t i) { update<1>(args, i); });
+}
+template <class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const SgdUpdate& args) {
+  update_elements(blocks, args);
+}
+template <class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const RmspropUpdate& args) {
+  update_elements(blocks, args);
+}
+template <class Blocks>
+__device__ inline void run_rows(const Blocks& blocks, const AdamUpdate& args) {
+  update_elements(blocks, args);
+}
+
 }  // namespace
 }  // namespace braid::kernels

@@ -25,12 +25,13 @@ namespace braid::kernels {
 
 // Kernels that can be steps of a row program: their results' rows depend on the same rows of their
 // operands, or are sums over the rows.
+// Updates of parameters are elements of their own, of which all blocks take their share.
 using RowKernels =
     std::tuple<DenseForward, DenseInputGradient, DenseWeightGradient, ActivationForward,
                ActivationBackward, SoftmaxForward, SoftmaxBackward, LossForward, LossBackward,
                AccuracyValues, WeightedSum, Affine, Sum, ScaleRows, Fill, CopyRows, ToFloat,
                FloatToIds, SumAll, PenaltyGradient, Quotient, Dropout, MaskToWeight, SumSlices,
-               GatherBatch, EndStep>;
+               GatherBatch, EndStep, SgdUpdate, RmspropUpdate, AdamUpdate>;
 
 template <class Arguments, class Kernels = RowKernels>
 constexpr bool kIsRowKernel = false;
@@ -42,9 +43,9 @@ constexpr bool kIsRowKernel<Arguments, std::tuple<Kernels...>> =
 struct RowStep {
   static constexpr std::size_t kMostBytes = 320;
   std::int32_t kernel = 0;  // its place among the RowKernels
-  // The thread that gets the first piece of its work: steps of one wave have little, and do it side
-  // by side.
-  std::uint32_t first_thread = 0;
+  // The thread of a block, or of an update the block, that gets the first piece of its work: steps
+  // of one wave have little, and do it side by side.
+  std::uint32_t first = 0;
   bool waits = true;  // for all steps before it; else none of the same wave does
   alignas(16) std::byte arguments[kMostBytes];
 
@@ -60,14 +61,25 @@ struct RowStep {
 // wave, and waits for no other block. A step that waits begins a wave; it and those behind it that
 // do not wait may read what earlier waves of their block have written, and nothing that each other
 // or other blocks write. The block that ends last goes on with the closing steps, which may read
-// everything.
+// everything. Updates come when those have been made, by all blocks together. Then everything comes
+// again, `repeats` times in all: training steps one after another, whose code and weights a GPU
+// keeps near.
 struct RowProgram {
-  const RowStep* steps = nullptr;  // [blocks, steps_of_block], then the closing ones  read
+  // [blocks, steps_of_block], then the closing ones, then the updates  read
+  const RowStep* steps = nullptr;
   std::int64_t blocks = 0;
   std::int64_t steps_of_block = 0;
   std::int64_t closing_steps = 0;
-  // Blocks that have ended: 0 before the launch and after it. Absent without closing steps.
-  unsigned* ended = nullptr;
+  std::int64_t updates = 0;
+  std::int64_t blocks_of_updates = 0;  // more of them than `blocks` have no rows
+  std::int64_t repeats = 1;
+  // Where blocks meet; no launch must share it with another that may run beside it. Absent where
+  // they do not: without closing steps, updates and repeats.
+  struct Meeting {
+    unsigned ended = 0;  // blocks that have come: 0 before the launch and after it
+    unsigned left = 0;   // counts meetings
+  };
+  Meeting* meeting = nullptr;
 };
 BRAID_KERNEL(RowProgram)
 
@@ -78,8 +90,10 @@ class RowSteps final : public LaunchCollector {
   // What is added from here on depends on nothing of this wave or of later ones, but each on what
   // has been added since this call.
   void begin_wave(int wave) { next_ = {wave, 0}; }
-  // Puts what was added since the list before into the order of its waves.
+  // Puts what was added since the list before into the order of its waves. Steps of a wave begin
+  // at different warps of a block, updates at different ones of so many blocks.
   void end_list();
+  void end_updates(std::int64_t blocks);
   const std::vector<RowStep>& steps() const { return steps_; }
 
  private:
@@ -88,6 +102,9 @@ class RowSteps final : public LaunchCollector {
     int turn = 0;  // within the wave
     auto operator<=>(const Place&) const = default;
   };
+
+  // Steps of a wave begin evenly spread over `sharers`, which are `each` apart.
+  void end_list(std::int64_t sharers, std::int64_t each);
 
   std::vector<RowStep> steps_;
   std::vector<Place> places_;  // of the list that has not ended

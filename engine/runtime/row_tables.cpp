@@ -5,10 +5,14 @@
 #include <new>
 #include <stdexcept>
 
+#include "engine/runtime/row_cut.hpp"
+
 namespace braid {
 namespace {
 
 constexpr std::size_t kMostTables = 1024;
+// From so many parameters on, an update wants all threads that a GPU has.
+constexpr std::int64_t kManyParameters = std::int64_t{1} << 20U;
 
 // What fills the inputs can be the first steps of the program's first launch; what ends a step can
 // be the last ones of another.
@@ -76,6 +80,12 @@ const RowTables::Table* RowTables::find(const Program& program, std::size_t stag
   return found == tables_.end() ? nullptr : &*found;
 }
 
+bool RowTables::are_one_launch(const Program& program, const Steps& steps) {
+  const bool joins =
+      !steps.update || (steps.parameters_updated > 0 && steps.parameters_updated < kManyParameters);
+  return joins && program.is_row_program(steps.ended_outputs);
+}
+
 const kernels::RowProgram& RowTables::launch_of(const Program& program, std::size_t stage,
                                                 const Steps* steps) const {
   return find(program, stage, key_of(sharing(program, stage, steps)))->launched;
@@ -91,10 +101,20 @@ RowTables::Table RowTables::made(const Program& program, std::size_t stage, cons
   if (of_blocks % blocks != 0)
     throw std::logic_error("slices of a row program differ in their steps");
   if (is_closed(program, stage)) collect(program, stage + 1, sharing, run, inputs, wanted);
+  const std::int64_t of_program = count();
+  std::int64_t blocks_of_updates = 0;
+  if (sharing != nullptr && sharing->update && are_one_launch(program, *sharing)) {
+    kernels::Stream collecting = run.stream;
+    collecting.collector = &wanted;
+    sharing->update(collecting);
+    blocks_of_updates = braid::blocks_of_updates(sharing->parameters_updated);
+    wanted.end_updates(std::max(blocks, blocks_of_updates));
+  }
 
-  // Behind the steps: how many blocks have ended.
+  // Where blocks meet lies behind the steps.
+  using Meeting = kernels::RowProgram::Meeting;
   const std::size_t bytes = wanted.steps().size() * sizeof(kernels::RowStep);
-  constexpr unsigned kNone = 0;
+  constexpr Meeting kNone{};
   auto memory = try_to_allocate_on(device_, bytes + sizeof(kNone));
   if (memory == nullptr) throw std::bad_alloc();
   access_.upload(memory.get(), reinterpret_cast<const std::byte*>(wanted.steps().data()), bytes,
@@ -105,8 +125,10 @@ RowTables::Table RowTables::made(const Program& program, std::size_t stage, cons
       .steps = reinterpret_cast<const kernels::RowStep*>(memory.get()),
       .blocks = blocks,
       .steps_of_block = of_blocks / blocks,
-      .closing_steps = count() - of_blocks,
-      .ended = reinterpret_cast<unsigned*>(memory.get() + bytes)};
+      .closing_steps = of_program - of_blocks,
+      .updates = count() - of_program,
+      .blocks_of_updates = blocks_of_updates,
+      .meeting = reinterpret_cast<Meeting*>(memory.get() + bytes)};
   return {program.id(), key_of(sharing), stage, std::move(memory), launched};
 }
 

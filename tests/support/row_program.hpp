@@ -8,18 +8,28 @@
 // Row programs of steps that tests took down.
 namespace braid::testing {
 
-// Runs what was taken down: of each block its steps, then the closing ones.
+// The steps that come last, and how often everything does.
+struct Repeats {
+  std::int64_t updates = 0;
+  std::int64_t blocks_of_updates = 0;
+  std::int64_t repeats = 1;
+};
+
+// Runs what was taken down: of each block its steps, then the closing ones, then the updates.
 inline void run_steps(Backend backend, std::optional<DeviceOperands>& operands,
                       const kernels::RowSteps& collector, std::int64_t blocks,
-                      std::int64_t of_block) {
+                      std::int64_t of_block, const Repeats& more = {}) {
   const KernelMemory<kernels::RowStep> steps(collector.steps().begin(), collector.steps().end());
-  KernelMemory<unsigned> ended{0};
+  KernelMemory<kernels::RowProgram::Meeting> meeting(1);
   const auto count = static_cast<std::int64_t>(steps.size());
   const kernels::RowProgram program{.steps = steps.data(),
                                     .blocks = blocks,
                                     .steps_of_block = of_block,
-                                    .closing_steps = count - blocks * of_block,
-                                    .ended = ended.data()};
+                                    .closing_steps = count - blocks * of_block - more.updates,
+                                    .updates = more.updates,
+                                    .blocks_of_updates = more.blocks_of_updates,
+                                    .repeats = more.repeats,
+                                    .meeting = meeting.data()};
   note_launch(typeid(program), backend);
   if (operands) {
     kernels::launch(operands->stream(), operands->moved(program));
@@ -27,7 +37,7 @@ inline void run_steps(Backend backend, std::optional<DeviceOperands>& operands,
   } else {
     kernels::launch(kernels::Stream{backend}, program);
   }
-  CHECK(ended[0] == 0);
+  CHECK(meeting[0].ended == 0);
 }
 
 // Runs one kernel as the only step of a row program.
