@@ -151,7 +151,7 @@ struct LongDepthTile {
     }
   }
 };
-constexpr int kLongDepth = 128;
+constexpr int kLongDepth = 64;
 
 }  // namespace
 }  // namespace braid::kernels

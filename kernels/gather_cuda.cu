@@ -12,7 +12,7 @@ namespace {
 constexpr int kThreads = 256;
 
 __global__ void gather_batch_kernel(GatherBatch args) {
-  gather_column(args, args.columns[blockIdx.y], stride_of(AllBlocks{}));
+  gather_column(args, args.columns[blockIdx.y], stride_of(AllBlocks{}, args));
 }
 
 }  // namespace

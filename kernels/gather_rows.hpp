@@ -9,15 +9,17 @@
 namespace braid::kernels {
 namespace {
 
-// The pieces that one thread takes.
+// The pieces that one thread takes, of rows from `row` on in the order of the epoch.
 struct Stride {
   std::int64_t first;
   std::int64_t step;
+  std::int64_t row;
 };
 
 template <class Blocks>
-__device__ inline Stride stride_of(const Blocks& blocks) {
-  return {blocks.number() * blockDim.x + blocks.thread(), blocks.count() * blockDim.x};
+__device__ inline Stride stride_of(const Blocks& blocks, const GatherBatch& args) {
+  return {blocks.number() * blockDim.x + blocks.thread(), blocks.count() * blockDim.x,
+          args.cursor->row};
 }
 
 struct SourceRow {
@@ -25,8 +27,7 @@ struct SourceRow {
   std::int64_t length;  // likewise
 };
 __device__ inline SourceRow source_row(const GatherBatch& args, const GatheredColumn& column,
-                                       std::int64_t n) {
-  const std::int64_t place = args.cursor->row + n;
+                                       std::int64_t place) {
   const std::int64_t row = args.order == nullptr ? place : args.order[place];
   if (column.splits == nullptr) return {row, 1};
   const std::int64_t start = column.splits[row];
@@ -44,7 +45,7 @@ __device__ inline void fill_rows(const GatherBatch& args, const GatheredColumn& 
   for (std::int64_t i = begin + stride.first; i < begin + args.rows * per_row; i += stride.step) {
     const std::int64_t n = quotient(i, per_row);
     const std::int64_t place = i - n * per_row;
-    const SourceRow source = source_row(args, column, n);
+    const SourceRow source = source_row(args, column, stride.row + n);
     To value{};
     if (place < source.length * width) {
       const From* from = values + source.start * width + place;
@@ -108,7 +109,7 @@ __device__ inline std::int64_t gather_column(const GatherBatch& args, const Gath
   const std::int64_t begin = args.first * column.steps;
   for (std::int64_t i = begin + stride.first; i < begin + places; i += stride.step) {
     const std::int64_t n = quotient(i, column.steps);
-    column.mask[i] = i - n * column.steps < source_row(args, column, n).length ? 1 : 0;
+    column.mask[i] = i - n * column.steps < source_row(args, column, stride.row + n).length ? 1 : 0;
   }
   return pieces;
 }
@@ -117,13 +118,13 @@ __device__ inline std::int64_t gather_column(const GatherBatch& args, const Gath
 // comes at the same time.
 template <class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const GatherBatch& args) {
-  const Stride all = stride_of(blocks);
+  const Stride all = stride_of(blocks, args);
   std::int64_t taken = 0;  // threads that have a piece
   SIMT_NO_UNROLL
   for (int i = 0; i < args.count; ++i) {
     const std::int64_t first = all.first - taken;
-    const std::int64_t pieces =
-        gather_column(args, args.columns[i], {first < 0 ? first + all.step : first, all.step});
+    const std::int64_t pieces = gather_column(
+        args, args.columns[i], {first < 0 ? first + all.step : first, all.step, all.row});
     taken += (pieces + 31) / 32 * 32;
     if (taken >= all.step) taken = 0;
   }

@@ -34,7 +34,6 @@ template <class Arguments>
 constexpr bool kIsUpdate =
     kIsRowKernel<Arguments, std::tuple<SgdUpdate, RmspropUpdate, AdamUpdate>>;
 
-constexpr int kProducts = 3;
 static_assert(std::is_same_v<std::tuple_element_t<0, RowKernels>, DenseForward> &&
               std::is_same_v<std::tuple_element_t<1, RowKernels>, DenseInputGradient> &&
               std::is_same_v<std::tuple_element_t<2, RowKernels>, DenseWeightGradient>);
@@ -49,19 +48,50 @@ __device__ __forceinline__ void run_product(const RowStep& step, float* memory) 
   multiply_rows(OneBlock{step.first}, static_cast<RowProduct>(step.kernel), product, memory);
 }
 
-// Tries one kernel after the other; inlined, or each call would keep registers in memory.
-template <std::size_t kKernel = kProducts>
+template <std::size_t kKernel>
+__device__ __forceinline__ void run_kernel(const RowStep& step) {
+  using Arguments = std::tuple_element_t<kKernel, RowKernels>;
+  if constexpr (kIsUpdate<Arguments>) {
+    run_rows(BlocksFrom{step.first}, step.as<Arguments>());
+  } else {
+    run_rows(OneBlock{step.first}, step.as<Arguments>());
+  }
+}
+
+// Inlined, or each call would keep registers in memory. One jump: a chain of comparisons took
+// longer than most steps, there and back.
 __device__ __forceinline__ void run_step(const RowStep& step, float* memory) {
-  if (kKernel == kProducts && step.kernel < kProducts) return run_product(step, memory);
-  if constexpr (kKernel < std::tuple_size_v<RowKernels>) {
-    if (step.kernel != static_cast<std::int32_t>(kKernel))
-      return run_step<kKernel + 1>(step, memory);
-    using Arguments = std::tuple_element_t<kKernel, RowKernels>;
-    if constexpr (kIsUpdate<Arguments>) {
-      run_rows(BlocksFrom{step.first}, step.as<Arguments>());
-    } else {
-      run_rows(OneBlock{step.first}, step.as<Arguments>());
-    }
+  static_assert(std::tuple_size_v<RowKernels> == 29);
+  switch (step.kernel) {
+    case 0:
+    case 1:
+    case 2: return run_product(step, memory);
+    case 3: return run_kernel<3>(step);
+    case 4: return run_kernel<4>(step);
+    case 5: return run_kernel<5>(step);
+    case 6: return run_kernel<6>(step);
+    case 7: return run_kernel<7>(step);
+    case 8: return run_kernel<8>(step);
+    case 9: return run_kernel<9>(step);
+    case 10: return run_kernel<10>(step);
+    case 11: return run_kernel<11>(step);
+    case 12: return run_kernel<12>(step);
+    case 13: return run_kernel<13>(step);
+    case 14: return run_kernel<14>(step);
+    case 15: return run_kernel<15>(step);
+    case 16: return run_kernel<16>(step);
+    case 17: return run_kernel<17>(step);
+    case 18: return run_kernel<18>(step);
+    case 19: return run_kernel<19>(step);
+    case 20: return run_kernel<20>(step);
+    case 21: return run_kernel<21>(step);
+    case 22: return run_kernel<22>(step);
+    case 23: return run_kernel<23>(step);
+    case 24: return run_kernel<24>(step);
+    case 25: return run_kernel<25>(step);
+    case 26: return run_kernel<26>(step);
+    case 27: return run_kernel<27>(step);
+    case 28: return run_kernel<28>(step);
   }
 }
 

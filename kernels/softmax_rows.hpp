@@ -66,13 +66,14 @@ __device__ inline void run_rows(const Blocks& blocks, const SoftmaxBackward& arg
     float* in_grad = args.in_grad.row(n) + group;
     float sum = 0;
     for (std::int64_t c = lane; c < columns; c += 32) {
-      sum += args.logarithm ? out_grad[c * inner] : out[c * inner] * out_grad[c * inner];
+      const float grad = out_grad[c * inner];
+      sum = fmaf(args.logarithm ? 1.0F : out[c * inner], grad, sum);
     }
     sum = sum_of_warp(sum);
     for (std::int64_t c = lane; c < columns; c += 32) {
       const float grad = out_grad[c * inner];
-      in_grad[c * inner] =
-          args.logarithm ? grad - vector_exp(out[c * inner]) * sum : out[c * inner] * (grad - sum);
+      in_grad[c * inner] = args.logarithm ? fmaf(-vector_exp(out[c * inner]), sum, grad)
+                                          : out[c * inner] * (grad - sum);
     }
   });
 }

@@ -1,4 +1,4 @@
-// A block for each array of values.
+// A warp for each array of values.
 #include "kernels/step.hpp"
 
 #include "kernels/simt/facade.hpp"
@@ -16,7 +16,7 @@ __global__ void end_step_kernel(EndStep args) { run_rows(AllBlocks{}, args); }
 namespace BRAID_GPU {
 
 void run(const Stream& stream, const EndStep& args) {
-  launch_kernel<end_step_kernel>({.grid = args.count > 1 ? args.count : 1, .block = kThreads},
+  launch_kernel<end_step_kernel>({.grid = blocks_for(args.count, kThreads / 32), .block = kThreads},
                                  stream, args);
 }
 
