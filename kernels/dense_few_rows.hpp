@@ -1,10 +1,10 @@
 #pragma once
 #include "kernels/dense_kernel.hpp"
 
-// Products of few rows, by one block: a thread has one or some rows of a column. What takes time is
-// waiting for memory. Over a short depth a thread asks for many numbers at once, and nothing passes
-// through shared memory; over a long one copies to shared memory run some stages ahead, and few
-// threads compute. Each sum is one chain in the order of the depth, with the bits of tiles.
+// Products of few rows, by one block: a thread has one or two rows of a column. There is too little
+// to do for tiles to pay: what takes time is waiting for memory, so a thread asks for many numbers
+// at once, and nothing passes through shared memory. Each sum is one chain in the order of the
+// depth, with the bits of tiles.
 namespace braid::kernels {
 namespace {
 
@@ -104,54 +104,6 @@ __device__ inline void multiply_few_rows(const DenseProduct& args, bool b_along_
     multiply_few_rows<2>(args, b_along_depth);
   }
 }
-
-// A tile for long depths: a thread holds four rows of a column.
-template <Neighbours of_b, int kTileRows>
-struct LongDepthTile {
-  static constexpr int kRows = kTileRows;
-  static constexpr int kColumns = 64;
-  static constexpr int kDepth = 32;
-  static constexpr int kStep = kDepth;  // zeros fill the last stage: its length is no branch
-  static constexpr bool kAlongB = of_b == Neighbours::along_depth;
-  static constexpr int kStages = kAlongB ? 4 : 5;
-  using A = DenseTile<Neighbours::along_depth, kRows, kDepth, 4>;
-  using B = DenseTile<of_b, kColumns, kDepth, kAlongB ? 4 : 0>;
-
-  static constexpr int kRowsOfThread = 4;
-  static constexpr int kWidth = 1;
-  static constexpr int kGroups = kRowsOfThread;
-  float sums[kGroups][kWidth];
-  int first_row;
-  int column;
-
-  __device__ LongDepthTile()
-      : first_row(static_cast<int>(threadIdx.x) / kColumns * kRowsOfThread),
-        column(static_cast<int>(threadIdx.x) % kColumns) {}
-  __device__ int row_of_group(int group) const { return first_row + group; }
-  __device__ int column_of_group(int) const { return column; }
-
-  __device__ void multiply(const float* a, const float* b, int) {
-    if (first_row >= kRows) return;
-    SIMT_UNROLL
-    for (int k = 0; k < kDepth; k += 4) {
-      float right[4];
-      if constexpr (kAlongB) {
-        load_floats(b + B::place(column, k), right);
-      } else {
-        SIMT_UNROLL
-        for (int i = 0; i < 4; ++i) right[i] = b[B::place(column, k + i)];
-      }
-      SIMT_UNROLL
-      for (int row = 0; row < kRowsOfThread; ++row) {
-        float left[4];
-        load_floats(a + A::place(first_row + row, k), left);
-        SIMT_UNROLL
-        for (int i = 0; i < 4; ++i) sums[row][0] = fmaf(left[i], right[i], sums[row][0]);
-      }
-    }
-  }
-};
-constexpr int kLongDepth = 64;
 
 }  // namespace
 }  // namespace braid::kernels

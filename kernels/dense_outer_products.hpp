@@ -15,31 +15,25 @@ constexpr int kFloatsOfInputs = 8192;
 template <int kSamples>
 constexpr int kInputsAtOnce = kFloatsOfInputs / kSamples;
 
-// Starts copies of `count` inputs from `first` on, a line for each row of the batch. Beyond the
-// last row are zeros.
+// Copies `count` inputs from `first` on, a line for each row of the batch. Beyond the last row are
+// zeros. Values of a block's rows may lie in its shared memory, from where no asynchronous copy
+// comes.
 template <int kSamples>
 __device__ inline void copy_inputs(const DenseProduct& args, std::int64_t first, int count,
                                    float* memory) {
   const auto samples = static_cast<int>(args.depth);
-  const auto copy = [&]<int kWidth>() {
-    const int pieces = (count + kWidth - 1) / kWidth;
-    SIMT_NO_UNROLL
-    for (int i = static_cast<int>(threadIdx.x); i < pieces * kSamples; i += kDenseThreads) {
-      const int sample = i / pieces;
-      const int input = (i - sample * pieces) * kWidth;
-      const int inside = count - input < kWidth ? count - input : kWidth;
-      const bool is_there = sample < samples;
-      const float* from = args.a + (is_there ? sample : 0) * args.a_stride + first + input;
-      cp_async_zero_fill<4 * kWidth>(memory + sample * kInputsAtOnce<kSamples> + input, from,
-                                     is_there ? 4 * inside : 0);
+  const int pieces = (count + 3) / 4;
+  SIMT_NO_UNROLL
+  for (int i = static_cast<int>(threadIdx.x); i < pieces * kSamples; i += kDenseThreads) {
+    const int sample = i / pieces;
+    const int input = (i - sample * pieces) * 4;
+    float values[4] = {};
+    if (sample < samples) {
+      load_group(args.a + sample * args.a_stride + first + input, min(count - input, 4),
+                 args.operands_in_fours, values);
     }
-  };
-  if (args.operands_in_fours) {
-    copy.template operator()<4>();
-  } else {
-    copy.template operator()<1>();
+    store_floats(memory + sample * kInputsAtOnce<kSamples> + input, values);
   }
-  cp_async_commit();
 }
 
 // Four neighbouring columns of the gradients of the outputs, for each row.
@@ -105,7 +99,6 @@ __device__ inline void add_outer_products(const DenseProduct& args, float* memor
         total = sum;
       }
     }
-    cp_async_wait<0>();
     __syncthreads();  // the inputs are there
     if (line < lines) {
       SIMT_NO_UNROLL

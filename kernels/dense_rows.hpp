@@ -4,6 +4,7 @@
 #include "kernels/dense_few_rows.hpp"
 #include "kernels/dense_float32.hpp"
 #include "kernels/dense_kernel.hpp"
+#include "kernels/dense_long_depth.hpp"
 #include "kernels/dense_outer_products.hpp"
 
 // Products of one block's rows, in float32. Where there is little to do it is done without tiles;
@@ -18,13 +19,12 @@ constexpr std::int64_t kFloatsOfTile = Tile::kStages* kFloatsOfStage<Tile>;
 constexpr std::int64_t larger(std::int64_t a, std::int64_t b) { return a > b ? a : b; }
 template <Neighbours b>
 constexpr std::int64_t kFloatsOfProduct =
-    larger(larger(kFloatsOfTile<SmallFloat32Tile<Neighbours::along_depth, b>>,
-                  kFloatsOfTile<MiddleFloat32Tile<Neighbours::along_depth, b>>),
-           kFloatsOfTile<LongDepthTile<b, kFewRows>>);
+    larger(kFloatsOfTile<SmallFloat32Tile<Neighbours::along_depth, b>>,
+           kFloatsOfTile<MiddleFloat32Tile<Neighbours::along_depth, b>>);
 // Floats of shared memory that all of them take.
 constexpr std::int64_t kFloatsOfDenseRows =
     larger(larger(kFloatsOfProduct<Neighbours::across>, kFloatsOfProduct<Neighbours::along_depth>),
-           kFloatsOfTile<WeightsTile>);
+           larger(kFloatsOfTile<WeightsTile>, LongDepth::kFloats));
 static_assert(kFloatsOfInputs <= kFloatsOfDenseRows);
 
 template <class Tile>
@@ -42,11 +42,7 @@ __device__ inline void make_tiles(DenseProduct args, float* memory) {
 template <Neighbours b>
 __device__ inline void make_row_tiles(const DenseProduct& args, float* memory) {
   using Small = SmallFloat32Tile<Neighbours::along_depth, b>;
-  if (args.rows <= 4) {
-    make_tiles<LongDepthTile<b, 4>>(args, memory);
-  } else if (args.rows <= kFewRows) {
-    make_tiles<LongDepthTile<b, kFewRows>>(args, memory);
-  } else if (args.rows <= Small::kRows) {
+  if (args.rows <= Small::kRows) {
     make_tiles<Small>(args, memory);
   } else {
     make_tiles<MiddleFloat32Tile<Neighbours::along_depth, b>>(args, memory);
@@ -72,8 +68,10 @@ __device__ inline void multiply_rows(const OneBlock& block, RowProduct kind, Den
                            .a_place = of_weights ? args.a_stride : 1,
                            .b_place = b_along_depth ? 1 : args.b_stride,
                            .b_column = b_along_depth ? args.b_stride : 1};
-  if (!of_weights && args.rows <= kFewRows && args.depth < kLongDepth)
+  if (!of_weights && args.rows <= kFewRows) {
+    if (!b_along_depth && has_long_depth(args)) return multiply_long_depth(args, memory);
     return multiply_few_rows(args, b_along_depth);
+  }
   if (of_weights && has_outer_products(args)) return add_outer_products(args, memory);
   if (args.depth <= kFewPlaces) return multiply_few_places(args, steps);
   if (of_weights) {

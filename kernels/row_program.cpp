@@ -1,20 +1,32 @@
 #include "kernels/row_program.hpp"
 
 #include <algorithm>
+#include <new>
 #include <numeric>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 
 namespace braid::kernels {
 namespace {
 
 constexpr std::int64_t kWarpsOfBlock = 8;  // row_program_cuda.cu
 
+// Gaps between members hold what was in memory before, which may look like a marked address.
+template <class Arguments>
+void clear_padding([[maybe_unused]] Arguments& arguments) {
+  static_assert(std::is_trivially_copyable_v<Arguments>);
+#if BRAID_CLEARS_PADDING
+  __builtin_clear_padding(&arguments);
+#endif
+}
+
 template <class Arguments>
 bool take(const std::type_info& type, const void* arguments, std::int32_t kernel, RowStep& step) {
   if (type != typeid(Arguments)) return false;
   step.kernel = kernel;
-  std::memcpy(step.arguments, arguments, sizeof(Arguments));
+  auto* const taken = new (step.arguments) Arguments(*static_cast<const Arguments*>(arguments));
+  clear_padding(*taken);
   return true;
 }
 

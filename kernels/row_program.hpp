@@ -1,6 +1,7 @@
 #pragma once
 #include <compare>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <tuple>
 #include <type_traits>
@@ -57,6 +58,29 @@ struct RowStep {
   }
 };
 
+// Values of a block's rows that only its own steps touch may lie in its shared memory, which is far
+// nearer. Arguments then hold, instead of an address, bytes from its beginning under a mark that no
+// address and no sensible number has. Products that take tiles (kernels/dense_rows.hpp) cannot read
+// from there: more than kRowsInShared rows of a matrix.
+// Only where a compiler can clear what lies between arguments.
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_clear_padding)
+#define BRAID_CLEARS_PADDING 1
+#endif
+#endif
+#if !defined(BRAID_CLEARS_PADDING)
+#define BRAID_CLEARS_PADDING 0
+#endif
+constexpr bool kHasPlacesInShared = BRAID_CLEARS_PADDING != 0;
+constexpr std::uint64_t kMarkOfShared = 0xFFA5;
+constexpr int kBitsOfOffset = 48;
+constexpr std::int64_t kRowsInShared = 8;
+inline std::byte* place_in_shared(std::uint64_t offset) {
+  return reinterpret_cast<std::byte*>(kMarkOfShared << kBitsOfOffset | offset);
+}
+// What a row program takes of a block's shared memory for itself.
+constexpr std::int64_t kSharedOfRowProgram = 60 * 1024;
+
 // Many kernels in one launch: each block takes rows of its own through a list of steps, wave after
 // wave, and waits for no other block. A step that waits begins a wave; it and those behind it that
 // do not wait may read what earlier waves of their block have written, and nothing that each other
@@ -73,6 +97,7 @@ struct RowProgram {
   std::int64_t updates = 0;
   std::int64_t blocks_of_updates = 0;  // more of them than `blocks` have no rows
   std::int64_t repeats = 1;
+  std::int64_t shared_bytes = 0;  // of values in shared memory
   // Where blocks meet; no launch must share it with another that may run beside it. Absent where
   // they do not: without closing steps, updates and repeats.
   struct Meeting {

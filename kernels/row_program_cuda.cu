@@ -97,7 +97,21 @@ __device__ __forceinline__ void run_step(const RowStep& step, float* memory) {
 
 constexpr int kPieces = static_cast<int>(sizeof(RowStep) / sizeof(uint4));
 // Steps whose arguments are fetched at once: all those of a small model.
-constexpr int kStepsHeld = 48;
+constexpr int kStepsHeld = 32;
+
+constexpr std::int64_t kBytesOfDenseRows =
+    kFloatsOfDenseRows * static_cast<std::int64_t>(sizeof(float));
+static_assert(kBytesOfDenseRows + std::int64_t{kStepsHeld} * kPieces * 16 + 1024 <=
+              kSharedOfRowProgram);
+
+// The address that two words of arguments stand for, if they are marked.
+__device__ inline void find_in_shared(unsigned& low, unsigned& high, const float* shared) {
+  if (high >> (kBitsOfOffset - 32U) != kMarkOfShared) return;
+  const std::uint64_t offset = std::uint64_t{high & 0xFFFFU} << 32U | low;
+  const std::uint64_t address = reinterpret_cast<std::uintptr_t>(shared) + offset;
+  low = static_cast<unsigned>(address);
+  high = static_cast<unsigned>(address >> 32U);
+}
 
 // The steps of a block, behind them the closing ones, behind those the updates.
 struct StepList {
@@ -116,7 +130,7 @@ struct StepList {
         updates_end(closing_end + static_cast<int>(program.updates)) {}
 
   // Copies the next ones from `first` on, as many as are held.
-  __device__ void fetch(int first, uint4 (&held)[kStepsHeld * kPieces]) const {
+  __device__ void fetch(int first, const float* shared, uint4 (&held)[kStepsHeld * kPieces]) const {
     constexpr int kRounds = (kStepsHeld * kPieces + kThreads - 1) / kThreads;
     const int left = updates_end - first;
     const int pieces = (left < kStepsHeld ? left : kStepsHeld) * kPieces;
@@ -132,7 +146,10 @@ struct StepList {
     }
     SIMT_UNROLL
     for (int round = 0; round < kRounds; ++round) {
-      if (place(round) < pieces) held[place(round)] = fetched[round];
+      uint4& piece = fetched[round];
+      find_in_shared(piece.x, piece.y, shared);
+      find_in_shared(piece.z, piece.w, shared);
+      if (place(round) < pieces) held[place(round)] = piece;
     }
   }
 };
@@ -205,7 +222,7 @@ __global__ void __launch_bounds__(kThreads, 1) row_program_kernel(RowProgram pro
       const int first = step / kStepsHeld * kStepsHeld;
       if (first != first_held) {
         if (step > begin) __syncthreads();  // those before have been read, and made
-        list.fetch(first, held);
+        list.fetch(first, memory + kFloatsOfDenseRows, held);
         first_held = first;
         __syncthreads();  // the steps are there
       } else if (held_step.waits && step > begin) {
@@ -249,7 +266,7 @@ void run(const Stream& stream, const RowProgram& args) {
   if (args.repeats == 0 || args.steps_of_block + args.closing_steps + args.updates == 0) return;
   LaunchShape shape{.grid = std::max(args.blocks, args.blocks_of_updates),
                     .block = kThreads,
-                    .shared = kFloatsOfDenseRows * static_cast<std::int64_t>(sizeof(float))};
+                    .shared = kBytesOfDenseRows + args.shared_bytes};
   if (shape.grid.x == 0) return;
   if (!goes_on) return launch_kernel<row_program_kernel>(shape, stream, args);
   if (shape.grid.x <= blocks_at_once<row_program_kernel>(shape))

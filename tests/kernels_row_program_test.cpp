@@ -420,6 +420,51 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("row program: values of a block's rows can lie in its shared memory") {
+  for (const Backend backend : tested_backends()) {
+    if (!runs_on_device(backend)) continue;
+    for (const std::int64_t columns : {1, 4, 33, 500}) {
+      INFO(kernels::name_of(backend) << ", " << columns << " columns");
+      constexpr std::int64_t kBlocks = 3;
+      RandomNumbers random(9);
+      GuardedMatrix<float> in(random.floats(kBlocks * columns, -1, 1), columns);
+      GuardedMatrix<float> out(kBlocks, columns);
+      std::optional<DeviceOperands> operands(backend);
+      const ScheduleScope order(next_schedule());
+      kernels::RowSteps collector;
+      const auto add = [&](const auto& args) {
+        collector.begin_wave(static_cast<int>(collector.steps().size()));
+        collector.add(typeid(args), &args);
+      };
+      const std::int64_t bytes = (columns * 4 + 63) / 64 * 64;
+      const auto shared = [&](std::int64_t place) {
+        return Matrix<float>{reinterpret_cast<float*>(kernels::place_in_shared(
+                                 static_cast<std::uint64_t>(place * bytes))),
+                             1, columns, columns};
+      };
+      for (std::int64_t block = 0; block < kBlocks; ++block) {
+        const kernels::Affine first{
+            .in = rows_of(in.matrix(), block, block + 1), .out = shared(0), .scale = 2, .shift = 1};
+        auto begin = operands->moved(first);
+        begin.out = shared(0);
+        add(begin);
+        add(kernels::Affine{.in = shared(0), .out = shared(1), .scale = 4, .shift = 0});
+        kernels::Sum sum{.in = {}, .count = 2, .out = rows_of(out.matrix(), block, block + 1)};
+        auto end = operands->moved(sum);
+        end.in[0] = shared(0);
+        end.in[1] = shared(1);
+        add(end);
+        collector.end_list();
+      }
+      run_steps(backend, operands, collector, kBlocks, 3, {.shared_bytes = 2 * bytes});
+      const std::vector<double> x = in.values();
+      const std::vector<double> got = out.values();
+      for (std::size_t i = 0; i < x.size(); ++i)
+        CHECK(got[i] == Approx(5 * (2 * x[i] + 1)).margin(1e-5));
+    }
+  }
+}
+
 TEST_CASE("row program: nothing to do is done") {
   for (const Backend backend : tested_backends()) {
     const KernelMemory<kernels::RowStep> steps(1);

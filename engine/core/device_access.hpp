@@ -24,6 +24,10 @@ class DeviceAccess {
   // Bytes that could still be had; 0 if nobody knows.
   virtual std::size_t free_bytes() const = 0;
 
+  // Of fast memory that threads of a block share, what a block can have at most; 0 if there is
+  // none.
+  virtual std::int64_t shared_bytes_of_block() const { return 0; }
+
   virtual void* new_stream() const = 0;
   // Waits for what the stream still has to do.
   virtual void release_stream(void* stream) const noexcept = 0;

@@ -14,6 +14,10 @@ struct GraphFacts {
   std::vector<int> stage_of_node;   // stages.hpp
   std::vector<int> launch_of_node;  // on a device
   std::vector<bool> joinable;       // of nodes, on a device: launches.hpp
+  // On a device: rows of the batch that a block of a row program takes, and how many bytes of their
+  // values it can keep to itself.
+  std::int64_t rows_of_block = 0;
+  std::int64_t bytes_of_block = 0;
   ValueUses uses;
   std::vector<Storage> storage;
 
@@ -27,6 +31,8 @@ struct GraphFacts {
   int time_of(int node) const {
     return (on_device ? launch_of_node : stage_of_node)[static_cast<std::size_t>(node)];
   }
+  // On a device: values of rows that a block makes for itself, unless others ask for them.
+  bool is_made_in_block(std::size_t value) const;
   // Each slice of the rows makes a sum of its own.
   bool is_summed_by_slices(std::size_t value) const;
 };

@@ -2,11 +2,13 @@
 #include <atomic>
 #include <map>
 
+#include "engine/core/device_access.hpp"
 #include "engine/core/error.hpp"
 #include "engine/runtime/constants.hpp"
 #include "engine/runtime/launches.hpp"
 #include "engine/runtime/stages.hpp"
 #include "engine/runtime/value_memory.hpp"
+#include "kernels/row_program.hpp"
 
 namespace braid {
 
@@ -86,6 +88,10 @@ class Planner {
     }
     program_.slices_ = slices_on_device(program_.batch_, summed);
     facts_.joinable = find_joinable(graph(), facts_.infos, program_.slices_);
+    program_.tile_rows_ = (program_.batch_ + program_.slices_ - 1) / program_.slices_;
+    facts_.rows_of_block = program_.tile_rows_;
+    facts_.bytes_of_block =
+        access_to(program_.device_).shared_bytes_of_block() - kernels::kSharedOfRowProgram;
   }
 
   void find_launches() {
@@ -148,10 +154,7 @@ class Planner {
   }
 
   void cut() {
-    if (facts_.on_device) {
-      program_.tile_rows_ = (program_.batch_ + program_.slices_ - 1) / program_.slices_;
-      return;
-    }
+    if (facts_.on_device) return;  // find_row_programs
     double operations = 0;
     std::int64_t bytes_per_row = 0;
     std::int64_t summed = 0;

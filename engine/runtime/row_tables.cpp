@@ -128,6 +128,7 @@ RowTables::Table RowTables::made(const Program& program, std::size_t stage, cons
       .closing_steps = of_program - of_blocks,
       .updates = count() - of_program,
       .blocks_of_updates = blocks_of_updates,
+      .shared_bytes = program.tile_bytes(),
       .meeting = reinterpret_cast<Meeting*>(memory.get() + bytes)};
   return {program.id(), key_of(sharing), stage, std::move(memory), launched};
 }

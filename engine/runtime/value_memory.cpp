@@ -16,6 +16,10 @@ int order_of(const GraphFacts& facts, int node) {
   return (facts.stage_of_node[static_cast<std::size_t>(node)] + 2) * nodes + node;
 }
 
+std::int64_t padded(std::int64_t bytes) {
+  return (bytes + kMemoryAlignment - 1) / kMemoryAlignment * kMemoryAlignment;
+}
+
 // Requests for one piece of memory, and whose they are.
 struct Requests {
   std::vector<std::size_t> values;
@@ -47,7 +51,7 @@ std::int64_t lay_out(const Requests& asked, std::vector<ValueMemory>& memory,
 }  // namespace
 
 std::int64_t slice_bytes(const GraphFacts& facts, std::size_t value) {
-  return (facts.row_bytes(value) + kMemoryAlignment - 1) / kMemoryAlignment * kMemoryAlignment;
+  return padded(facts.row_bytes(value));
 }
 
 std::vector<ValueMemory> find_lives(const GraphFacts& facts) {
@@ -77,13 +81,19 @@ std::vector<ValueMemory> find_lives(const GraphFacts& facts) {
     };
     touch(made_by);
     for (int use : uses.readers[v]) touch(use);
-    if (uses.is_output[v] || !facts.infos[v].batched || !by_rows || facts.on_device)
+    if (uses.is_output[v] || !facts.infos[v].batched || !by_rows ||
+        (facts.on_device && !facts.is_made_in_block(v)))
       local[root_number] = false;
     if (uses.is_output[v]) root.last = INT32_MAX;
   }
+  std::int64_t bytes = 0;
   for (std::size_t v = 0; v < memory.size(); ++v) {
-    if (memory[v].kind == Kind::arena && local[v] && memory[v].first == memory[v].last)
-      memory[v].kind = Kind::tile;
+    local[v] = local[v] && memory[v].kind == Kind::arena && memory[v].first == memory[v].last;
+    if (local[v]) bytes += padded(facts.row_bytes(v) * facts.rows_of_block);
+  }
+  if (facts.on_device && bytes > facts.bytes_of_block) return memory;
+  for (std::size_t v = 0; v < memory.size(); ++v) {
+    if (local[v]) memory[v].kind = Kind::tile;
   }
   return memory;
 }
@@ -96,9 +106,11 @@ MemoryLayout lay_out(const GraphFacts& facts, std::int64_t batch, const RowCut& 
     const ValueMemory& asks = memory[v];
     switch (asks.kind) {
       case Kind::tile:
-        // Stages run one after another and reuse the tile: nodes order its life within a stage.
-        tile.add(v, {facts.row_bytes(v) * cut.tile_rows, order_of(facts, asks.first_node),
-                     order_of(facts, asks.last_node)});
+        // Stages run one after another and reuse the tile: nodes order its life within a stage. On
+        // a device they are in no such order, and everything has a place of its own.
+        tile.add(v, {facts.row_bytes(v) * cut.tile_rows,
+                     facts.on_device ? INT32_MIN : order_of(facts, asks.first_node),
+                     facts.on_device ? INT32_MAX : order_of(facts, asks.last_node)});
         break;
       case Kind::arena:
         arena.add(

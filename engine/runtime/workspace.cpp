@@ -7,6 +7,7 @@
 
 #include "engine/core/error.hpp"
 #include "engine/runtime/parallel.hpp"
+#include "kernels/row_program.hpp"
 
 namespace braid {
 
@@ -97,7 +98,8 @@ void Workspace::take_memory(const Program& program, const Steps* steps) {
     std::vector<std::byte*>& bases = bases_[worker];
     bases.assign(Program::kFirstExternal + program.externals().size(), nullptr);
     bases[Program::kArena] = arena;
-    bases[Program::kTile] = tiles_[worker].reserve(*this, program.tile_bytes());
+    bases[Program::kTile] = on_device_ ? kernels::place_in_shared(0)
+                                       : tiles_[worker].reserve(*this, program.tile_bytes());
     scratches_[worker].reserve(*this, program.scratch_bytes());
     for (std::size_t i = 0; i < program.externals().size(); ++i) {
       // Ops only read externals; the table is shared with what they write.

@@ -37,6 +37,13 @@ class CudaAccess final : public DeviceAccess {
     return free;
   }
 
+  std::int64_t shared_bytes_of_block() const override {
+    int bytes = 0;
+    require(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, index_),
+            "cudaDeviceGetAttribute");
+    return bytes;
+  }
+
   void* new_stream() const override {
     select();
     cudaStream_t stream = nullptr;

@@ -12,6 +12,7 @@
 #include "engine/core/memory.hpp"
 #include "kernels/simt/broken_device.hpp"
 #include "kernels/simt/emulated_faults.hpp"
+#include "kernels/simt/machine.hpp"
 #include "kernels/simt/emulated_stream.hpp"
 #include "kernels/simt/emulated_traffic.hpp"
 #include "kernels/simt/launch_records.hpp"
@@ -55,6 +56,9 @@ class EmulatedAccess final : public DeviceAccess {
     if (pretended_ != 0) return pretended_;
     if (limit_ == 0) return static_cast<std::size_t>(free_memory());
     return limit_ > used_ ? limit_ - used_ : 0;
+  }
+  std::int64_t shared_bytes_of_block() const override {
+    return static_cast<std::int64_t>(kSharedBytes);
   }
   void limit(std::size_t bytes) const {
     const std::lock_guard lock(mutex_);

@@ -13,6 +13,7 @@ struct Repeats {
   std::int64_t updates = 0;
   std::int64_t blocks_of_updates = 0;
   std::int64_t repeats = 1;
+  std::int64_t shared_bytes = 0;
 };
 
 // Runs what was taken down: of each block its steps, then the closing ones, then the updates.
@@ -29,6 +30,7 @@ inline void run_steps(Backend backend, std::optional<DeviceOperands>& operands,
                                     .updates = more.updates,
                                     .blocks_of_updates = more.blocks_of_updates,
                                     .repeats = more.repeats,
+                                    .shared_bytes = more.shared_bytes,
                                     .meeting = meeting.data()};
   note_launch(typeid(program), backend);
   if (operands) {
