@@ -140,12 +140,17 @@ void add_dense(List& list, std::int64_t wanted_rows, std::int64_t depth, std::in
   list.add<DenseWeightGradient>("DenseWeightGradient", size, [=](Operands& on, Effort& effort) {
     const std::int64_t rows = on.size(wanted_rows, 32);
     effort_of(effort, rows, on.precision());
-    return DenseWeightGradient{.in = on.floats(rows, depth),
-                               .out_grad = on.floats(rows, columns),
-                               .kernel_grad = on.floats(depth, columns),
-                               .bias_grad = on.vector(columns),
-                               .precision = on.precision(),
-                               .for_library = library_of(on, rows)};
+    const std::int64_t scratch = dense_weight_scratch(rows, depth, columns);
+    return DenseWeightGradient{
+        .in = on.floats(rows, depth),
+        .out_grad = on.floats(rows, columns),
+        .kernel_grad = on.floats(depth, columns),
+        .bias_grad = on.vector(columns),
+        .precision = on.precision(),
+        .scratch = scratch == 0
+                       ? nullptr
+                       : reinterpret_cast<float*>(on.bytes(static_cast<std::size_t>(scratch))),
+        .for_library = library_of(on, rows)};
   });
 }
 

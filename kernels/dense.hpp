@@ -1,6 +1,7 @@
 #pragma once
 #include "kernels/activation.hpp"
 #include "kernels/backend.hpp"
+#include "kernels/dense_costs.hpp"
 #include "kernels/library_memory.hpp"
 #include "kernels/precision.hpp"
 
@@ -43,24 +44,12 @@ struct DenseWeightGradient {
   bool accumulate = false;
   Precision precision = Precision::float32;
   // dense_weight_scratch(N, K, M) bytes. A GPU then sums dense_weight_parts(N, K, M) parts of the
-  // rows side by side, each in the order of n, and adds them up in order. Absent: all in one go.
+  // rows side by side, each in the order of n, and adds them up in order (dense_costs.hpp). Absent:
+  // all in one go.
   float* scratch = nullptr;
   LibraryMemory for_library;  // may be the same as `scratch`
 };
 BRAID_KERNEL(DenseWeightGradient)
-
-// Into how many parts of equal length (the last one may be shorter) the rows are cut.
-constexpr std::int64_t dense_weight_parts(std::int64_t rows, std::int64_t depth,
-                                          std::int64_t columns) {
-  constexpr std::int64_t kTile = 32;
-  constexpr std::int64_t kTilesInFlight = 264;  // two for each multiprocessor of an H100
-  constexpr std::int64_t kShortest = 256;       // rows of a part that pay for its sums
-  const std::int64_t tiles = ((depth + kTile - 1) / kTile) * ((columns + kTile - 1) / kTile);
-  const std::int64_t wanted = kTilesInFlight / (tiles < 1 ? 1 : tiles);
-  const std::int64_t possible = rows / kShortest;
-  const std::int64_t parts = wanted < possible ? wanted : possible;
-  return parts < 2 ? 1 : parts;
-}
 
 // For a sum of both gradients for each part.
 constexpr std::int64_t dense_weight_scratch(std::int64_t rows, std::int64_t depth,

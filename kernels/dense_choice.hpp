@@ -1,9 +1,9 @@
 #pragma once
 #include <algorithm>
 
-#include "kernels/dense_float32.hpp"
 #include "kernels/dense_kernel.hpp"
 #include "kernels/dense_matrix_units.hpp"
+#include "kernels/dense_unrolled.hpp"
 #include "kernels/simt/matrix_units.hpp"
 
 // Which tile a dense product takes. All tiles give the same bits at the same precision, so the
@@ -13,23 +13,25 @@ namespace {
 
 struct DenseChoice {
   std::int64_t tiles;  // of the result
-  double cost;         // cycles for one place of the depth, of a multiprocessor with one block
+  double busy;         // as a DenseTileCost
+  double alone;
   void (*launch)(const Stream&, const DenseProduct&, std::int64_t parts);
 };
 
 template <class Tile>
 DenseChoice choice(const DenseProduct& args, double cost) {
-  return {tiles_of<Tile>(args), cost, launch_dense<Tile>};
+  return {tiles_of<Tile>(args), cost, cost, launch_dense<Tile>};
 }
 
-// The busiest multiprocessor ends last. The costs count instructions and reads of shared memory.
+template <class Tile>
+DenseChoice choice(const DenseProduct& args, const DenseTileCost& cost) {
+  return {tiles_of<Tile>(args), cost.busy, cost.alone, launch_dense<Tile>};
+}
+
 inline void launch_cheapest(const Stream& stream, const DenseProduct& args, std::int64_t parts,
                             std::initializer_list<DenseChoice> choices) {
-  constexpr std::int64_t kMultiprocessors = 132;
   const auto time = [&](const DenseChoice& choice) {
-    const std::int64_t blocks = choice.tiles * parts;
-    const std::int64_t most = (blocks + kMultiprocessors - 1) / kMultiprocessors;
-    return static_cast<double>(most) * choice.cost;
+    return dense_cycles_of_place(choice.tiles * parts, choice.busy, choice.alone);
   };
   const DenseChoice& best = *std::min_element(
       choices.begin(), choices.end(),
@@ -39,11 +41,14 @@ inline void launch_cheapest(const Stream& stream, const DenseProduct& args, std:
 
 template <Neighbours a, Neighbours b>
 void launch_float32(const Stream& stream, const DenseProduct& args, std::int64_t parts) {
+  using Large = UnrolledTile<a, b, 64, 64, 32, 3, 8, 4>;
+  using Small = UnrolledTile<a, b, 32, 32, 32, 4, 4, 2>;
+  using FewRows = UnrolledTile<a, b, 16, 32, 64, 4, 2, 2>;
+  using FewColumns = UnrolledTile<a, b, 32, 16, 64, 4, 2, 2>;
   launch_cheapest(
       stream, args, parts,
-      {choice<LargeFloat32Tile<a, b>>(args, 136), choice<MiddleFloat32Tile<a, b>>(args, 36),
-       choice<SmallFloat32Tile<a, b>>(args, 11), choice<FewRowsFloat32Tile<a, b>>(args, 4.5),
-       choice<FewColumnsFloat32Tile<a, b>>(args, 4.6)});
+      {choice<Large>(args, kLargeTileCost), choice<Small>(args, kSmallTileCost),
+       choice<FewRows>(args, kFewRowsTileCost), choice<FewColumns>(args, kFewColumnsTileCost)});
 }
 
 template <Precision precision, Neighbours a, Neighbours b>

@@ -1,8 +1,8 @@
-// A block of 256 threads owns a tile of the outputs and sums it over the whole depth, which it
-// reads through shared memory, some stages ahead; a thread holds 1 to 64 outputs
-// (dense_float32.hpp), or its share of a warp's blocks of 16 x 8 (dense_matrix_units.hpp). A single
-// column of outputs is one dot product for each row (dense_column.hpp). Large products go to the
-// device's library, where there is one (dense_library.hpp).
+// A block owns a tile of the outputs and sums it over the whole depth, which it reads through
+// shared memory, some stages ahead; a thread of 128 holds 4 to 32 outputs (dense_unrolled.hpp), or
+// one of 256 its share of a warp's blocks of 16 x 8 (dense_matrix_units.hpp). A single column of
+// outputs is one dot product for each row (dense_column.hpp). Large products go to the device's
+// library, where there is one (dense_library.hpp).
 #include "kernels/dense.hpp"
 
 #include "kernels/dense_choice.hpp"

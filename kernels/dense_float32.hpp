@@ -1,9 +1,10 @@
 #pragma once
 #include "kernels/dense_product.hpp"
 
-// Products of float32. Lanes of a warp stand in 4 rows and 8 columns; each holds kThreadRows x
-// kThreadColumns sums, and each sum is one chain of fused multiply-adds in the order of the depth:
-// its bits depend neither on the tile's size nor on the rows and columns beside it.
+// Products of float32. Lanes of a warp stand in 4 rows and 8 columns, so that lane i and i ^ 1
+// share a column, i and i ^ 2 a row: loads of fours then take half the time. Each lane holds
+// kThreadRows x kThreadColumns sums, and each sum is one chain of fused multiply-adds in the order
+// of the depth: its bits depend neither on the tile's size nor on the rows and columns beside it.
 namespace braid::kernels {
 namespace {
 
@@ -31,7 +32,8 @@ struct Float32Tile {
   static constexpr int kWarpRows = 4 * kThreadRows;
   static constexpr int kWarpColumns = 8 * kThreadColumns;
   static constexpr int kWarpsAcross = kColumns / kWarpColumns;
-  static_assert(kRows / kWarpRows * kWarpsAcross * 32 == kDenseThreads);
+  static constexpr int kThreads = kRows / kWarpRows * kWarpsAcross * 32;
+  static_assert(kThreads * kSums == kRows * kColumns);
 
   // Sums as they are stored: groups of neighbouring columns.
   static constexpr int kWidth = kColumnsAtOnce;
@@ -44,8 +46,10 @@ struct Float32Tile {
   __device__ Float32Tile() {
     const int warp = static_cast<int>(threadIdx.x / 32);
     const int lane = static_cast<int>(threadIdx.x % 32);
-    first_row = warp / kWarpsAcross * kWarpRows + lane / 8 * kRowsAtOnce;
-    first_column = warp % kWarpsAcross * kWarpColumns + lane % 8 * kColumnsAtOnce;
+    const int row = lane / 16 * 2 + lane % 2;
+    const int column = lane / 2 % 8;
+    first_row = warp / kWarpsAcross * kWarpRows + row * kRowsAtOnce;
+    first_column = warp % kWarpsAcross * kWarpColumns + column * kColumnsAtOnce;
   }
   __device__ int row_of(int i) const {
     return first_row + i / kRowsAtOnce * 4 * kRowsAtOnce + i % kRowsAtOnce;
@@ -73,7 +77,7 @@ struct Float32Tile {
           SIMT_UNROLL
           for (int step = 0; step < kStep; ++step) {
             SIMT_UNROLL
-            for (int i = 0; i < kThreadRows; ++i) add(i, j, left[i][step], right[step]);
+            for (int i = 0; i < kThreadRows; ++i) add_product(i, j, left[i][step], right[step]);
           }
         }
       } else {
@@ -96,7 +100,7 @@ struct Float32Tile {
             for (int i = 0; i < kThreadRows; ++i) {
               SIMT_UNROLL
               for (int more = 0; more < kColumnsAtOnce; ++more)
-                add(i, j + more, left[i][step], right[more]);
+                add_product(i, j + more, left[i][step], right[more]);
             }
           }
         }
@@ -104,24 +108,17 @@ struct Float32Tile {
     }
   }
 
- private:
-  __device__ void add(int i, int j, float left, float right) {
+  __device__ void add_product(int i, int j, float left, float right) {
     float& sum = sums[i * kGroupsOfRow + j / kWidth][j % kWidth];
     sum = fmaf(left, right, sum);
   }
 };
 
-// By the size of the tile.
-template <Neighbours a, Neighbours b>
-using LargeFloat32Tile = Float32Tile<a, b, 128, 128, 16, 3, 8, 8>;
+// Of row programs.
 template <Neighbours a, Neighbours b>
 using MiddleFloat32Tile = Float32Tile<a, b, 64, 64, 16, 3, 4, 4>;
 template <Neighbours a, Neighbours b>
 using SmallFloat32Tile = Float32Tile<a, b, 32, 32, 32, 4, 2, 2>;
-template <Neighbours a, Neighbours b>
-using FewRowsFloat32Tile = Float32Tile<a, b, 8, 32, 64, 3, 1, 1>;
-template <Neighbours a, Neighbours b>
-using FewColumnsFloat32Tile = Float32Tile<a, b, 32, 8, 64, 3, 1, 1>;
 
 }  // namespace
 }  // namespace braid::kernels

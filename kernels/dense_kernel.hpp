@@ -8,6 +8,12 @@
 namespace braid::kernels {
 namespace {
 
+// Tiles that have code of their own for whole stages (dense_unrolled.hpp).
+template <class Tile>
+constexpr bool kUnrolled = requires(Tile& tile, const float* memory) {
+  tile.multiply_stage(memory, memory);
+};
+
 template <class Tile>
 constexpr int kFloatsOfStage = Tile::A::kFloats + Tile::B::kFloats;
 
@@ -104,6 +110,20 @@ __device__ inline void store_activated(float sum, const Activation& f, float* ou
   }
 }
 
+// Of a tile that lies inside with all its rows and columns.
+template <class Tile>
+__device__ inline void store_whole_tile(const Tile& tile, const DenseProduct& args, float* out) {
+  SIMT_UNROLL
+  for (int i = 0; i < Tile::kGroups / Tile::kGroupsOfRow; ++i) {
+    float* const line = out + tile.row_of(i) * args.out_stride + tile.first_column;
+    SIMT_UNROLL
+    for (int group = 0; group < Tile::kGroupsOfRow; ++group) {
+      store_group(line + tile.column_of_group(group) - tile.first_column, Tile::kWidth,
+                  args.out_in_fours, tile.sums[i * Tile::kGroupsOfRow + group]);
+    }
+  }
+}
+
 template <class Tile>
 __device__ inline void store_sums(Tile& tile, const DenseProduct& args, float* out,
                                   std::int64_t first_row, std::int64_t first_column) {
@@ -123,7 +143,15 @@ __device__ inline void store_sums(Tile& tile, const DenseProduct& args, float* o
         float& sum = tile.sums[group][i];
         if (relu) sum = plain_relu_of(sum);
       }
-      store(tile.sums[group], group);
+      if constexpr (!kUnrolled<Tile>) store(tile.sums[group], group);
+    }
+    if constexpr (kUnrolled<Tile>) {
+      if (first_row + Tile::kRows <= args.rows && first_column + Tile::kColumns <= args.columns) {
+        store_whole_tile(tile, args, out + first_row * args.out_stride + first_column);
+        return;
+      }
+      SIMT_UNROLL
+      for (int group = 0; group < Tile::kGroups; ++group) store(tile.sums[group], group);
     }
     return;
   }
@@ -170,6 +198,19 @@ struct ColumnSum<Tile, true> {
   }
   __device__ void add(const float* b, int steps) {
     if (target == nullptr) return;
+    if (kUnrolled<Tile> && steps == Tile::kDepth) {
+      constexpr int kAtOnce = 16;
+      SIMT_UNROLL
+      for (int first = 0; first < Tile::kDepth; first += kAtOnce) {
+        float values[kAtOnce];
+        SIMT_UNROLL
+        for (int k = 0; k < kAtOnce; ++k)
+          values[k] = b[Tile::B::place(static_cast<int>(threadIdx.x), first + k)];
+        SIMT_UNROLL
+        for (int k = 0; k < kAtOnce; ++k) sum += values[k];
+      }
+      return;
+    }
     for (int k = 0; k < steps; ++k) sum += b[Tile::B::place(static_cast<int>(threadIdx.x), k)];
   }
   __device__ void store() const {
@@ -181,16 +222,20 @@ struct ColumnSum<Tile, true> {
 template <class Tile>
 __device__ inline void make_tile(const DenseProduct& args, std::int64_t number, std::int64_t part,
                                  float* memory) {
-  const std::int64_t tiles_across = (args.columns + Tile::kColumns - 1) / Tile::kColumns;
-  const std::int64_t first_row = number / tiles_across * Tile::kRows;
-  const std::int64_t first_column = number % tiles_across * Tile::kColumns;
+  // A launch has less than 2^31 blocks, and a division of 64 bits takes a hundred instructions.
+  const auto tiles_across =
+      static_cast<std::uint32_t>((args.columns + Tile::kColumns - 1) / Tile::kColumns);
+  const std::uint32_t down = static_cast<std::uint32_t>(number) / tiles_across;
+  const std::uint32_t across = static_cast<std::uint32_t>(number) - down * tiles_across;
+  const std::int64_t first_row = std::int64_t{down} * Tile::kRows;
+  const std::int64_t first_column = std::int64_t{across} * Tile::kColumns;
   const std::int64_t start = part * args.depth_of_part;
   const std::int64_t rest = args.depth - start;
   std::int64_t left = rest < args.depth_of_part ? rest : args.depth_of_part;
   DenseCopies<typename Tile::A> a(args.a, args.a_stride, first_row, start, args.rows,
-                                  args.operands_in_fours);
+                                  kUnrolled<Tile> ? args.a_in_fours : args.operands_in_fours);
   DenseCopies<typename Tile::B> b(args.b, args.b_stride, first_column, start, args.columns,
-                                  args.operands_in_fours);
+                                  kUnrolled<Tile> ? args.b_in_fours : args.operands_in_fours);
 
   constexpr int kAhead = Tile::kStages - 1;
   for (int stage = 0; stage < kAhead; ++stage) {
@@ -210,7 +255,15 @@ __device__ inline void make_tile(const DenseProduct& args, std::int64_t number, 
     const float* const tile_a = memory + read * kFloatsOfStage<Tile>;
     const float* const tile_b = tile_a + Tile::A::kFloats;
     const int steps = left < Tile::kDepth ? static_cast<int>(left) : Tile::kDepth;
-    tile.multiply(tile_a, tile_b, steps);
+    if constexpr (kUnrolled<Tile>) {
+      if (steps == Tile::kDepth) {
+        tile.multiply_stage(tile_a, tile_b);
+      } else {
+        tile.multiply(tile_a, tile_b, steps);
+      }
+    } else {
+      tile.multiply(tile_a, tile_b, steps);
+    }
     column_sum.add(tile_b, steps);
     read = read + 1 < Tile::kStages ? read + 1 : 0;
     written = written + 1 < Tile::kStages ? written + 1 : 0;
@@ -220,7 +273,7 @@ __device__ inline void make_tile(const DenseProduct& args, std::int64_t number, 
 }
 
 template <class Tile>
-__global__ void __launch_bounds__(kDenseThreads, SIMT_BLOCKS_HELD(Tile::kBlocksOfMultiprocessor))
+__global__ void __launch_bounds__(Tile::kThreads, SIMT_BLOCKS_HELD(Tile::kBlocksOfMultiprocessor))
     dense_kernel(DenseProduct args) {
   SIMT_DYN_SHARED(float, memory);
   make_tile<Tile>(args, blockIdx.x, blockIdx.y, memory);
@@ -237,7 +290,7 @@ template <class Tile>
 void launch_dense(const Stream& stream, const DenseProduct& args, std::int64_t parts) {
   launch_kernel<dense_kernel<Tile>>(
       {.grid = {tiles_of<Tile>(args), parts},
-       .block = kDenseThreads,
+       .block = Tile::kThreads,
        .shared = Tile::kStages * kFloatsOfStage<Tile> * static_cast<std::int64_t>(sizeof(float))},
       stream, args);
 }

@@ -24,7 +24,8 @@ struct MatrixUnitTile {
   using A = DenseTile<of_a, kRows, kDepth, kGap<of_a>>;
   using B = DenseTile<of_b, kColumns, kDepth, kGap<of_b>>;
   static constexpr int kWarpsAcross = kColumns / kWarpColumns;
-  static_assert(kRows / kWarpRows * kWarpsAcross * 32 == kDenseThreads);
+  static constexpr int kThreads = kDenseThreads;
+  static_assert(kRows / kWarpRows * kWarpsAcross * 32 == kThreads);
 
   // Sums as they are stored: a block's upper and lower half, two columns each.
   static constexpr int kBlockRows = kWarpRows / 16;

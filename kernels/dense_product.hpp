@@ -32,7 +32,9 @@ struct DenseProduct {
   float* column_sums =
       nullptr;  // [columns] sums over k of b(k, c), started like out; may be absent
   bool accumulate = false;
-  bool operands_in_fours = false;  // rows are aligned to 16 bytes
+  bool operands_in_fours = false;  // rows are aligned to 16 bytes: of both, of each
+  bool a_in_fours = false;
+  bool b_in_fours = false;
   bool out_in_fours = false;
   Activation activation;
 };
@@ -43,7 +45,9 @@ BRAID_HOST_DEVICE inline bool in_fours(const void* data, std::int64_t stride) {
   return reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && stride % 4 == 0;
 }
 BRAID_HOST_DEVICE inline void find_alignment(DenseProduct& args) {
-  args.operands_in_fours = in_fours(args.a, args.a_stride) && in_fours(args.b, args.b_stride);
+  args.a_in_fours = in_fours(args.a, args.a_stride);
+  args.b_in_fours = in_fours(args.b, args.b_stride);
+  args.operands_in_fours = args.a_in_fours && args.b_in_fours;
   args.out_in_fours = in_fours(args.out, args.out_stride) && args.floats_of_part % 4 == 0;
 }
 
@@ -86,13 +90,17 @@ BRAID_HOST_DEVICE inline DenseProduct product_of(const DenseWeightGradient& args
           .accumulate = args.accumulate};
 }
 
-// The threads of a block, of which each copies and computes.
+// The threads of most blocks, of which each copies and computes.
 constexpr int kDenseThreads = 256;
 
 // A tile of an operand: lines of elements that lie side by side, with a gap between lines that
-// spreads the lanes of a warp over all banks.
-template <Neighbours neighbours, int kWidth, int kTileDepth, int kGap>
+// spreads the lanes of a warp over all banks. Copies of whole
+// stages may have code of their own.
+template <Neighbours neighbours, int kWidth, int kTileDepth, int kGap,
+          int kBlockThreads = kDenseThreads, bool kCopiesWholeStages = false>
 struct DenseTile {
+  static constexpr int kThreads = kBlockThreads;
+  static constexpr bool kWholeStages = kCopiesWholeStages;
   static constexpr int kAcross = kWidth;
   static constexpr int kDepth = kTileDepth;
   static constexpr bool kAlongDepth = neighbours == Neighbours::along_depth;
@@ -120,6 +128,12 @@ class DenseCopies {
     start_ = static_cast<int>(threadIdx.x) % pieces * (in_fours ? 4 : 1);
     const std::int64_t left = width - first;
     width_ = static_cast<int>(left < Tile::kAcross ? left : Tile::kAcross);
+    if constexpr (Tile::kWholeStages) {
+      // None where one of the fours ends outside.
+      const bool fits = Tile::kAlongDepth || start_ >= width_ || start_ + 4 <= width_;
+      const int lines = Tile::kAlongDepth ? width_ : (start_ < width_ ? Tile::kDepth : 0);
+      lines_ = in_fours && fits ? lines : kNotInFours;
+    }
     source_ = data + (Tile::kAlongDepth ? (first + line_) * stride + first_k + start_
                                         : (first_k + line_) * stride + first + start_);
   }
@@ -128,7 +142,9 @@ class DenseCopies {
   // lie beyond the depth and become 0. What lies outside across the depth is left alone: it counts
   // in no result that is stored.
   __device__ void issue(float* tile, int depth, int steps) {
-    if (in_fours_) {
+    if (Tile::kWholeStages && depth == Tile::kDepth && lines_ != kNotInFours) {
+      issue_whole(tile);
+    } else if (in_fours_) {
       issue_pieces<4>(tile, depth, steps);
     } else {
       issue_pieces<1>(tile, depth, steps);
@@ -139,7 +155,7 @@ class DenseCopies {
  private:
   template <int kVector>
   __device__ void issue_pieces(float* tile, int depth, int steps) const {
-    constexpr int kLinesAtOnce = kDenseThreads / (Tile::kLength / kVector);
+    constexpr int kLinesAtOnce = Tile::kThreads / (Tile::kLength / kVector);
     constexpr int kRounds = (Tile::kLines + kLinesAtOnce - 1) / kLinesAtOnce;
     if (start_ >= (Tile::kAlongDepth ? steps : width_)) return;
     const int left = (Tile::kAlongDepth ? depth : width_) - start_;
@@ -162,12 +178,27 @@ class DenseCopies {
     }
   }
 
+  __device__ void issue_whole(float* tile) const {
+    constexpr int kLinesAtOnce = Tile::kThreads / (Tile::kLength / 4);
+    constexpr int kRounds = (Tile::kLines + kLinesAtOnce - 1) / kLinesAtOnce;
+    const float* source = source_;
+    float* const target = tile + line_ * Tile::kStride + start_;
+    SIMT_UNROLL
+    for (int i = 0; i < kRounds; ++i) {
+      if (line_ + i * kLinesAtOnce < lines_)
+        cp_async<16>(target + i * kLinesAtOnce * Tile::kStride, source);
+      source += kLinesAtOnce * stride_;
+    }
+  }
+
+  static constexpr int kNotInFours = -1;
   const float* source_;
   std::int64_t stride_;
   int width_;  // of the operand from the first tile on, at most a tile's
   int line_;
   int start_;  // in the line
   bool in_fours_;
+  int lines_ = kNotInFours;  // that this thread copies a four of, where all do
 };
 
 }  // namespace

@@ -1,12 +1,13 @@
-// A block of 256 threads owns a tile of the kernel's gradient and sums it over all rows of the
-// batch in order, or over one part of them where there is scratch memory for the parts' sums. The
-// blocks of the first tiles also sum the bias's gradient, a thread a column. Parts are added up by
-// one thread for each element.
+// A block owns a tile of the kernel's gradient and sums it over all rows of the batch in order, or
+// over one part of them where there is scratch memory for the parts' sums. The blocks of the first
+// tiles also sum the bias's gradient, a thread a column. Parts are added up by one thread for each
+// element, which asks for many of them at once.
 #include "kernels/dense.hpp"
 #include "kernels/dense_choice.hpp"
 #include "kernels/dense_library.hpp"
 #include "kernels/simt/elements.hpp"
 #include "kernels/simt/facade.hpp"
+#include "kernels/slice_sums.hpp"
 
 namespace braid::kernels {
 namespace {
@@ -22,14 +23,13 @@ struct SumOfParts {
 };
 
 // The bias's gradient is one row more.
-__global__ void sum_of_parts_kernel(SumOfParts args) {
+__global__ void __launch_bounds__(kElementThreads, 2) sum_of_parts_kernel(SumOfParts args) {
   const std::int64_t rows = args.kernel_grad.rows + (args.bias_grad != nullptr ? 1 : 0);
   for_elements<1>(rows, args.columns, [&](std::int64_t n, std::int64_t c) {
     float* const out = n < args.kernel_grad.rows ? args.kernel_grad.row(n) + c : args.bias_grad + c;
-    const float* part = args.parts + n * args.columns + c;
-    float sum = args.accumulate ? *out : 0.0F;
-    for (std::int64_t i = 0; i < args.count; ++i) sum += part[i * args.floats_of_part];
-    *out = sum;
+    float sum[1] = {args.accumulate ? *out : 0.0F};
+    add_all_slices(args.parts + n * args.columns + c, args.count, args.floats_of_part, sum);
+    *out = sum[0];
   });
 }
 
@@ -50,7 +50,7 @@ void run(const Stream& stream, const DenseWeightGradient& args) {
     product.out_stride = columns;
     product.column_sums = args.bias_grad != nullptr ? args.scratch + rows * columns : nullptr;
     product.accumulate = false;
-    product.depth_of_part = (product.depth + parts - 1) / parts;
+    product.depth_of_part = dense_weight_part_rows(product.depth, parts);
     product.floats_of_part = (rows + 1) * columns;
   }
   launch_product<Neighbours::across, Neighbours::across>(stream, product, args.precision, parts);

@@ -1,48 +1,12 @@
 #pragma once
 #include "kernels/optimizer.hpp"
 #include "kernels/simt/elements.hpp"
+#include "kernels/slice_sums.hpp"
 
 // A thread owns an element and adds up its slices, from first to last. Of few elements a warp owns
 // one: it asks for all slices at once, and adds them in the same order.
 namespace braid::kernels {
 namespace {
-
-// Adds the next kAtOnce slices, or as many as there are: all are asked for before the first of them
-// is added. Behind the last one it is read again, so that no load waits for a branch.
-template <int kAtOnce, int kWidth>
-__device__ inline void add_slices(const float* from, std::int64_t stride, int count,
-                                  float (&sums)[kWidth]) {
-  float values[kAtOnce][kWidth];
-  SIMT_UNROLL
-  for (int i = 0; i < kAtOnce; ++i) {
-    load_floats(from, values[i]);
-    from += i + 1 < count ? stride : 0;
-  }
-  SIMT_UNROLL
-  for (int i = 0; i < kAtOnce; ++i) {
-    SIMT_UNROLL
-    for (int e = 0; e < kWidth; ++e) sums[e] = i < count ? sums[e] + values[i][e] : sums[e];
-  }
-}
-
-// kWidth neighbouring elements. What takes time is waiting for memory.
-template <int kWidth>
-__device__ inline void add_up_slices(const float* from, std::int64_t slices, std::int64_t stride,
-                                     float (&sums)[kWidth]) {
-  constexpr int kMany = 32 / kWidth;
-  constexpr int kSome = 8 / kWidth;
-  load_floats(from, sums);
-  std::int64_t slice = 1;
-  SIMT_NO_UNROLL
-  for (; slice + kMany <= slices; slice += kMany)
-    add_slices<kMany>(from + slice * stride, stride, kMany, sums);
-  SIMT_NO_UNROLL
-  for (; slice < slices; slice += kSome) {
-    const std::int64_t left = slices - slice;
-    add_slices<kSome>(from + slice * stride, stride, left < kSome ? static_cast<int>(left) : kSome,
-                      sums);
-  }
-}
 
 // What the lanes of a warp hold is added to the sum, from the first lane on.
 __device__ inline float add_lanes(float sum, float value, int lanes) {

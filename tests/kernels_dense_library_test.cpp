@@ -180,11 +180,12 @@ TEST_CASE("dense library: a bias's gradient by itself is summed in parts of the 
   RandomNumbers random(81);
   DenseProblem problem({512, 3, 5}, random);
   problem.precision = Precision::bfloat16;
-  // In one go each 1 would be lost beside the first number: its neighbours are 8 away.
+  // In one go each 1 would be lost beside the first number: its neighbours are 8 away. So are those
+  // of its part, which is one of sixteen.
   problem.out_grad.assign(problem.out_grad.size(), 1);
   for (std::size_t i = 0; i < 5; ++i) problem.out_grad[i] = 1e8;
   problem.workspace = 256;
-  for (const double sum : dense_weight_gradients(kDevice, problem, 0).bias) CHECK(sum == 1e8 + 256);
+  for (const double sum : dense_weight_gradients(kDevice, problem, 0).bias) CHECK(sum == 1e8 + 480);
   // Memory for the copies is more than enough; with less than a part of it all is in one go.
   CHECK(library.controls().rounded_products == 1);
   problem.precision = Precision::float32;

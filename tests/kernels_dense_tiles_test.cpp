@@ -48,19 +48,43 @@ Numbers some_of(const std::vector<float>& values) {
   return some;
 }
 
-// Results for which each of the tiles is the cheapest; of the depth more than is copied ahead, but
-// of the largest ones.
+// Results for which each of the tiles is the cheapest; of the depth more than is copied ahead, and
+// not in whole stages.
 struct Product {
   std::int64_t rows;
   std::int64_t columns;
   std::int64_t depth;
 };
-// 32 x 8 (8 x 32 is taken for all small results), 32 x 32, 64 x 64, 128 x 128, which comes in
-// fours.
+// 16 x 32, 32 x 16, 32 x 32, 64 x 64; the last one again, in fours.
 constexpr Product kFloat32Products[] = {
-    {4300, 7, 200}, {260, 270, 70}, {637, 636, 53}, {1652, 1020, 20}};
+    {19, 35, 333}, {2200, 7, 332}, {260, 270, 170}, {517, 518, 101}, {516, 520, 100}};
 // 32 x 32, 64 x 64, 128 x 128, in fours.
 constexpr Product kMatrixUnitProducts[] = {{130, 135, 140}, {530, 560, 69}, {644, 1020, 20}};
+
+// Lines of all matrices are `gap` floats apart.
+void check_product(const Product& product, std::int64_t gap, RandomNumbers& random) {
+  const auto& [rows, columns, depth] = product;
+  for (const Backend backend : tested_backends()) {
+    if (!runs_on_device(backend)) continue;
+    INFO(rows << " x " << columns);
+    const DenseProblem forward({rows, depth, columns}, random);
+    check_some(dense_forward(backend, forward, false, gap), columns, depth,
+               reader(forward.in, depth), reader(forward.kernel, columns));
+    const DenseProblem backward({rows, columns, depth}, random);
+    const auto kernel = reader(backward.kernel, depth);
+    check_some(dense_input_gradient(backend, backward, gap), columns, depth,
+               reader(backward.out_grad, depth),
+               [&](std::int64_t k, std::int64_t c) { return kernel(c, k); });
+    const DenseProblem weights({depth, rows, columns}, random);
+    const auto in = reader(weights.in, rows);
+    const auto gradients = dense_weight_gradients(backend, weights, gap);
+    check_some(
+        {gradients.kernel.begin(), gradients.kernel.end()}, columns, depth,
+        [&](std::int64_t r, std::int64_t k) { return in(k, r); },
+        reader(weights.out_grad, columns));
+    CHECK(are_sums(gradients.bias, bias_totals(weights)));
+  }
+}
 
 // Numbers that no format rounds.
 Numbers few_bits(Numbers numbers) {
@@ -73,28 +97,15 @@ Numbers few_bits(Numbers numbers) {
 TEST_CASE("dense: a GPU's tiles of every size give the bits of one chain of sums") {
   const LaunchesAlone all_in_tiles;
   RandomNumbers random(71);
-  for (const Backend backend : tested_backends()) {
-    if (!runs_on_device(backend)) continue;
-    for (const auto& [rows, columns, depth] : kFloat32Products) {
-      INFO(rows << " x " << columns);
-      const DenseProblem forward({rows, depth, columns}, random);
-      check_some(dense_forward(backend, forward, false, 0), columns, depth,
-                 reader(forward.in, depth), reader(forward.kernel, columns));
-      const DenseProblem backward({rows, columns, depth}, random);
-      const auto kernel = reader(backward.kernel, depth);
-      check_some(dense_input_gradient(backend, backward, 0), columns, depth,
-                 reader(backward.out_grad, depth),
-                 [&](std::int64_t k, std::int64_t c) { return kernel(c, k); });
-      const DenseProblem weights({depth, rows, columns}, random);
-      const auto in = reader(weights.in, rows);
-      const auto gradients = dense_weight_gradients(backend, weights, 0);
-      check_some(
-          {gradients.kernel.begin(), gradients.kernel.end()}, columns, depth,
-          [&](std::int64_t r, std::int64_t k) { return in(k, r); },
-          reader(weights.out_grad, columns));
-      CHECK(are_sums(gradients.bias, bias_totals(weights)));
-    }
-  }
+  for (const Product& product : kFloat32Products) check_product(product, 0, random);
+}
+
+TEST_CASE("dense: tiles give these bits where aligned lines end within four floats, too") {
+  const LaunchesAlone all_in_tiles;
+  RandomNumbers random(75);
+  for (const Product& product : {Product{17, 33, 333}, Product{2201, 5, 141},
+                                 Product{257, 265, 141}, Product{517, 521, 101}})
+    check_product(product, 3, random);
 }
 
 TEST_CASE("dense: tiles of every size on matrix units are right") {
@@ -141,27 +152,49 @@ TEST_CASE("dense: tiles of every size on matrix units are right") {
 }
 
 TEST_CASE("dense: many rows are cut into parts that keep a GPU busy, few are not cut") {
-  CHECK(kernels::dense_weight_parts(511, 5, 5) == 1);
-  CHECK(kernels::dense_weight_parts(512, 5, 5) == 2);
-  CHECK(kernels::dense_weight_parts(1 << 20, 32, 32) == 264);
-  CHECK(kernels::dense_weight_parts(1 << 20, 33, 64) == 66);
-  CHECK(kernels::dense_weight_parts(1 << 20, 4096, 4096) == 1);
-  CHECK(kernels::dense_weight_parts(1 << 20, 0, 4) == 264);
-  CHECK(kernels::dense_weight_parts(0, 4, 4) == 1);
-  CHECK(kernels::dense_weight_scratch(511, 5, 5) == 0);
-  CHECK(kernels::dense_weight_scratch(512, 5, 7) == 2 * (5 * 7 + 7) * 4);
+  using kernels::dense_weight_part_rows;
+  using kernels::dense_weight_parts;
+  CHECK(dense_weight_parts(200, 5, 5) == 1);
+  CHECK(dense_weight_parts(512, 5, 5) == 16);  // none is shorter than 32 rows
+  CHECK(dense_weight_parts(1024, 784, 64) == 8);
+  CHECK(dense_weight_part_rows(1000, 8) == 128);  // whole stages
+  CHECK(dense_weight_parts(1024, 96, 1) == 32);
+  CHECK(dense_weight_parts(128, 784, 64) == 1);  // adding up would take as long
+  CHECK(dense_weight_parts(1 << 20, 32, 32) == 263);
+  CHECK(dense_weight_parts(1 << 20, 4096, 4096) == 1);
+  CHECK(dense_weight_parts(1 << 20, 0, 4) == 395);
+  CHECK(dense_weight_parts(1 << 20, 4, 0) == 1);
+  CHECK(dense_weight_parts(0, 4, 4) == 1);
+  CHECK(dense_weight_part_rows(203, 1) == 203);
+  CHECK(kernels::dense_weight_scratch(200, 5, 5) == 0);
+  CHECK(kernels::dense_weight_scratch(512, 5, 7) == 16 * (5 * 7 + 7) * 4);
+}
+
+TEST_CASE("dense: no part of the rows is empty, and all of them take 16 MB at most") {
+  for (const std::int64_t rows : {31, 64, 257, 1024, 8191, 70000}) {
+    for (const std::int64_t depth : {0, 1, 33, 784, 3000}) {
+      for (const std::int64_t columns : {1, 10, 64, 1500}) {
+        INFO(rows << " x " << depth << " x " << columns);
+        const std::int64_t parts = kernels::dense_weight_parts(rows, depth, columns);
+        const std::int64_t length = kernels::dense_weight_part_rows(rows, parts);
+        CHECK(parts * length >= rows);
+        CHECK((parts - 1) * length < rows);
+        CHECK(kernels::dense_weight_scratch(rows, depth, columns) <= 16 << 20);
+      }
+    }
+  }
 }
 
 TEST_CASE("dense: rows summed in parts give the sums of the parts, in order") {
   RandomNumbers random(73);
   for (const DenseSize& size : {DenseSize{512, 5, 9}, DenseSize{770, 33, 4}, DenseSize{600, 1, 1},
-                                DenseSize{523, 0, 3}, DenseSize{511, 4, 4}}) {
+                                DenseSize{523, 0, 3}, DenseSize{150, 4, 4}}) {
     DenseProblem problem(size, random);
     problem.in_parts = true;
     const DenseWeightGradients before{random.floats(size.depth * size.columns, -1, 1),
                                       random.floats(size.columns, -1, 1)};
     const std::int64_t parts = kernels::dense_weight_parts(size.rows, size.depth, size.columns);
-    const std::int64_t length = (size.rows + parts - 1) / parts;
+    const std::int64_t length = kernels::dense_weight_part_rows(size.rows, parts);
     for (const Backend backend : tested_backends()) {
       if (!runs_on_device(backend)) continue;
       for (const bool adds : {false, true}) {

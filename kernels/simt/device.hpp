@@ -118,7 +118,18 @@ __device__ __forceinline__ void cp_async_zero_fill(void* to, const void* from, i
 }
 template <int Bytes>
 __device__ __forceinline__ void cp_async(void* to, const void* from) {
+#if SIMT_HAS(800)
+  if constexpr (Bytes == 16) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_address(to)), "l"(from)
+                 : "memory");
+  } else {
+    asm volatile("cp.async.ca.shared.global [%0], [%1], %2;" ::"r"(shared_address(to)), "l"(from),
+                 "n"(Bytes)
+                 : "memory");
+  }
+#else
   cp_async_zero_fill<Bytes>(to, from, Bytes);
+#endif
 }
 __device__ __forceinline__ void cp_async_commit() {
 #if SIMT_HAS(800)

@@ -88,7 +88,7 @@ class DenseWeightGradient final : public Op {
     return std::clamp<std::int64_t>(std::min(kernel.elements() / kPart, kernel[0]), 1, kMostParts);
   }
 
-  // Of a GPU, which runs the op in one part. About a megabyte at most.
+  // Of a GPU, which runs the op in one part. 16 MB at most.
   std::int64_t scratch_bytes(Infos in, std::int64_t rows) const override {
     return kernels::dense_weight_scratch(matrix_rows(in[kIn], rows), in[kIn].shape.back(),
                                          in[kKernel].shape.back());
