@@ -1,32 +1,20 @@
 #include "kernels/row_program.hpp"
 
 #include <algorithm>
-#include <new>
 #include <numeric>
 #include <stdexcept>
 #include <string>
-#include <type_traits>
 
 namespace braid::kernels {
 namespace {
 
 constexpr std::int64_t kWarpsOfBlock = 8;  // row_program_cuda.cu
 
-// Gaps between members hold what was in memory before, which may look like a marked address.
-template <class Arguments>
-void clear_padding([[maybe_unused]] Arguments& arguments) {
-  static_assert(std::is_trivially_copyable_v<Arguments>);
-#if BRAID_CLEARS_PADDING
-  __builtin_clear_padding(&arguments);
-#endif
-}
-
 template <class Arguments>
 bool take(const std::type_info& type, const void* arguments, std::int32_t kernel, RowStep& step) {
   if (type != typeid(Arguments)) return false;
   step.kernel = kernel;
-  auto* const taken = new (step.arguments) Arguments(*static_cast<const Arguments*>(arguments));
-  clear_padding(*taken);
+  std::memcpy(step.arguments, arguments, sizeof(Arguments));
   return true;
 }
 
@@ -70,11 +58,32 @@ void RowSteps::end_list(std::int64_t sharers, std::int64_t each) {
       // How many sharers a step keeps busy is not known here.
       const auto place = static_cast<std::int64_t>(i - begin);
       const auto steps = static_cast<std::int64_t>(end - begin);
-      step.first = static_cast<std::uint32_t>(place * sharers / steps * each);
+      step.first = static_cast<std::uint16_t>(place * sharers / steps * each);
     }
     begin = end;
   }
   places_.clear();
+}
+
+void RowSteps::find_shared(const RowSteps& moved) {
+  if (moved.steps_.size() != steps_.size())
+    throw std::logic_error("a row program taken down twice differs in its steps");
+  constexpr std::size_t kWord = sizeof(std::uint64_t);
+  const auto begin = reinterpret_cast<std::uint64_t>(place_in_shared(0, false));
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    for (std::size_t word = 0; word < RowStep::kMostBytes / kWord; ++word) {
+      std::uint64_t value = 0;
+      std::uint64_t elsewhere = 0;
+      std::memcpy(&value, steps_[i].arguments + word * kWord, kWord);
+      std::memcpy(&elsewhere, moved.steps_[i].arguments + word * kWord, kWord);
+      // What lies between arguments is anything, old addresses too; but a word that begins with an
+      // argument has the same lowest byte twice.
+      if (elsewhere - value != static_cast<std::uint64_t>(kSharedMoves)) continue;
+      value -= begin;
+      std::memcpy(steps_[i].arguments + word * kWord, &value, kWord);
+      steps_[i].in_shared |= std::uint64_t{1} << word;
+    }
+  }
 }
 
 }  // namespace braid::kernels

@@ -43,10 +43,13 @@ constexpr bool kIsRowKernel<Arguments, std::tuple<Kernels...>> =
 // The arguments of one of them.
 struct RowStep {
   static constexpr std::size_t kMostBytes = 320;
+  // A bit for each word of eight bytes of the arguments: it counts bytes from the beginning of the
+  // block's shared memory.
+  std::uint64_t in_shared = 0;
   std::int32_t kernel = 0;  // its place among the RowKernels
   // The thread of a block, or of an update the block, that gets the first piece of its work: steps
   // of one wave have little, and do it side by side.
-  std::uint32_t first = 0;
+  std::uint16_t first = 0;
   bool waits = true;  // for all steps before it; else none of the same wave does
   alignas(16) std::byte arguments[kMostBytes];
 
@@ -59,24 +62,15 @@ struct RowStep {
 };
 
 // Values of a block's rows that only its own steps touch may lie in its shared memory, which is far
-// nearer. Arguments then hold, instead of an address, bytes from its beginning under a mark that no
-// address and no sensible number has. Products that take tiles (kernels/dense_rows.hpp) cannot read
-// from there: more than kRowsInShared rows of a matrix.
-// Only where a compiler can clear what lies between arguments.
-#if defined(__has_builtin)
-#if __has_builtin(__builtin_clear_padding)
-#define BRAID_CLEARS_PADDING 1
-#endif
-#endif
-#if !defined(BRAID_CLEARS_PADDING)
-#define BRAID_CLEARS_PADDING 0
-#endif
-constexpr bool kHasPlacesInShared = BRAID_CLEARS_PADDING != 0;
-constexpr std::uint64_t kMarkOfShared = 0xFFA5;
-constexpr int kBitsOfOffset = 48;
+// nearer. Where that is no address of the host tells: operands there are taken down twice, at
+// places that differ by so many bytes, and whatever words differ by as much are addresses
+// (RowSteps::find_shared). Products that take tiles (kernels/dense_rows.hpp) cannot read from
+// there: more than kRowsInShared rows of a matrix.
 constexpr std::int64_t kRowsInShared = 8;
-inline std::byte* place_in_shared(std::uint64_t offset) {
-  return reinterpret_cast<std::byte*>(kMarkOfShared << kBitsOfOffset | offset);
+constexpr std::int64_t kSharedMoves = 16;
+inline std::byte* place_in_shared(std::int64_t offset, bool moved) {
+  constexpr std::int64_t kBegin = std::int64_t{1} << 40U;
+  return reinterpret_cast<std::byte*>(kBegin + offset + (moved ? kSharedMoves : 0));
 }
 // What a row program takes of a block's shared memory for itself.
 constexpr std::int64_t kSharedOfRowProgram = 60 * 1024;
@@ -119,6 +113,9 @@ class RowSteps final : public LaunchCollector {
   // at different warps of a block, updates at different ones of so many blocks.
   void end_list();
   void end_updates(std::int64_t blocks);
+  // Finds the operands in shared memory: `moved` are the same steps, taken down with them elsewhere
+  // (place_in_shared).
+  void find_shared(const RowSteps& moved);
   const std::vector<RowStep>& steps() const { return steps_; }
 
  private:

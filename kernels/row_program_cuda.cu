@@ -104,11 +104,11 @@ constexpr std::int64_t kBytesOfDenseRows =
 static_assert(kBytesOfDenseRows + std::int64_t{kStepsHeld} * kPieces * 16 + 1024 <=
               kSharedOfRowProgram);
 
-// The address that two words of arguments stand for, if they are marked.
-__device__ inline void find_in_shared(unsigned& low, unsigned& high, const float* shared) {
-  if (high >> (kBitsOfOffset - 32U) != kMarkOfShared) return;
-  const std::uint64_t offset = std::uint64_t{high & 0xFFFFU} << 32U | low;
-  const std::uint64_t address = reinterpret_cast<std::uintptr_t>(shared) + offset;
+// The address that two halves of a word of arguments stand for, if it counts from shared memory.
+__device__ inline void find_in_shared(unsigned& low, unsigned& high, bool counts,
+                                      const float* shared) {
+  if (!counts) return;
+  const std::uint64_t address = reinterpret_cast<std::uintptr_t>(shared) + low;
   low = static_cast<unsigned>(address);
   high = static_cast<unsigned>(address >> 32U);
 }
@@ -135,6 +135,7 @@ struct StepList {
     const int left = updates_end - first;
     const int pieces = (left < kStepsHeld ? left : kStepsHeld) * kPieces;
     uint4 fetched[kRounds];
+    std::uint64_t in_shared[kRounds];
     const auto place = [&](int round) { return static_cast<int>(threadIdx.x) + round * kThreads; };
     // Behind the last piece it is read again: no load waits for a branch.
     SIMT_UNROLL
@@ -143,12 +144,14 @@ struct StepList {
       const int step = first + i / kPieces;
       const RowStep* from = step < rows_end ? of_block + step : of_all + (step - rows_end);
       fetched[round] = ld_vec<uint4>(reinterpret_cast<const uint4*>(from) + i % kPieces);
+      // Of this piece's two words; the first piece is no argument.
+      in_shared[round] = i % kPieces == 0 ? 0 : from->in_shared >> (2 * (i % kPieces - 1));
     }
     SIMT_UNROLL
     for (int round = 0; round < kRounds; ++round) {
       uint4& piece = fetched[round];
-      find_in_shared(piece.x, piece.y, shared);
-      find_in_shared(piece.z, piece.w, shared);
+      find_in_shared(piece.x, piece.y, (in_shared[round] & 1U) != 0, shared);
+      find_in_shared(piece.z, piece.w, (in_shared[round] & 2U) != 0, shared);
       if (place(round) < pieces) held[place(round)] = piece;
     }
   }

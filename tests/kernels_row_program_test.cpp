@@ -3,6 +3,8 @@
 #include "kernels/row_program.hpp"
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 #include <optional>
 #include <vector>
 
@@ -431,32 +433,49 @@ TEST_CASE("row program: values of a block's rows can lie in its shared memory") 
       GuardedMatrix<float> out(kBlocks, columns);
       std::optional<DeviceOperands> operands(backend);
       const ScheduleScope order(next_schedule());
-      kernels::RowSteps collector;
-      const auto add = [&](const auto& args) {
-        collector.begin_wave(static_cast<int>(collector.steps().size()));
-        collector.add(typeid(args), &args);
-      };
       const std::int64_t bytes = (columns * 4 + 63) / 64 * 64;
-      const auto shared = [&](std::int64_t place) {
-        return Matrix<float>{reinterpret_cast<float*>(kernels::place_in_shared(
-                                 static_cast<std::uint64_t>(place * bytes))),
-                             1, columns, columns};
+      const auto taken_down = [&](bool moved) {
+        kernels::RowSteps collector;
+        const auto add = [&](int wave, const auto& args) {
+          collector.begin_wave(wave);
+          collector.add(typeid(args), &args);
+        };
+        const auto shared = [&](std::int64_t place) {
+          auto* const data =
+              reinterpret_cast<float*>(kernels::place_in_shared(place * bytes, moved));
+          return Matrix<float>{data, 1, columns, columns};
+        };
+        for (std::int64_t block = 0; block < kBlocks; ++block) {
+          auto begin = operands->moved(kernels::Affine{
+              .in = rows_of(in.matrix(), block, block + 1), .scale = 2, .shift = 1});
+          begin.out = shared(0);
+          add(0, begin);
+          add(1, kernels::Affine{.in = shared(0), .out = shared(1), .scale = 4, .shift = 0});
+          auto end = operands->moved(
+              kernels::Sum{.in = {}, .count = 2, .out = rows_of(out.matrix(), block, block + 1)});
+          end.in[0] = shared(0);
+          end.in[1] = shared(1);
+          add(2, end);
+          // A number beside a gap that holds an old address.
+          kernels::Fill fill;
+          std::memset(static_cast<void*>(&fill), 0, sizeof fill);
+          const auto residue = reinterpret_cast<std::uint64_t>(kernels::place_in_shared(0, moved));
+          std::memcpy(reinterpret_cast<std::byte*>(&fill) + offsetof(kernels::Fill, value),
+                      &residue, sizeof residue);
+          fill.out = shared(2);
+          fill.value = 0;
+          add(2, fill);
+          collector.end_list();
+        }
+        return collector;
       };
-      for (std::int64_t block = 0; block < kBlocks; ++block) {
-        const kernels::Affine first{
-            .in = rows_of(in.matrix(), block, block + 1), .out = shared(0), .scale = 2, .shift = 1};
-        auto begin = operands->moved(first);
-        begin.out = shared(0);
-        add(begin);
-        add(kernels::Affine{.in = shared(0), .out = shared(1), .scale = 4, .shift = 0});
-        kernels::Sum sum{.in = {}, .count = 2, .out = rows_of(out.matrix(), block, block + 1)};
-        auto end = operands->moved(sum);
-        end.in[0] = shared(0);
-        end.in[1] = shared(1);
-        add(end);
-        collector.end_list();
-      }
-      run_steps(backend, operands, collector, kBlocks, 3, {.shared_bytes = 2 * bytes});
+      kernels::RowSteps collector = taken_down(false);
+      collector.find_shared(taken_down(true));
+      std::vector<int> found;  // of each step of a block
+      for (int step = 0; step < 4; ++step)
+        found.push_back(std::popcount(collector.steps()[static_cast<std::size_t>(step)].in_shared));
+      CHECK(found == std::vector<int>{1, 2, 2, 1});
+      run_steps(backend, operands, collector, kBlocks, 4, {.shared_bytes = 3 * bytes});
       const std::vector<double> x = in.values();
       const std::vector<double> got = out.values();
       for (std::size_t i = 0; i < x.size(); ++i)

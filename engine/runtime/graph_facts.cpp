@@ -17,9 +17,8 @@ std::int64_t GraphFacts::row_bytes(std::size_t value) const {
 
 bool GraphFacts::is_made_in_block(std::size_t value) const {
   const int made_by = uses.producer[value];
-  return kernels::kHasPlacesInShared && made_by >= 0 &&
-         joinable[static_cast<std::size_t>(made_by)] && extent_of(infos[value]).rows == 1 &&
-         rows_of_block <= kernels::kRowsInShared;
+  return made_by >= 0 && joinable[static_cast<std::size_t>(made_by)] &&
+         extent_of(infos[value]).rows == 1 && rows_of_block <= kernels::kRowsInShared;
 }
 
 bool GraphFacts::is_summed_by_slices(std::size_t value) const {

@@ -72,6 +72,39 @@ void collect(const Program& program, std::size_t number, const Steps* steps, con
 
 }  // namespace
 
+namespace {
+
+// The steps of a launch, and how many are of the blocks, and of those and the closing ones.
+struct TakenDown {
+  kernels::RowSteps steps;
+  std::int64_t of_blocks = 0;
+  std::int64_t of_program = 0;
+  std::int64_t blocks_of_updates = 0;
+};
+
+TakenDown take_down(const Program& program, std::size_t stage, const Steps* sharing,
+                    const Frame& run, const std::vector<std::byte*>& inputs) {
+  TakenDown taken;
+  const auto count = [&] { return static_cast<std::int64_t>(taken.steps.steps().size()); };
+  collect(program, stage, sharing, run, inputs, taken.steps);
+  const std::int64_t blocks = program.blocks(program.stages()[stage]);
+  taken.of_blocks = count();
+  if (taken.of_blocks % blocks != 0)
+    throw std::logic_error("slices of a row program differ in their steps");
+  if (is_closed(program, stage)) collect(program, stage + 1, sharing, run, inputs, taken.steps);
+  taken.of_program = count();
+  if (sharing != nullptr && sharing->update && RowTables::are_one_launch(program, *sharing)) {
+    kernels::Stream collecting = run.stream;
+    collecting.collector = &taken.steps;
+    sharing->update(collecting);
+    taken.blocks_of_updates = blocks_of_updates(sharing->parameters_updated);
+    taken.steps.end_updates(std::max(blocks, taken.blocks_of_updates));
+  }
+  return taken;
+}
+
+}  // namespace
+
 const RowTables::Table* RowTables::find(const Program& program, std::size_t stage,
                                         std::uint64_t key) const {
   const auto found = std::find_if(tables_.begin(), tables_.end(), [&](const Table& table) {
@@ -93,41 +126,35 @@ const kernels::RowProgram& RowTables::launch_of(const Program& program, std::siz
 
 RowTables::Table RowTables::made(const Program& program, std::size_t stage, const Steps* sharing,
                                  const Frame& run, const std::vector<std::byte*>& inputs) const {
-  kernels::RowSteps wanted;
-  const auto count = [&] { return static_cast<std::int64_t>(wanted.steps().size()); };
-  collect(program, stage, sharing, run, inputs, wanted);
-  const std::int64_t blocks = program.blocks(program.stages()[stage]);
-  const std::int64_t of_blocks = count();
-  if (of_blocks % blocks != 0)
-    throw std::logic_error("slices of a row program differ in their steps");
-  if (is_closed(program, stage)) collect(program, stage + 1, sharing, run, inputs, wanted);
-  const std::int64_t of_program = count();
-  std::int64_t blocks_of_updates = 0;
-  if (sharing != nullptr && sharing->update && are_one_launch(program, *sharing)) {
-    kernels::Stream collecting = run.stream;
-    collecting.collector = &wanted;
-    sharing->update(collecting);
-    blocks_of_updates = braid::blocks_of_updates(sharing->parameters_updated);
-    wanted.end_updates(std::max(blocks, blocks_of_updates));
+  TakenDown wanted = take_down(program, stage, sharing, run, inputs);
+  if (program.tile_bytes() > 0) {
+    std::vector<std::byte*> bases(run.bases,
+                                  run.bases + Program::kFirstExternal + program.externals().size());
+    bases[Program::kTile] = kernels::place_in_shared(0, true);
+    Frame moved = run;
+    moved.bases = bases.data();
+    wanted.steps.find_shared(take_down(program, stage, sharing, moved, inputs).steps);
   }
+  const std::vector<kernels::RowStep>& steps = wanted.steps.steps();
 
   // Where blocks meet lies behind the steps.
   using Meeting = kernels::RowProgram::Meeting;
-  const std::size_t bytes = wanted.steps().size() * sizeof(kernels::RowStep);
+  const std::size_t bytes = steps.size() * sizeof(kernels::RowStep);
   constexpr Meeting kNone{};
   auto memory = try_to_allocate_on(device_, bytes + sizeof(kNone));
   if (memory == nullptr) throw std::bad_alloc();
-  access_.upload(memory.get(), reinterpret_cast<const std::byte*>(wanted.steps().data()), bytes,
+  access_.upload(memory.get(), reinterpret_cast<const std::byte*>(steps.data()), bytes,
                  run.stream.native);
   access_.upload(memory.get() + bytes, reinterpret_cast<const std::byte*>(&kNone), sizeof(kNone),
                  run.stream.native);
+  const std::int64_t blocks = program.blocks(program.stages()[stage]);
   const kernels::RowProgram launched{
       .steps = reinterpret_cast<const kernels::RowStep*>(memory.get()),
       .blocks = blocks,
-      .steps_of_block = of_blocks / blocks,
-      .closing_steps = of_program - of_blocks,
-      .updates = count() - of_program,
-      .blocks_of_updates = blocks_of_updates,
+      .steps_of_block = wanted.of_blocks / blocks,
+      .closing_steps = wanted.of_program - wanted.of_blocks,
+      .updates = static_cast<std::int64_t>(steps.size()) - wanted.of_program,
+      .blocks_of_updates = wanted.blocks_of_updates,
       .shared_bytes = program.tile_bytes(),
       .meeting = reinterpret_cast<Meeting*>(memory.get() + bytes)};
   return {program.id(), key_of(sharing), stage, std::move(memory), launched};

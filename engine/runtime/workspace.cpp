@@ -98,7 +98,7 @@ void Workspace::take_memory(const Program& program, const Steps* steps) {
     std::vector<std::byte*>& bases = bases_[worker];
     bases.assign(Program::kFirstExternal + program.externals().size(), nullptr);
     bases[Program::kArena] = arena;
-    bases[Program::kTile] = on_device_ ? kernels::place_in_shared(0)
+    bases[Program::kTile] = on_device_ ? kernels::place_in_shared(0, false)
                                        : tiles_[worker].reserve(*this, program.tile_bytes());
     scratches_[worker].reserve(*this, program.scratch_bytes());
     for (std::size_t i = 0; i < program.externals().size(); ++i) {
