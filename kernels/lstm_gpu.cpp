@@ -90,6 +90,15 @@ LstmBackwardPlaces lstm_backward_places(const LstmShape& shape) {
   return places;
 }
 
+bool lstm_projects_table(const LstmForward& args) {
+  if (!args.ids) return false;
+  const LstmShape slice = lstm_slice(args.shape);
+  const std::int64_t tokens = slice.rows * slice.steps;
+  const std::int64_t wide = 4 * slice.units;
+  const std::int64_t rows = args.table.rows + 1;
+  return 2 * rows <= args.shape.rows * args.shape.steps && rows * wide + tokens <= tokens * wide;
+}
+
 std::int64_t lstm_weight_splits(const LstmShape& slice) {
   // About two blocks for each multiprocessor, and no block with next to nothing to do.
   constexpr std::int64_t kLeastTokens = 64;

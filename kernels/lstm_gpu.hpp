@@ -127,9 +127,11 @@ LstmTokens lstm_tokens(const LstmShape& slice, bool masked, bool go_backwards, f
 // Bytes from the start of the scratch memory, each piece 64-byte aligned.
 struct LstmForwardPlaces {
   std::int64_t tokens = 0;  // where nothing is saved
-  std::int64_t z = 0;       // [tokens, H, 4] pre-activations, likewise
-  std::int64_t h = 0;       // [2, B, H] of alternate steps (many units)
-  std::int64_t c = 0;       // [B, H] (many units)
+  // [tokens, H, 4] pre-activations, likewise; or those of the rows of the table, and behind them
+  // the row of each token (LstmForwardSlice)
+  std::int64_t z = 0;
+  std::int64_t h = 0;  // [2, B, H] of alternate steps (many units)
+  std::int64_t c = 0;  // [B, H] (many units)
   std::int64_t bytes = 0;
 };
 struct LstmBackwardPlaces {
@@ -143,6 +145,11 @@ struct LstmBackwardPlaces {
 };
 LstmForwardPlaces lstm_forward_places(const LstmShape& shape);
 LstmBackwardPlaces lstm_backward_places(const LstmShape& shape);
+
+// Whether all rows of the table are multiplied with the kernel, once for all slices, instead of
+// each token's input: there are clearly fewer of them, and they have room where those of a slice
+// would be.
+bool lstm_projects_table(const LstmForward& args);
 
 // The sums over tokens that make the weight gradients are cut into so many, added up in their
 // order.
@@ -168,10 +175,21 @@ inline float* floats_at(void* memory, std::int64_t bytes) {
 struct LstmForwardSlice {
   LstmForward args;
   LstmTokens tokens;
-  float* z = nullptr;  // [tokens, H, 4] pre-activations of the inputs; kept.gates where kept
-  LstmKept kept;       // absent when only predicting
+  // [tokens, H, 4] pre-activations of the inputs; kept.gates where kept. With z_rows, those of the
+  // table's rows, and behind them NaN.
+  float* z = nullptr;
+  std::int32_t* z_rows = nullptr;  // [tokens] which row of z a token has; absent: its own
+  bool makes_z = true;             // false where a slice before has made it
+  LstmKept kept;                   // absent when only predicting
   float* h = nullptr;
   float* c = nullptr;
+
+  BRAID_HOST_DEVICE std::int64_t rows_of_z() const {
+    return z_rows != nullptr ? args.table.rows + 1 : tokens.total();
+  }
+  BRAID_HOST_DEVICE std::int32_t z_row(std::int32_t token) const {
+    return z_rows != nullptr ? z_rows[token] : token;
+  }
 };
 struct LstmBackwardSlice {
   LstmBackward args;
