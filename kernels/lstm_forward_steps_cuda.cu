@@ -75,12 +75,12 @@ __global__ void __launch_bounds__(Tile::kThreads, kBlocksOfStep)
   const std::int64_t buffer = args.shape.rows * stride;
   const float* from = slice.h + step % 2 * buffer;
   float* to = slice.h + (step + 1) % 2 * buffer;
-  RowsOperand<Tile> h_rows(units, true, [&](int row) -> const float* {
+  const RowsOperand<Tile> h_rows(units, [&](int row) -> const float* {
     return step < rows[row].count ? from + (first_place + row) * stride : nullptr;
   });
-  auto recurrent =
-      right_operand<Tile, GateColumns>(units, {first_unit, units, units, recurrent_in_fours},
-                                       [&](std::int64_t k) { return args.recurrent.row(k); });
+  const StridedOperand<Tile, GateColumns> recurrent(units,
+                                                    {first_unit, units, units, recurrent_in_fours},
+                                                    args.recurrent.data, args.recurrent.stride);
   TileSums<Tile> sums = {};
   add_product<GateColumns>(stages[0], sums, h_rows, recurrent, units);
   if (thread < Tile::kRows) z_rows[thread] = z_row;

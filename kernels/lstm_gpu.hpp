@@ -136,9 +136,8 @@ struct LstmForwardPlaces {
 };
 struct LstmBackwardPlaces {
   std::int64_t z_grad = 0;     // [tokens, H, 4]
-  std::int64_t partial = 0;    // [splits, E + H + 1, H, 4] sums of the weight gradients
+  std::int64_t partial = 0;    // slots of the weight gradients (LstmSlots)
   std::int64_t kernel = 0;     // [H, 4, E] the kernel transposed
-  std::int64_t taken = 0;      // a number: pieces of the gradients that blocks have taken
   std::int64_t recurrent = 0;  // [H, 4, H] the recurrent kernel transposed (many units)
   std::int64_t c_grad = 0;     // [B, H] (many units)
   std::int64_t bytes = 0;
@@ -151,9 +150,19 @@ LstmBackwardPlaces lstm_backward_places(const LstmShape& shape);
 // would be.
 bool lstm_projects_table(const LstmForward& args);
 
-// The sums over tokens that make the weight gradients are cut into so many, added up in their
-// order.
-std::int64_t lstm_weight_splits(const LstmShape& slice);
+// Blocks that a multiprocessor is to hold of the products of all tokens.
+constexpr int kBlocksOfTokens = 3;
+
+// Whether blocks share the sums over tokens that make the weight gradients (lstm_shares.hpp). Then
+// each leaves what it has of a tile, and of the bias' gradients below it, in a slot.
+bool lstm_shares_weights(const LstmShape& slice);
+struct LstmSlots {
+  std::int64_t rows = 0;  // the last one of the bias
+  std::int64_t columns = 0;
+  std::int64_t count = 0;
+  BRAID_HOST_DEVICE std::int64_t floats() const { return rows * columns; }
+};
+LstmSlots lstm_slots(const LstmShape& slice);
 
 // What of all rows is left behind the first ones.
 template <class... T>
@@ -170,8 +179,7 @@ inline float* floats_at(void* memory, std::int64_t bytes) {
 }
 
 // Parts of one slice. Everything that a part reads has been made by those before it; going back,
-// the steps also leave the transposed kernel, where the inputs' gradients are wanted, and nothing
-// taken.
+// the steps also leave the transposed kernel, where the inputs' gradients are wanted.
 struct LstmForwardSlice {
   LstmForward args;
   LstmTokens tokens;
@@ -198,7 +206,6 @@ struct LstmBackwardSlice {
   float* z_grad = nullptr;
   float* partial = nullptr;
   float* kernel = nullptr;
-  unsigned* taken = nullptr;
   float* recurrent = nullptr;
   float* c_grad = nullptr;
 };

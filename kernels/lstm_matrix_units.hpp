@@ -15,6 +15,7 @@ struct MatrixUnitsTile {
   static constexpr int kColumns = LargeTile::kColumns;
   static constexpr int kThreads = LargeTile::kThreads;
   static constexpr int kDepth = LargeTile::kDepth;
+  static constexpr int kStages = LargeTile::kStages;
   // Gaps after which at most two lanes of a warp read from the same bank.
   static constexpr int kPaddedRows = kRows + 8;
   static constexpr int kPaddedColumns = kColumns + 16;

@@ -100,19 +100,19 @@ __device__ inline void find_z_rows(const LstmForwardSlice& slice) {
     slice.z_rows[token] = z_row_of(slice.args, tokens.position_of(token).input);
 }
 
-// How operands lie in memory.
-struct InFours {
-  bool inputs = false;
-  bool kernel = false;
-};
-
 constexpr int kUnitsOfTile = LargeTile::kColumns / 4;
 
-// A block makes 64 rows of z for 32 units. rows: memory for where its inputs are; absent where
-// there is none, or an id outside of the table.
+// What threads of a block tell each other about a tile.
 template <class Tile>
-__device__ inline void project_tile(ProductStages<Tile>& stages, const float* (&rows)[Tile::kRows],
-                                    const LstmForwardSlice& slice, const InFours& in_fours,
+struct ProjectionMemory {
+  const float* rows[Tile::kRows];  // inputs; absent where there is none, or an id is no row's
+  float bias[kUnitsOfTile][4];
+};
+
+// A block makes 64 rows of z for 32 units.
+template <class Tile>
+__device__ inline void project_tile(ProductStages<Tile>& stages, ProjectionMemory<Tile>& memory,
+                                    const LstmForwardSlice& slice, bool kernel_in_fours,
                                     unsigned tile) {
   const LstmForward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
@@ -130,24 +130,26 @@ __device__ inline void project_tile(ProductStages<Tile>& stages, const float* (&
     return id >= 0 && id < args.table.rows ? args.table.row(id) : nullptr;
   };
   const auto thread = static_cast<int>(threadIdx.x);
-  if (thread < Tile::kRows) rows[thread] = input_of(first_row + thread);
+  if (thread < Tile::kRows) memory.rows[thread] = input_of(first_row + thread);
+  if (args.bias != nullptr && first_unit + thread / 4 < units)
+    memory.bias[thread / 4][thread % 4] = args.bias[thread % 4 * units + first_unit + thread / 4];
   __syncthreads();
-  RowsOperand<Tile> in(args.shape.features, in_fours.inputs, [&](int row) { return rows[row]; });
-  auto kernel = right_operand<Tile, GateColumns>(
-      args.shape.features, {first_unit, units, units, in_fours.kernel},
-      [&](std::int64_t feature) { return args.kernel.row(feature); });
+  const auto features = static_cast<int>(args.shape.features);
+  const RowsOperand<Tile> in(features, [&](int row) { return memory.rows[row]; });
+  const StridedOperand<Tile, GateColumns> kernel(
+      features, {first_unit, units, units, kernel_in_fours}, args.kernel.data, args.kernel.stride);
   TileSums<Tile> sums = {};
-  add_product<GateColumns>(stages, sums, in, kernel, args.shape.features);
+  add_product<GateColumns>(stages, sums, in, kernel, features);
   for_quads<GateColumns>(sums, [&](int row, int quad, float4 z) {
     const int unit = first_unit + quad;
     const std::int64_t row_of_z = first_row + row;
     if (row_of_z >= total || unit >= units) return;
     if (args.bias != nullptr) {
-      const float* bias = args.bias + unit;
-      z = {z.x + bias[0], z.y + bias[units], z.z + bias[2 * units], z.w + bias[3 * units]};
+      const auto bias = ld_vec<float4>(memory.bias[quad]);
+      z = {z.x + bias.x, z.y + bias.y, z.z + bias.z, z.w + bias.w};
     }
     // Nobody is to learn from an id that could not be checked before the launch.
-    if (args.ids && rows[row] == nullptr) z = {NAN, NAN, NAN, NAN};
+    if (args.ids && memory.rows[row] == nullptr) z = {NAN, NAN, NAN, NAN};
     st_vec(slice.z + (row_of_z * units + unit) * 4, z);
   });
 }
@@ -160,9 +162,9 @@ struct TilesOfBlock {
 
 template <class Tile>
 __global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
-    lstm_projection_kernel(LstmForwardSlice slice, InFours in_fours) {
+    lstm_projection_kernel(LstmForwardSlice slice, bool kernel_in_fours) {
   SIMT_SHARED(ProductStages<Tile>, stages, [1]);
-  SIMT_SHARED(const float*, rows, [Tile::kRows]);
+  SIMT_SHARED(ProjectionMemory<Tile>, memory, [1]);
   SIMT_SHARED(TilesOfBlock, tiles, [1]);
   const LstmForward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
@@ -183,7 +185,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
   __syncthreads();
   SIMT_NO_UNROLL
   while (tiles[0].next < tiles[0].end) {
-    project_tile<Tile>(stages[0], rows, slice, in_fours, tiles[0].next);
+    project_tile<Tile>(stages[0], memory[0], slice, kernel_in_fours, tiles[0].next);
     // Within the tile all threads have met: nobody has yet to see which one it is.
     if (threadIdx.x == 0) tiles[0].next += gridDim.x;
     __syncthreads();
@@ -196,20 +198,19 @@ void project(const Stream& stream, const LstmForwardSlice& slice) {
   const LstmShape& shape = args.shape;
   const std::int64_t inputs = shape.rows * shape.steps;
   if (inputs == 0) return;
-  const InFours fours{.inputs = in_fours(args.in, args.table),
-                      .kernel = shape.units % 4 == 0 && in_fours(args.kernel)};
+  const bool kernel_in_fours = shape.units % 4 == 0 && in_fours(args.kernel);
   const bool of_table = slice.z_rows != nullptr;
   const std::int64_t tiles =
       tiles_of<LargeTile>(of_table ? slice.rows_of_z() : inputs, 4 * shape.units);
   LaunchShape launch{.grid = slice.makes_z ? tiles : 1, .block = kThreads};
   if (slice.tokens.positions == nullptr) {
     if (of_table) launch.grid = std::max(launch.grid.x, tiles_of(inputs, kThreads));
-    launch_kernel<lstm_projection_kernel<Tile>>(launch, stream, slice, fours);
+    launch_kernel<lstm_projection_kernel<Tile>>(launch, stream, slice, kernel_in_fours);
     return;
   }
   launch.grid = std::min(std::max(launch.grid.x, tiles_of(shape.rows, kWarps)),
                          lstm_blocks_at_once<lstm_projection_kernel<Tile>>(launch));
-  launch_cooperative<lstm_projection_kernel<Tile>>(launch, stream, slice, fours);
+  launch_cooperative<lstm_projection_kernel<Tile>>(launch, stream, slice, kernel_in_fours);
 }
 
 }  // namespace
