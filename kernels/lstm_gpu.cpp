@@ -123,8 +123,8 @@ LstmSlots lstm_slots(const LstmShape& slice) {
   if (!lstm_shares_weights(slice)) return {};
   // Ranges of stages are cut at the ends of tiles, too.
   const std::int64_t stages = weight_tiles(slice) * tiles(slice.rows * slice.steps, kTokensOfStage);
-  const std::int64_t ranges =
-      std::min(kBlocksOfTokens * lstm_cut.multiprocessors, tiles(stages, LstmShares::kLeastStages));
+  const std::int64_t ranges = std::min(kMostBlocksOfTokens * lstm_cut.multiprocessors,
+                                       tiles(stages, LstmShares::kLeastStages));
   return {.rows = std::min(std::max(slice.features, slice.units), kTileRows) + 1,
           .columns = std::min(4 * slice.units, kTileColumns),
           .count = ranges + weight_tiles(slice)};

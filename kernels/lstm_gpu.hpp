@@ -150,8 +150,8 @@ LstmBackwardPlaces lstm_backward_places(const LstmShape& shape);
 // would be.
 bool lstm_projects_table(const LstmForward& args);
 
-// Blocks that a multiprocessor is to hold of the products of all tokens.
-constexpr int kBlocksOfTokens = 3;
+// Blocks that a multiprocessor holds of the products of all tokens, at the most.
+constexpr int kMostBlocksOfTokens = 4;
 
 // Whether blocks share the sums over tokens that make the weight gradients (lstm_shares.hpp). Then
 // each leaves what it has of a tile, and of the bias' gradients below it, in a slot.

@@ -250,7 +250,7 @@ struct WorkOfBlock {
 
 // Blocks share all products.
 template <class Tile>
-__global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
+__global__ void __launch_bounds__(kThreads, Tile::kBlocksOfTokens)
     lstm_shared_gradient_kernel(LstmBackwardSlice slice, GradientWork work) {
   SIMT_SHARED(ProductStages<Tile>, stages, [1]);
   SIMT_SHARED(WorkOfBlock, at, [1]);
@@ -295,7 +295,7 @@ __global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
 
 // A block has one piece, and there is no barrier.
 template <class Tile>
-__global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
+__global__ void __launch_bounds__(kThreads, Tile::kBlocksOfTokens)
     lstm_gradient_kernel(LstmBackwardSlice slice, GradientWork work) {
   SIMT_SHARED(ProductStages<Tile>, stages, [1]);
   const LstmBackward& args = slice.args;
@@ -345,7 +345,8 @@ void find_gradients(const Stream& stream, const LstmBackwardSlice& slice) {
     return;
   }
   work.slots = lstm_slots(shape);
-  launch.grid = std::min(pieces, lstm_blocks_at_once<lstm_shared_gradient_kernel<Tile>>(launch));
+  launch.grid =
+      std::min(pieces, lstm_blocks_at_once<lstm_shared_gradient_kernel<Tile>, Tile>(launch));
   launch_cooperative<lstm_shared_gradient_kernel<Tile>>(launch, stream, slice, work);
 }
 

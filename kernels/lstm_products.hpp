@@ -21,6 +21,7 @@ struct TileShape {
   static constexpr int kDepthOfGroup = Depth;
   static constexpr int kDepth = Depth * Groups;  // of a stage
   static constexpr int kStages = Stages;
+  static constexpr int kBlocksOfTokens = 3;  // that a multiprocessor is to hold
   static constexpr int kRows = RowsOfThread * RowLanes;
   static constexpr int kColumns = ColumnsOfThread * ColumnLanes;
   static constexpr int kThreadsOfGroup = RowLanes * ColumnLanes;
@@ -83,14 +84,15 @@ inline bool fills_large_tiles(std::int64_t rows, std::int64_t columns) {
   return tiles_of<LargeTile>(rows, columns) >= lstm_cut.multiprocessors;
 }
 
-// Blocks that a multiprocessor is to hold of the products of one step, as kBlocksOfTokens. Unless
-// it is told, the compiler may aim at more of them, and spill registers for it.
+// Blocks that a multiprocessor is to hold of the products of one step. Unless it is told, here and
+// for those of all tokens, the compiler may aim at more of them, and spill registers for it.
 constexpr int kBlocksOfStep = 2;
 
 // Blocks of a cooperative launch at the most.
-template <auto kernel>
+template <auto kernel, class Tile>
 std::int64_t lstm_blocks_at_once(const LaunchShape& shape) {
-  const std::int64_t wanted = kBlocksOfTokens * lstm_cut.multiprocessors;
+  static_assert(Tile::kBlocksOfTokens <= kMostBlocksOfTokens);
+  const std::int64_t wanted = Tile::kBlocksOfTokens * lstm_cut.multiprocessors;
   const std::int64_t fitting = blocks_at_once<kernel>(shape);
   return wanted < fitting ? wanted : fitting;
 }

@@ -161,7 +161,7 @@ struct TilesOfBlock {
 };
 
 template <class Tile>
-__global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
+__global__ void __launch_bounds__(kThreads, Tile::kBlocksOfTokens)
     lstm_projection_kernel(LstmForwardSlice slice, bool kernel_in_fours) {
   SIMT_SHARED(ProductStages<Tile>, stages, [1]);
   SIMT_SHARED(ProjectionMemory<Tile>, memory, [1]);
@@ -209,7 +209,7 @@ void project(const Stream& stream, const LstmForwardSlice& slice) {
     return;
   }
   launch.grid = std::min(std::max(launch.grid.x, tiles_of(shape.rows, kWarps)),
-                         lstm_blocks_at_once<lstm_projection_kernel<Tile>>(launch));
+                         lstm_blocks_at_once<lstm_projection_kernel<Tile>, Tile>(launch));
   launch_cooperative<lstm_projection_kernel<Tile>>(launch, stream, slice, kernel_in_fours);
 }
 
