@@ -252,7 +252,6 @@ __global__ void __launch_bounds__((BackwardShape<kUnits, kRows>::kThreads), 128 
     transpose_gates(args.kernel, slice.kernel, block * kThreads + threadIdx.x, blocks * kThreads);
     return;
   }
-  if (blockIdx.x == 0 && threadIdx.x == 0) *slice.taken = 0;
   const LstmFunctions functions{args.activation, args.recurrent_activation};
   const auto units = static_cast<int>(args.shape.units);
   const int unit = Shape::unit();
@@ -398,7 +397,6 @@ LstmBackwardSlice slice_of(const LstmBackward& all, std::int64_t first) {
   slice.z_grad = scratch(places.z_grad);
   slice.partial = scratch(places.partial);
   slice.kernel = scratch(places.kernel);
-  slice.taken = reinterpret_cast<unsigned*>(scratch(places.taken));
   slice.recurrent = scratch(places.recurrent);
   slice.c_grad = scratch(places.c_grad);
   // What was saved is only read.

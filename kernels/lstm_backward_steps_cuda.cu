@@ -64,7 +64,6 @@ __global__ void lstm_prepare_steps_kernel(LstmBackwardSlice slice) {
   const LstmBackward& args = slice.args;
   const std::int64_t threads = static_cast<std::int64_t>(gridDim.x) * kElementThreads;
   const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * kElementThreads + threadIdx.x;
-  if (thread == 0) *slice.taken = 0;
   transpose_gates(args.recurrent, slice.recurrent, thread, threads);
   if (args.in_grad) transpose_gates(args.kernel, slice.kernel, thread, threads);
 }
@@ -88,18 +87,16 @@ __global__ void __launch_bounds__(Tile::kThreads, kBlocksOfStep)
   __syncthreads();
   if (rows[0].count <= step) return;
 
-  RowsOperand<Tile> z_grad(wide, true, [&](int row) -> const float* {
+  const RowsOperand<Tile> z_grad(static_cast<int>(wide), [&](int row) -> const float* {
     if (step + 1 >= rows[row].count) return nullptr;
     return slice.z_grad + (rows[row].first + step + std::int64_t{1}) * wide;
   });
-  const std::int64_t stride = in_whole_fours(units);
-  auto recurrent = right_operand<Tile, PlainColumns>(
-      wide, {first_unit, units, 0, true},
-      [&](std::int64_t k) { return slice.recurrent + k * stride; });
+  const StridedOperand<Tile, PlainColumns> recurrent(
+      static_cast<int>(wide), {first_unit, units, 0, true}, slice.recurrent, in_whole_fours(units));
   TileSums<Tile> sums = {};
   // Where no row has a step behind this one there is nothing to multiply.
   add_product<PlainColumns>(stages[0], sums, z_grad, recurrent,
-                            rows[0].count > step + 1 ? wide : 0);
+                            rows[0].count > step + 1 ? static_cast<int>(wide) : 0);
   const BackwardCell<kDefault> cell{slice, step};
   for_quads<PlainColumns>(sums, [&](int tile_row, int quad, float4 sum) {
     const std::int64_t place = first_place + tile_row;

@@ -277,27 +277,38 @@ __global__ void __launch_bounds__((ForwardShape<kUnits, kRows>::kThreads),
   const int kept_states = steps_if(keeps && is_first);
   const int output_steps = steps_if(is_first && static_cast<bool>(args.sequence));
 
-  // Of the token that is asked for next, and of the one at work: 32 bits, as a slice is no larger.
-  unsigned asked =
-      static_cast<unsigned>(row.first) * static_cast<unsigned>(units) + static_cast<unsigned>(unit);
-  unsigned at = asked;
-  const auto ask_for = [&](int step, int slot) {
+  // Places of the token at work, and of what is asked for: 32 bits, as a slice is no larger.
+  const auto place_in = [&](unsigned row_of_units) {
+    return row_of_units * static_cast<unsigned>(units) + static_cast<unsigned>(unit);
+  };
+  unsigned at = place_in(static_cast<unsigned>(row.first));
+  const auto ask_for = [&](int step, int slot, unsigned z_row) {
     if (step < state_steps) {
-      cp_async<16>(&shared->inputs[slot][own][4 * unit], slice.z + std::size_t{asked} * 4);
+      cp_async<16>(&shared->inputs[slot][own][4 * unit],
+                   slice.z + std::size_t{place_in(z_row)} * 4);
     }
-    asked += static_cast<unsigned>(units);
     cp_async_commit();
+  };
+  const int named_steps = slice.z_rows != nullptr ? state_steps : 0;
+  const auto find_z_row = [&](int step) {
+    auto z_row = static_cast<unsigned>(row.first + step);
+    if (step < named_steps) z_row = static_cast<unsigned>(slice.z_rows[row.first + step]);
+    return z_row;
   };
   const auto ask_for_word = [&](int step, int slot) {
     if (step < output_steps && unit == 0 && tokens.positions != nullptr) {
       cp_async<4>(&shared->words[slot][own], tokens.positions + row.first + step);
     }
   };
+  unsigned z_rows[kSlots] = {};
+  SIMT_UNROLL
+  for (int step = 0; step < kSlots; ++step) z_rows[step] = find_z_row(step);
   SIMT_UNROLL
   for (int step = 0; step < kSlots - 1; ++step) {
     ask_for_word(step, step);
-    ask_for(step, step);
+    ask_for(step, step, z_rows[step]);
   }
+  unsigned next_z_row = z_rows[kSlots - 1];
   ask_for_word(kSlots - 1, kSlots - 1);
 
   const ForwardWeights<Shape> weights(args, weights_memory);
@@ -320,7 +331,8 @@ __global__ void __launch_bounds__((ForwardShape<kUnits, kRows>::kThreads),
   int last_slot = kSlots - 1;  // of the step before, and of the last one that is asked for
   for (int step = 0; step < steps; ++step) {
     // The threads have time for this while h comes.
-    ask_for(step + kSlots - 1, last_slot);
+    ask_for(step + kSlots - 1, last_slot, next_z_row);
+    next_z_row = find_z_row(step + kSlots);  // a whole step before it is needed
     float made[kGates];
     load_floats(&shared->inputs[slot][own][4 * unit + gate], made);
     GateSums<Shape> sums = {};
@@ -391,12 +403,17 @@ LstmForwardSlice slice_of(const LstmForward& all, std::int64_t first) {
   const LstmForwardPlaces places = lstm_forward_places(all.shape);
   const auto scratch = [&](std::int64_t place) { return floats_at(all.scratch, place); };
   slice.z = scratch(places.z);
+  if (lstm_projects_table(all)) {
+    slice.z_rows =
+        reinterpret_cast<std::int32_t*>(slice.z + (all.table.rows + 1) * 4 * shape.units);
+    slice.makes_z = first == 0;
+  }
   slice.h = scratch(places.h);
   slice.c = scratch(places.c);
   float* token_memory = scratch(places.tokens);
   if (all.saved != nullptr) {
     slice.kept = lstm_kept(all.saved + first * lstm_gpu_saved_floats(shape), shape);
-    slice.z = slice.kept.gates;
+    if (slice.z_rows == nullptr) slice.z = slice.kept.gates;
     token_memory = slice.kept.tokens;
   }
   slice.tokens = lstm_tokens(shape, lstm_mask(args).is_there(), args.go_backwards, token_memory);

@@ -49,6 +49,7 @@ template <class Tile, bool kDefault>
 __global__ void __launch_bounds__(Tile::kThreads, kBlocksOfStep)
     lstm_forward_step_kernel(LstmForwardSlice slice, int step, bool recurrent_in_fours) {
   SIMT_SHARED(LstmTokens::Row, rows, [Tile::kRows]);
+  SIMT_SHARED(std::int32_t, z_rows, [Tile::kRows]);
   SIMT_SHARED(ProductStages<Tile>, stages, [1]);
   const LstmForward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
@@ -65,25 +66,32 @@ __global__ void __launch_bounds__(Tile::kThreads, kBlocksOfStep)
   }
   __syncthreads();
   if (rows[0].count <= step) return;
+  // Needed behind the product: it has time to come.
+  std::int32_t z_row = 0;
+  if (thread < Tile::kRows && step < rows[thread].count)
+    z_row = slice.z_row(rows[thread].first + step);
 
   const std::int64_t stride = in_whole_fours(units);
   const std::int64_t buffer = args.shape.rows * stride;
   const float* from = slice.h + step % 2 * buffer;
   float* to = slice.h + (step + 1) % 2 * buffer;
-  RowsOperand<Tile> h_rows(units, true, [&](int row) -> const float* {
+  const RowsOperand<Tile> h_rows(units, [&](int row) -> const float* {
     return step < rows[row].count ? from + (first_place + row) * stride : nullptr;
   });
-  auto recurrent =
-      right_operand<Tile, GateColumns>(units, {first_unit, units, units, recurrent_in_fours},
-                                       [&](std::int64_t k) { return args.recurrent.row(k); });
+  const StridedOperand<Tile, GateColumns> recurrent(units,
+                                                    {first_unit, units, units, recurrent_in_fours},
+                                                    args.recurrent.data, args.recurrent.stride);
   TileSums<Tile> sums = {};
   add_product<GateColumns>(stages[0], sums, h_rows, recurrent, units);
+  if (thread < Tile::kRows) z_rows[thread] = z_row;
+  __syncthreads();
   for_quads<GateColumns>(sums, [&](int tile_row, int quad, float4 sum) {
     const LstmTokens::Row& row = rows[tile_row];
     const int unit = first_unit + quad;
     if (step >= row.count || unit >= units) return;
     const std::int64_t at = static_cast<std::int64_t>(row.first + step) * units + unit;
-    const auto inputs = ld_vec<float4>(slice.z + at * 4);
+    const auto inputs =
+        ld_vec<float4>(slice.z + (std::int64_t{z_rows[tile_row]} * units + unit) * 4);
     float& c = slice.c[(first_place + tile_row) * units + unit];
     const CellState state = cell_forward<kDefault>(
         {inputs.x + sum.x, inputs.y + sum.y, inputs.z + sum.z, inputs.w + sum.w}, c, functions);

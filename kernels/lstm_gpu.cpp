@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/lstm_shares.hpp"
+
 namespace braid::kernels {
 
 LstmCut lstm_cut;
@@ -78,10 +80,8 @@ LstmBackwardPlaces lstm_backward_places(const LstmShape& shape) {
   LstmBackwardPlaces places;
   Pieces pieces;
   places.z_grad = pieces.take(slice.rows * slice.steps * wide);
-  places.partial =
-      pieces.take(lstm_weight_splits(slice) * (slice.features + slice.units + 1) * wide);
+  places.partial = pieces.take(lstm_slots(slice).count * lstm_slots(slice).floats());
   places.kernel = pieces.take(wide * in_whole_fours(slice.features));
-  places.taken = pieces.take(1);
   if (slice.units > kUnitsInRegisters) {
     places.recurrent = pieces.take(wide * in_whole_fours(slice.units));
     places.c_grad = pieces.take(slice.rows * slice.units);
@@ -90,14 +90,44 @@ LstmBackwardPlaces lstm_backward_places(const LstmShape& shape) {
   return places;
 }
 
-std::int64_t lstm_weight_splits(const LstmShape& slice) {
-  // About two blocks for each multiprocessor, and no block with next to nothing to do.
-  constexpr std::int64_t kLeastTokens = 64;
-  const std::int64_t blocks =
-      (tiles(slice.features, 64) + tiles(slice.units, 64)) * tiles(4 * slice.units, 128);
-  const std::int64_t most = tiles(slice.rows * slice.steps, kLeastTokens);
-  return std::clamp<std::int64_t>(2 * lstm_cut.multiprocessors / blocks, 1,
-                                  std::max<std::int64_t>(most, 1));
+bool lstm_projects_table(const LstmForward& args) {
+  if (!args.ids) return false;
+  const LstmShape slice = lstm_slice(args.shape);
+  const std::int64_t tokens = slice.rows * slice.steps;
+  const std::int64_t wide = 4 * slice.units;
+  const std::int64_t rows = args.table.rows + 1;
+  return 2 * rows <= args.shape.rows * args.shape.steps && rows * wide + tokens <= tokens * wide;
+}
+
+namespace {
+
+// Of LargeTile (lstm_products.hpp).
+constexpr std::int64_t kTileRows = 64;
+constexpr std::int64_t kTileColumns = 128;
+constexpr std::int64_t kTokensOfStage = 16;
+
+std::int64_t weight_tiles(const LstmShape& slice) {
+  return (tiles(slice.features, kTileRows) + tiles(slice.units, kTileRows)) *
+         tiles(4 * slice.units, kTileColumns);
+}
+
+}  // namespace
+
+bool lstm_shares_weights(const LstmShape& slice) {
+  // Where there is a tile for every multiprocessor, or next to nothing to do, nobody shares.
+  return weight_tiles(slice) <= lstm_cut.multiprocessors &&
+         slice.rows * slice.steps > LstmShares::kLeastStages * kTokensOfStage;
+}
+
+LstmSlots lstm_slots(const LstmShape& slice) {
+  if (!lstm_shares_weights(slice)) return {};
+  // Ranges of stages are cut at the ends of tiles, too.
+  const std::int64_t stages = weight_tiles(slice) * tiles(slice.rows * slice.steps, kTokensOfStage);
+  const std::int64_t ranges = std::min(kMostBlocksOfTokens * lstm_cut.multiprocessors,
+                                       tiles(stages, LstmShares::kLeastStages));
+  return {.rows = std::min(std::max(slice.features, slice.units), kTileRows) + 1,
+          .columns = std::min(4 * slice.units, kTileColumns),
+          .count = ranges + weight_tiles(slice)};
 }
 
 }  // namespace braid::kernels

@@ -127,16 +127,17 @@ LstmTokens lstm_tokens(const LstmShape& slice, bool masked, bool go_backwards, f
 // Bytes from the start of the scratch memory, each piece 64-byte aligned.
 struct LstmForwardPlaces {
   std::int64_t tokens = 0;  // where nothing is saved
-  std::int64_t z = 0;       // [tokens, H, 4] pre-activations, likewise
-  std::int64_t h = 0;       // [2, B, H] of alternate steps (many units)
-  std::int64_t c = 0;       // [B, H] (many units)
+  // [tokens, H, 4] pre-activations, likewise; or those of the rows of the table, and behind them
+  // the row of each token (LstmForwardSlice)
+  std::int64_t z = 0;
+  std::int64_t h = 0;  // [2, B, H] of alternate steps (many units)
+  std::int64_t c = 0;  // [B, H] (many units)
   std::int64_t bytes = 0;
 };
 struct LstmBackwardPlaces {
   std::int64_t z_grad = 0;     // [tokens, H, 4]
-  std::int64_t partial = 0;    // [splits, E + H + 1, H, 4] sums of the weight gradients
+  std::int64_t partial = 0;    // slots of the weight gradients (LstmSlots)
   std::int64_t kernel = 0;     // [H, 4, E] the kernel transposed
-  std::int64_t taken = 0;      // a number: pieces of the gradients that blocks have taken
   std::int64_t recurrent = 0;  // [H, 4, H] the recurrent kernel transposed (many units)
   std::int64_t c_grad = 0;     // [B, H] (many units)
   std::int64_t bytes = 0;
@@ -144,9 +145,24 @@ struct LstmBackwardPlaces {
 LstmForwardPlaces lstm_forward_places(const LstmShape& shape);
 LstmBackwardPlaces lstm_backward_places(const LstmShape& shape);
 
-// The sums over tokens that make the weight gradients are cut into so many, added up in their
-// order.
-std::int64_t lstm_weight_splits(const LstmShape& slice);
+// Whether all rows of the table are multiplied with the kernel, once for all slices, instead of
+// each token's input: there are clearly fewer of them, and they have room where those of a slice
+// would be.
+bool lstm_projects_table(const LstmForward& args);
+
+// Blocks that a multiprocessor holds of the products of all tokens, at the most.
+constexpr int kMostBlocksOfTokens = 4;
+
+// Whether blocks share the sums over tokens that make the weight gradients (lstm_shares.hpp). Then
+// each leaves what it has of a tile, and of the bias' gradients below it, in a slot.
+bool lstm_shares_weights(const LstmShape& slice);
+struct LstmSlots {
+  std::int64_t rows = 0;  // the last one of the bias
+  std::int64_t columns = 0;
+  std::int64_t count = 0;
+  BRAID_HOST_DEVICE std::int64_t floats() const { return rows * columns; }
+};
+LstmSlots lstm_slots(const LstmShape& slice);
 
 // What of all rows is left behind the first ones.
 template <class... T>
@@ -163,15 +179,25 @@ inline float* floats_at(void* memory, std::int64_t bytes) {
 }
 
 // Parts of one slice. Everything that a part reads has been made by those before it; going back,
-// the steps also leave the transposed kernel, where the inputs' gradients are wanted, and nothing
-// taken.
+// the steps also leave the transposed kernel, where the inputs' gradients are wanted.
 struct LstmForwardSlice {
   LstmForward args;
   LstmTokens tokens;
-  float* z = nullptr;  // [tokens, H, 4] pre-activations of the inputs; kept.gates where kept
-  LstmKept kept;       // absent when only predicting
+  // [tokens, H, 4] pre-activations of the inputs; kept.gates where kept. With z_rows, those of the
+  // table's rows, and behind them NaN.
+  float* z = nullptr;
+  std::int32_t* z_rows = nullptr;  // [tokens] which row of z a token has; absent: its own
+  bool makes_z = true;             // false where a slice before has made it
+  LstmKept kept;                   // absent when only predicting
   float* h = nullptr;
   float* c = nullptr;
+
+  BRAID_HOST_DEVICE std::int64_t rows_of_z() const {
+    return z_rows != nullptr ? args.table.rows + 1 : tokens.total();
+  }
+  BRAID_HOST_DEVICE std::int32_t z_row(std::int32_t token) const {
+    return z_rows != nullptr ? z_rows[token] : token;
+  }
 };
 struct LstmBackwardSlice {
   LstmBackward args;
@@ -180,7 +206,6 @@ struct LstmBackwardSlice {
   float* z_grad = nullptr;
   float* partial = nullptr;
   float* kernel = nullptr;
-  unsigned* taken = nullptr;
   float* recurrent = nullptr;
   float* c_grad = nullptr;
 };

@@ -1,13 +1,14 @@
-// What follows from the gradients of the pre-activations, in one launch. First tiles of products
-// (lstm_products.hpp), which no block waits for: the weights' gradients, sums over tokens, cut into
-// splits; the inputs', tokens times the transposed kernel. Pieces of both are of unlike sizes, the
-// large ones first: a block takes the next one that nobody has, and it does not matter who. Behind
-// a barrier of the grid the splits' partial sums are added up in their order.
+// What follows from the gradients of the pre-activations, in one launch: tiles of products
+// (lstm_products.hpp), which no block waits for. Those of the weights' gradients are sums over
+// tokens, those of the inputs' are tokens times the transposed kernel. Usually blocks share all of
+// them (lstm_shares.hpp): behind a barrier of the grid what they have of the weights' gradients is
+// added up, in their order.
 #include <algorithm>
 
 #include "kernels/lstm_gpu.hpp"
 #include "kernels/lstm_matrix_units.hpp"
 #include "kernels/lstm_products.hpp"
+#include "kernels/lstm_shares.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
@@ -15,23 +16,20 @@ namespace {
 
 constexpr int kThreads = LargeTile::kThreads;
 constexpr int kWarps = kThreads / 32;
-constexpr int kTokensAtOnce = kThreads;
+constexpr int kTokensAtOnce = 2 * kThreads;
 constexpr int kClearedAtOnce = 8 * kWarps;  // inputs
 
 struct GradientWork {
-  // How the weight gradients are cut. Rows of the partial sums: E of the kernel, H of the recurrent
-  // kernel, one of the bias.
-  int of_kernel = 0;     // tiles
-  int of_recurrent = 0;  // tiles
-  int of_columns = 0;    // tiles
-  int splits = 1;
+  // Tiles of the weight gradients.
+  int of_kernel = 0;
+  int of_recurrent = 0;
+  int of_columns = 0;
+  LstmSlots slots;  // where blocks share them
   bool inputs_in_fours = false;
   bool kept_in_fours = false;
   bool grads_in_fours = false;  // of the inputs
 
-  BRAID_HOST_DEVICE std::int64_t weight_pieces() const {
-    return static_cast<std::int64_t>(of_kernel + of_recurrent) * of_columns * splits;
-  }
+  BRAID_HOST_DEVICE int weight_tiles() const { return (of_kernel + of_recurrent) * of_columns; }
 };
 
 // The gradients of the inputs of so many tokens.
@@ -72,6 +70,7 @@ template <class Tile>
 __device__ inline void make_input_gradients(ProductStages<Tile>& stages,
                                             const LstmBackwardSlice& slice, std::int64_t piece,
                                             bool out_in_fours) {
+  SIMT_SHARED(float*, outs, [Tile::kRows]);  // absent where there is no token
   const LstmBackward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
   const std::int64_t features = args.shape.features;
@@ -81,20 +80,24 @@ __device__ inline void make_input_gradients(ProductStages<Tile>& stages,
   const int first_token = static_cast<int>(piece / column_tiles) * Tile::kRows;
   const int total = tokens.total();
 
-  RowsOperand<Tile> z_grad(wide, true, [&](int row) -> const float* {
+  // Behind the product's barriers everybody sees them.
+  if (threadIdx.x < Tile::kRows) {
+    const int token = first_token + static_cast<int>(threadIdx.x);
+    outs[threadIdx.x] = token < total ? args.in_grad.row(tokens.position_of(token).input) : nullptr;
+  }
+  const RowsOperand<Tile> z_grad(static_cast<int>(wide), [&](int row) -> const float* {
     const std::int64_t token = first_token + row;
     return token < total ? slice.z_grad + token * wide : nullptr;
   });
-  const std::int64_t stride = in_whole_fours(features);
-  auto kernel =
-      right_operand<Tile, PlainColumns>(wide, {first_column, features, 0, true},
-                                        [&](std::int64_t k) { return slice.kernel + k * stride; });
+  const StridedOperand<Tile, PlainColumns> kernel(static_cast<int>(wide),
+                                                  {first_column, features, 0, true}, slice.kernel,
+                                                  in_whole_fours(features));
   TileSums<Tile> sums = {};
-  add_product<PlainColumns>(stages, sums, z_grad, kernel, wide);
+  add_product<PlainColumns>(stages, sums, z_grad, kernel, static_cast<int>(wide));
   for_quads<PlainColumns>(sums, [&](int row, int quad, float4 grad) {
-    if (first_token + row >= total) return;
-    float* out = args.in_grad.row(tokens.position_of(first_token + row).input);
+    float* const out = outs[row];
     const std::int64_t column = first_column + 4 * quad;
+    if (out == nullptr) return;
     if (out_in_fours) {
       if (column < features) st_vec(out + column, grad);
       return;
@@ -117,13 +120,14 @@ __device__ inline void clear_masked_inputs(const LstmBackward& args, std::int64_
   }
 }
 
-// kSplit: the sums go to memory, to be added up; else to where they are wanted.
-// A piece sums 64 x 128 of the weight gradients over the tokens of one split: inputs, or h before
-// the token, times gradients of pre-activations. The first of a column of pieces sums the bias too.
-template <bool kSplit, class Tile>
+// kShare: the sums go to the slot, to be added to others; else to where they are wanted.
+// Sums of 64 x 128 weight gradients over some tokens: inputs, or h before the token, times
+// gradients of pre-activations. The first tile of a column of them sums the bias too.
+template <bool kShare, class Tile>
 __device__ inline void sum_weight_gradients(ProductStages<Tile>& stages,
                                             const LstmBackwardSlice& slice,
-                                            const GradientWork& work, int piece) {
+                                            const GradientWork& work, int tile, int begin, int end,
+                                            float* slot) {
   SIMT_SHARED(const float*, rows, [kTokensAtOnce]);
   const LstmBackward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
@@ -131,17 +135,11 @@ __device__ inline void sum_weight_gradients(ProductStages<Tile>& stages,
   const std::int64_t units = args.shape.units;
   const std::int64_t wide = 4 * units;
   const auto thread = static_cast<int>(threadIdx.x);
-  const int tile = piece / work.splits;
-  const int split = piece % work.splits;
   const int row_tile = tile / work.of_columns;
   const int first_column = tile % work.of_columns * Tile::kColumns;
   const bool of_inputs = row_tile < work.of_kernel;
   const int first_row = (of_inputs ? row_tile : row_tile - work.of_kernel) * Tile::kRows;
 
-  const int total = tokens.total();
-  const int share = (total + work.splits - 1) / work.splits;
-  const int begin = min(split * share, total);
-  const int end = min(begin + share, total);
   const auto row_of = [&](int token) -> const float* {
     const LstmTokens::Position position = tokens.position_of(token);
     const int row = position.input / tokens.steps;
@@ -159,15 +157,15 @@ __device__ inline void sum_weight_gradients(ProductStages<Tile>& stages,
   for (int first = begin; first < end; first += kTokensAtOnce) {
     const int count = min(kTokensAtOnce, end - first);
     __syncthreads();  // whoever is still at work on the tokens before
-    if (thread < count) rows[thread] = row_of(first + thread);
+    SIMT_NO_UNROLL
+    for (int i = thread; i < count; i += kThreads) rows[i] = row_of(first + i);
     __syncthreads();
-    auto left = left_operand<Tile>(count,
-                                   {first_row, of_inputs ? features : units, 0,
-                                    of_inputs ? work.inputs_in_fours : work.kept_in_fours},
-                                   [&](std::int64_t k) { return rows[k]; });
-    auto right = right_operand<Tile, PlainColumns>(
-        count, {first_column, wide, 0, true},
-        [&](std::int64_t k) -> const float* { return slice.z_grad + (first + k) * wide; });
+    const GatheredOperand<Tile> left(count,
+                                     {first_row, of_inputs ? features : units, 0,
+                                      of_inputs ? work.inputs_in_fours : work.kept_in_fours},
+                                     rows);
+    const StridedOperand<Tile, PlainColumns> right(count, {first_column, wide, 0, true},
+                                                   slice.z_grad + first * wide, wide);
     add_product<PlainColumns>(stages, sums, left, right, count,
                               [&](const float(*stage)[Tile::kPaddedColumns]) {
                                 if (row_tile > 0) return;
@@ -178,93 +176,142 @@ __device__ inline void sum_weight_gradients(ProductStages<Tile>& stages,
                               });
   }
 
-  const std::int64_t all_rows = features + units + 1;
   const std::int64_t above = of_inputs ? 0 : features;
   for_quads<PlainColumns>(sums, [&](int row, int quad, float4 sum) {
     const std::int64_t column = first_column + 4 * quad;
     if (first_row + row >= (of_inputs ? features : units) || column >= wide) return;
-    if constexpr (kSplit) {
-      float* partial = slice.partial + split * all_rows * wide;
-      st_vec(partial + (above + first_row + row) * wide + column, sum);
+    if constexpr (kShare) {
+      st_vec(slot + row * work.slots.columns + 4 * quad, sum);
     } else {
       give_unit(args, above + first_row + row, column / 4, sum);
     }
   });
   if (row_tile > 0 || first_column + thread >= wide) return;
-  if constexpr (kSplit) {
-    float* partial = slice.partial + split * all_rows * wide;
-    partial[(all_rows - 1) * wide + first_column + thread] = column_sum;
+  if constexpr (kShare) {
+    slot[(work.slots.rows - 1) * work.slots.columns + thread] = column_sum;
   } else if (args.bias_grad != nullptr) {
     give_gate(args, args.bias_grad, first_column + thread, column_sum);
   }
 }
 
-// A thread adds up the splits of one unit's four gates, then of another one's.
-__device__ inline void add_splits(const LstmBackwardSlice& slice, int splits) {
+constexpr int kTokensOfStage = LargeTile::kDepth;
+
+// A thread adds up what blocks have of one of the weight gradients, then of another one.
+__device__ inline void add_shares(const LstmBackwardSlice& slice, const GradientWork& work,
+                                  const LstmShares& shares) {
+  constexpr int kAtOnce = 8;
   const LstmBackward& args = slice.args;
+  const std::int64_t features = args.shape.features;
   const std::int64_t units = args.shape.units;
-  const std::int64_t count = (args.shape.features + units + 1) * units;
+  const std::int64_t wide = 4 * units;
+  const std::int64_t floats = work.slots.floats();
+  const std::int64_t stages = shares.weight_stages / work.weight_tiles();
   const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kThreads;
-  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x; i < count;
-       i += step) {
-    if (weight_grads(args, i / units) == nullptr) continue;
-    Floats<4> sum = Floats<4>::load(slice.partial + i * 4);
-    for (int split = 1; split < splits; ++split) {
-      sum += Floats<4>::load(slice.partial + (split * count + i) * 4);
+  SIMT_NO_UNROLL
+  for (std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+       i < (features + units + 1) * wide; i += step) {
+    const std::int64_t row = i / wide;
+    const std::int64_t column = i % wide;
+    float* grads = weight_grads(args, row);
+    if (grads == nullptr) continue;
+    // Its row among those of its kind; the bias has its own place.
+    const std::int64_t place = row < features ? row : row - features;
+    const bool of_bias = place == units && row >= features;
+    const std::int64_t row_tile =
+        of_bias ? 0 : place / LargeTile::kRows + (row < features ? 0 : work.of_kernel);
+    const std::int64_t tile = row_tile * work.of_columns + column / LargeTile::kColumns;
+    const std::int64_t block = shares.block_of(tile * stages);
+    std::int64_t left = stages == 0 ? 0 : shares.block_of((tile + 1) * stages - 1) - block + 1;
+    const std::int64_t row_of_slot = of_bias ? work.slots.rows - 1 : place % LargeTile::kRows;
+    const float* from = slice.partial + (block + tile) * floats + row_of_slot * work.slots.columns +
+                        column % LargeTile::kColumns;
+    float sum = 0;
+    SIMT_NO_UNROLL
+    for (; left > 0; left -= kAtOnce, from += kAtOnce * floats) {
+      float values[kAtOnce];
+      SIMT_UNROLL
+      for (int j = 0; j < kAtOnce; ++j) values[j] = j < left ? from[j * floats] : 0.0F;
+      SIMT_UNROLL
+      for (int j = 0; j < kAtOnce; ++j) sum += values[j];
     }
-    give_unit(args, i / units, i % units, sum.value);
+    give_gate(args, grads, column, sum);
   }
 }
 
-// Which piece the block is at, in shared memory: registers are for the products. A loop for each
-// kind of piece, as a block never comes to an earlier one.
-struct PiecesOfBlock {
-  std::int64_t next;
-  std::int64_t weights_end;
-  std::int64_t inputs_end;
+// What the block is at, in shared memory: registers are for the products.
+struct WorkOfBlock {
+  LstmShares shares;
+  std::int64_t stages_of_tile;
+  // Of the weight gradients.
+  std::int64_t stage;
   std::int64_t end;
+  std::int64_t next;  // piece of the inputs' gradients
 };
 
-// Where sums are not split, each block has one piece, and there is no barrier.
-template <bool kSplit, class Tile>
-__global__ void __launch_bounds__(kThreads, kBlocksOfTokens)
-    lstm_gradient_kernel(LstmBackwardSlice slice, GradientWork work) {
+// Blocks share all products.
+template <class Tile>
+__global__ void __launch_bounds__(kThreads, Tile::kBlocksOfTokens)
+    lstm_shared_gradient_kernel(LstmBackwardSlice slice, GradientWork work) {
   SIMT_SHARED(ProductStages<Tile>, stages, [1]);
-  SIMT_SHARED(PiecesOfBlock, pieces, [1]);
+  SIMT_SHARED(WorkOfBlock, at, [1]);
   const LstmBackward& args = slice.args;
+  const std::int64_t block = blockIdx.x;
   if (threadIdx.x == 0) {
-    const std::int64_t weights_end = work.weight_pieces();
-    const std::int64_t inputs_end = weights_end + input_pieces(args, slice.tokens.total());
-    pieces[0] = {blockIdx.x, weights_end, inputs_end, inputs_end + clearing_pieces(args)};
+    const std::int64_t total = slice.tokens.total();
+    const std::int64_t stages_of_tile = tiles_of(total, kTokensOfStage);
+    const LstmShares shares =
+        LstmShares::of(work.weight_tiles() * stages_of_tile, input_pieces(args, total),
+                       tiles_of(4 * args.shape.units, Tile::kDepth), gridDim.x);
+    at[0] = {shares, stages_of_tile, shares.begin_of(block), shares.begin_of(block + 1), block};
   }
   __syncthreads();
-  const auto take_next = [&] {
-    __syncthreads();  // whoever is still at work on the piece
-    if (threadIdx.x == 0) {
-      pieces[0].next = kSplit ? gridDim.x + atomicAdd(slice.taken, 1U) : pieces[0].end;
-    }
+  SIMT_NO_UNROLL
+  while (at[0].stage < at[0].end) {
+    const std::int64_t tile = at[0].stage / at[0].stages_of_tile;
+    const auto total = static_cast<std::int64_t>(slice.tokens.total());
+    const auto token_at = [&](std::int64_t stage) {
+      const std::int64_t of_tile = stage - tile * at[0].stages_of_tile;
+      return static_cast<int>(min(min(of_tile, at[0].stages_of_tile) * kTokensOfStage, total));
+    };
+    sum_weight_gradients<true>(stages[0], slice, work, static_cast<int>(tile),
+                               token_at(at[0].stage), token_at(at[0].end),
+                               slice.partial + (block + tile) * work.slots.floats());
+    __syncthreads();  // whoever is still at work on the tile
+    if (threadIdx.x == 0) at[0].stage = min((tile + 1) * at[0].stages_of_tile, at[0].end);
     __syncthreads();
-  };
-  SIMT_NO_UNROLL
-  while (pieces[0].next < pieces[0].weights_end) {
-    sum_weight_gradients<kSplit, Tile>(stages[0], slice, work, static_cast<int>(pieces[0].next));
-    take_next();
   }
   SIMT_NO_UNROLL
-  while (pieces[0].next < pieces[0].inputs_end) {
-    make_input_gradients<Tile>(stages[0], slice, pieces[0].next - pieces[0].weights_end,
-                               work.grads_in_fours);
-    take_next();
+  while (at[0].next < input_pieces(args, slice.tokens.total())) {
+    make_input_gradients(stages[0], slice, at[0].next, work.grads_in_fours);
+    __syncthreads();
+    if (threadIdx.x == 0) at[0].next += gridDim.x;
+    __syncthreads();
   }
-  SIMT_NO_UNROLL
-  while (pieces[0].next < pieces[0].end) {
-    clear_masked_inputs(args, pieces[0].next - pieces[0].inputs_end);
-    take_next();
+  for (std::int64_t piece = block; piece < clearing_pieces(args); piece += gridDim.x)
+    clear_masked_inputs(args, piece);
+  grid_sync();
+  add_shares(slice, work, at[0].shares);
+}
+
+// A block has one piece, and there is no barrier.
+template <class Tile>
+__global__ void __launch_bounds__(kThreads, Tile::kBlocksOfTokens)
+    lstm_gradient_kernel(LstmBackwardSlice slice, GradientWork work) {
+  SIMT_SHARED(ProductStages<Tile>, stages, [1]);
+  const LstmBackward& args = slice.args;
+  const int total = slice.tokens.total();
+  std::int64_t piece = blockIdx.x;
+  if (piece < work.weight_tiles()) {
+    sum_weight_gradients<false>(stages[0], slice, work, static_cast<int>(piece), 0, total, nullptr);
+    return;
   }
-  if constexpr (kSplit) {
-    grid_sync();
-    add_splits(slice, work.splits);
+  piece -= work.weight_tiles();
+  if (piece < input_pieces(args, total)) {
+    make_input_gradients(stages[0], slice, piece, work.grads_in_fours);
+    return;
   }
+  piece -= input_pieces(args, total);
+  if (piece < clearing_pieces(args)) clear_masked_inputs(args, piece);
 }
 
 template <class Tile>
@@ -284,18 +331,23 @@ void find_gradients(const Stream& stream, const LstmBackwardSlice& slice) {
     work.of_kernel = kernel ? tiles(shape.features, LargeTile::kRows) : 0;
     work.of_recurrent = args.recurrent_grad || !kernel ? tiles(shape.units, LargeTile::kRows) : 0;
     work.of_columns = tiles(4 * shape.units, LargeTile::kColumns);
-    work.splits = static_cast<int>(lstm_weight_splits(shape));
   }
+  const bool share = work.weight_tiles() > 0 && lstm_shares_weights(shape);
+  const std::int64_t inputs = shape.rows * shape.steps;
   const std::int64_t pieces =
-      work.weight_pieces() + input_pieces(args, shape.rows * shape.steps) + clearing_pieces(args);
+      work.weight_tiles() *
+          (share ? tiles_of(inputs, LstmShares::kLeastStages * kTokensOfStage) : 1) +
+      input_pieces(args, inputs) + clearing_pieces(args);
   if (pieces == 0) return;
   LaunchShape launch{.grid = pieces, .block = kThreads};
-  if (work.splits == 1) {
-    launch_kernel<lstm_gradient_kernel<false, Tile>>(launch, stream, slice, work);
+  if (!share) {
+    launch_kernel<lstm_gradient_kernel<Tile>>(launch, stream, slice, work);
     return;
   }
-  launch.grid = std::min(pieces, lstm_blocks_at_once<lstm_gradient_kernel<true, Tile>>(launch));
-  launch_cooperative<lstm_gradient_kernel<true, Tile>>(launch, stream, slice, work);
+  work.slots = lstm_slots(shape);
+  launch.grid =
+      std::min(pieces, lstm_blocks_at_once<lstm_shared_gradient_kernel<Tile>, Tile>(launch));
+  launch_cooperative<lstm_shared_gradient_kernel<Tile>>(launch, stream, slice, work);
 }
 
 }  // namespace

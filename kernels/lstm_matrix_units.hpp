@@ -15,6 +15,9 @@ struct MatrixUnitsTile {
   static constexpr int kColumns = LargeTile::kColumns;
   static constexpr int kThreads = LargeTile::kThreads;
   static constexpr int kDepth = LargeTile::kDepth;
+  static constexpr int kStages = LargeTile::kStages;
+  // Its stages are short: more warps hide how long the copies of the next ones take.
+  static constexpr int kBlocksOfTokens = 4;
   // Gaps after which at most two lanes of a warp read from the same bank.
   static constexpr int kPaddedRows = kRows + 8;
   static constexpr int kPaddedColumns = kColumns + 16;

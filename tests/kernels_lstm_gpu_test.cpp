@@ -71,11 +71,10 @@ TEST_CASE("lstm on a gpu: pieces of the scratch and saved memory are aligned and
       check(pieces, forward.bytes);
 
       const auto backward = kernels::lstm_backward_places(shape);
-      const std::int64_t splits = kernels::lstm_weight_splits({rows, steps, features, units});
+      const kernels::LstmSlots slots = kernels::lstm_slots({rows, steps, features, units});
       pieces = {{backward.z_grad, rows * steps * wide},
-                {backward.partial, splits * (features + units + 1) * wide},
-                {backward.kernel, wide * in_whole_fours(features)},
-                {backward.taken, 1}};
+                {backward.partial, slots.count * slots.floats()},
+                {backward.kernel, wide * in_whole_fours(features)}};
       if (units > 64) {
         pieces.emplace_back(backward.recurrent, wide * in_whole_fours(units));
         pieces.emplace_back(backward.c_grad, rows * units);
@@ -194,16 +193,15 @@ TEST_CASE("lstm on a gpu: inputs named by ids, of slices of the batch too") {
   CHECK(h.values() == expected.last_h);
 }
 
-TEST_CASE(
-    "lstm on a gpu: sums of the weight gradients are cut into splits, in any order of threads") {
+TEST_CASE("lstm on a gpu: blocks share the sums of the weight gradients, in any order of threads") {
   RandomNumbers random(26);
-  // Many blocks with a piece of the work each, and few with several.
+  // Many blocks with a part of a tile each, and few that have parts of two.
   const std::int64_t multiprocessors = GENERATE(132, 4);
   const LstmCutScope cut({.multiprocessors = multiprocessors});
-  LstmProblem problem = random_lstm({40, 9, 5, 7}, random);
+  LstmProblem problem = random_lstm({64, 18, 5, 7}, random);
   problem.mask = random_mask(problem, random);
   const LstmOutputGrads grads = random_grads(problem, random);
-  REQUIRE(kernels::lstm_weight_splits({40, 9, 5, 7}) > 2);
+  REQUIRE(kernels::lstm_slots({64, 18, 5, 7}).count == (multiprocessors == 4 ? 16 : 36) + 2);
   LstmGrads first;
   for (const simt::Schedule& schedule : every_schedule()) {
     INFO(described(schedule));
