@@ -166,9 +166,11 @@ __device__ inline void multiply_columns(const DenseProduct& args, int first_colu
   }
 }
 
+// Where fewer places fit into some rounds of loads, those take less time.
+constexpr int kLongDepth = 256;
 __device__ inline bool has_long_depth(const DenseProduct& args) {
-  return args.depth >= 2 * LongDepth::kDepth && args.rows <= LongDepth::kRows &&
-         args.columns % 4 == 0 && args.operands_in_fours;
+  return args.depth >= kLongDepth && args.rows <= LongDepth::kRows && args.columns % 4 == 0 &&
+         args.operands_in_fours;
 }
 __device__ inline void multiply_long_depth(const DenseProduct& args, float* memory) {
   SIMT_NO_UNROLL

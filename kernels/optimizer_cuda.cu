@@ -1,6 +1,7 @@
 // A thread owns one parameter of one tensor of a list, or four neighbouring ones where there are so
 // many that memory must be kept busy: its gradient's slices are summed from first to last, and
-// everything that belongs to it is read, all at once, and written.
+// everything that belongs to it is read, all at once, and written. Compiled without fused
+// multiply-add, so that it rounds as the CPU does.
 // Norms of gradients take at least their bytes over the memory's rate, behind the start of two
 // launches. A block sums the squares of one chunk of any gradient of a list: biases run beside an
 // embedding table, which 20,000 x 64 parameters spread over 625 blocks. Then one block adds up what
@@ -11,6 +12,115 @@
 
 namespace braid::kernels {
 namespace {
+
+template <int kWidth>
+__device__ inline void load_gradient(const GradientSource& source, std::int64_t i,
+                                     float (&g)[kWidth]) {
+  add_up_slices(source.data + i, source.slices, source.slice_stride, g);
+  const float factor = source.factor != nullptr ? *source.factor : 1.0F;
+  const float limit = source.clip_value;
+  SIMT_UNROLL
+  for (float& each : g) {
+    each *= factor;
+    if (limit > 0) each = each > limit ? limit : (each < -limit ? -limit : each);
+  }
+}
+
+// The operands of kWidth neighbouring parameters, some of which may be absent.
+template <int kWidth>
+__device__ inline void load_if(const float* from, std::int64_t i, float (&values)[kWidth]) {
+  if (from != nullptr) load_floats(from + i, values);
+}
+template <int kWidth>
+__device__ inline void store_if(float* to, std::int64_t i, const float (&values)[kWidth]) {
+  if (to != nullptr) store_floats(to + i, values);
+}
+
+template <int kWidth>
+__device__ inline void update(const SgdUpdate& args, std::int64_t i) {
+  float w[kWidth];
+  float m[kWidth] = {};
+  float g[kWidth];
+  load_floats(args.parameter + i, w);
+  load_if(args.velocity, i, m);
+  load_gradient(args.gradient, i, g);
+  const float rate = args.rates->rate;
+  const float decay = args.weight_decay * rate;
+  SIMT_UNROLL
+  for (int e = 0; e < kWidth; ++e) {
+    w[e] -= w[e] * decay;
+    if (args.velocity == nullptr) {
+      w[e] -= rate * g[e];
+      continue;
+    }
+    m[e] = args.momentum * m[e] - rate * g[e];
+    w[e] += args.nesterov ? args.momentum * m[e] - rate * g[e] : m[e];
+  }
+  store_if(args.velocity, i, m);
+  store_floats(args.parameter + i, w);
+}
+
+template <int kWidth>
+__device__ inline void update(const RmspropUpdate& args, std::int64_t i) {
+  float w[kWidth];
+  float v[kWidth];
+  float a[kWidth] = {};
+  float m[kWidth] = {};
+  float g[kWidth];
+  load_floats(args.parameter + i, w);
+  load_floats(args.velocity + i, v);
+  load_if(args.average, i, a);
+  load_if(args.momentum_slot, i, m);
+  load_gradient(args.gradient, i, g);
+  const float rate = args.rates->rate;
+  const float decay = args.weight_decay * rate;
+  SIMT_UNROLL
+  for (int e = 0; e < kWidth; ++e) {
+    w[e] -= w[e] * decay;
+    v[e] = args.rho * v[e] + args.one_minus_rho * (g[e] * g[e]);
+    float under_root = v[e] + args.epsilon;
+    if (args.average != nullptr) {
+      a[e] = args.rho * a[e] + args.one_minus_rho * g[e];
+      under_root = v[e] - a[e] * a[e] + args.epsilon;
+    }
+    const float step = rate * g[e] / sqrtf(under_root);
+    m[e] = args.momentum_slot != nullptr ? args.momentum * m[e] + step : step;
+    w[e] -= m[e];
+  }
+  store_floats(args.velocity + i, v);
+  store_if(args.average, i, a);
+  store_if(args.momentum_slot, i, m);
+  store_floats(args.parameter + i, w);
+}
+
+template <int kWidth>
+__device__ inline void update(const AdamUpdate& args, std::int64_t i) {
+  float w[kWidth];
+  float m[kWidth];
+  float v[kWidth];
+  float most[kWidth] = {};
+  float g[kWidth];
+  load_floats(args.parameter + i, w);
+  load_floats(args.momentum + i, m);
+  load_floats(args.velocity + i, v);
+  load_if(args.velocity_max, i, most);
+  load_gradient(args.gradient, i, g);
+  const float alpha = args.rates->alpha;
+  const float decay = args.weight_decay * args.rates->rate;
+  SIMT_UNROLL
+  for (int e = 0; e < kWidth; ++e) {
+    w[e] -= w[e] * decay;
+    m[e] += (g[e] - m[e]) * args.one_minus_beta_1;
+    v[e] += (g[e] * g[e] - v[e]) * args.one_minus_beta_2;
+    if (args.velocity_max != nullptr) most[e] = most[e] > v[e] ? most[e] : v[e];
+    const float under_root = args.velocity_max != nullptr ? most[e] : v[e];
+    w[e] -= m[e] * alpha / (sqrtf(under_root) + args.epsilon);
+  }
+  store_floats(args.momentum + i, m);
+  store_floats(args.velocity + i, v);
+  store_if(args.velocity_max, i, most);
+  store_floats(args.parameter + i, w);
+}
 
 // The chunks of all tensors of a list, one behind the other.
 template <class List>

@@ -8,7 +8,7 @@
 namespace braid::kernels {
 namespace {
 
-constexpr std::int64_t kWarpsOfBlock = 8;  // row_program_cuda.cu
+constexpr std::size_t kWarpsOfRows = 8;  // of a block (row_program_cuda.cu)
 
 template <class Arguments>
 bool take(const std::type_info& type, const void* arguments, std::int32_t kernel, RowStep& step) {
@@ -34,13 +34,7 @@ void RowSteps::add(const std::type_info& type, const void* arguments) {
   ++next_.turn;
 }
 
-void RowSteps::end_list() { end_list(kWarpsOfBlock, 32); }
-void RowSteps::end_updates(std::int64_t blocks) {
-  std::ranges::fill(places_, Place{});  // none reads what others write
-  end_list(blocks, 1);
-}
-
-void RowSteps::end_list(std::int64_t sharers, std::int64_t each) {
+void RowSteps::end_list() {
   const auto first = steps_.end() - static_cast<std::ptrdiff_t>(places_.size());
   std::vector<std::size_t> order(places_.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
@@ -55,10 +49,9 @@ void RowSteps::end_list(std::int64_t sharers, std::int64_t each) {
       RowStep& step = first[static_cast<std::ptrdiff_t>(i)];
       step = added[order[i]];
       step.waits = i == begin;
-      // How many sharers a step keeps busy is not known here.
-      const auto place = static_cast<std::int64_t>(i - begin);
-      const auto steps = static_cast<std::int64_t>(end - begin);
-      step.first = static_cast<std::uint16_t>(place * sharers / steps * each);
+      // The warps are shared out evenly: how many a step keeps busy is not known here.
+      const std::size_t warp = (i - begin) * kWarpsOfRows / (end - begin);
+      step.first = static_cast<std::uint16_t>(32 * warp);
     }
     begin = end;
   }

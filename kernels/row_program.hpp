@@ -26,13 +26,12 @@ namespace braid::kernels {
 
 // Kernels that can be steps of a row program: their results' rows depend on the same rows of their
 // operands, or are sums over the rows.
-// Updates of parameters are elements of their own, of which all blocks take their share.
 using RowKernels =
     std::tuple<DenseForward, DenseInputGradient, DenseWeightGradient, ActivationForward,
                ActivationBackward, SoftmaxForward, SoftmaxBackward, LossForward, LossBackward,
                AccuracyValues, WeightedSum, Affine, Sum, ScaleRows, Fill, CopyRows, ToFloat,
                FloatToIds, SumAll, PenaltyGradient, Quotient, Dropout, MaskToWeight, SumSlices,
-               GatherBatch, EndStep, SgdUpdate, RmspropUpdate, AdamUpdate>;
+               GatherBatch, EndStep>;
 
 template <class Arguments, class Kernels = RowKernels>
 constexpr bool kIsRowKernel = false;
@@ -47,8 +46,8 @@ struct RowStep {
   // block's shared memory.
   std::uint64_t in_shared = 0;
   std::int32_t kernel = 0;  // its place among the RowKernels
-  // The thread of a block, or of an update the block, that gets the first piece of its work: steps
-  // of one wave have little, and do it side by side.
+  // The thread that gets the first piece of its work: steps of one wave have little, and do it side
+  // by side.
   std::uint16_t first = 0;
   bool waits = true;  // for all steps before it; else none of the same wave does
   alignas(16) std::byte arguments[kMostBytes];
@@ -79,26 +78,15 @@ constexpr std::int64_t kSharedOfRowProgram = 60 * 1024;
 // wave, and waits for no other block. A step that waits begins a wave; it and those behind it that
 // do not wait may read what earlier waves of their block have written, and nothing that each other
 // or other blocks write. The block that ends last goes on with the closing steps, which may read
-// everything. Updates come when those have been made, by all blocks together. Then everything comes
-// again, `repeats` times in all: training steps one after another, whose code and weights a GPU
-// keeps near.
+// everything.
 struct RowProgram {
-  // [blocks, steps_of_block], then the closing ones, then the updates  read
-  const RowStep* steps = nullptr;
+  const RowStep* steps = nullptr;  // [blocks, steps_of_block], then the closing ones  read
   std::int64_t blocks = 0;
   std::int64_t steps_of_block = 0;
   std::int64_t closing_steps = 0;
-  std::int64_t updates = 0;
-  std::int64_t blocks_of_updates = 0;  // more of them than `blocks` have no rows
-  std::int64_t repeats = 1;
   std::int64_t shared_bytes = 0;  // of values in shared memory
-  // Where blocks meet; no launch must share it with another that may run beside it. Absent where
-  // they do not: without closing steps, updates and repeats.
-  struct Meeting {
-    unsigned ended = 0;  // blocks that have come: 0 before the launch and after it
-    unsigned left = 0;   // counts meetings
-  };
-  Meeting* meeting = nullptr;
+  // Blocks that have ended: 0 before the launch and after it. Absent without closing steps.
+  unsigned* ended = nullptr;
 };
 BRAID_KERNEL(RowProgram)
 
@@ -109,10 +97,8 @@ class RowSteps final : public LaunchCollector {
   // What is added from here on depends on nothing of this wave or of later ones, but each on what
   // has been added since this call.
   void begin_wave(int wave) { next_ = {wave, 0}; }
-  // Puts what was added since the list before into the order of its waves. Steps of a wave begin
-  // at different warps of a block, updates at different ones of so many blocks.
+  // Puts what was added since the list before into the order of its waves.
   void end_list();
-  void end_updates(std::int64_t blocks);
   // Finds the operands in shared memory: `moved` are the same steps, taken down with them elsewhere
   // (place_in_shared).
   void find_shared(const RowSteps& moved);
@@ -124,9 +110,6 @@ class RowSteps final : public LaunchCollector {
     int turn = 0;  // within the wave
     auto operator<=>(const Place&) const = default;
   };
-
-  // Steps of a wave begin evenly spread over `sharers`, which are `each` apart.
-  void end_list(std::int64_t sharers, std::int64_t each);
 
   std::vector<RowStep> steps_;
   std::vector<Place> places_;  // of the list that has not ended

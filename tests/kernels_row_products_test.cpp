@@ -109,7 +109,7 @@ TEST_CASE("row program: layers of few inputs have the bits of launches of their 
 TEST_CASE("row program: few rows of many inputs have the bits of launches of their own") {
   using kernels::ActivationKind;
   for (const std::int64_t rows : {1, 3, 4, 5, 8}) {
-    for (const std::int64_t inputs : {63, 64, 161, 416}) {
+    for (const std::int64_t inputs : {33, 255, 256, 416, 1060}) {
       for (const std::int64_t units : {2, 12, 64, 70}) {
         check_forward({rows, inputs, units}, ActivationKind::relu);
         check_forward({rows, inputs, units}, ActivationKind::tanh, 3);

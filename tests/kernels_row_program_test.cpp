@@ -2,7 +2,6 @@
 // step is as good as its kernel is seen by that kernel's tests (support/kernel_launch.hpp).
 #include "kernels/row_program.hpp"
 
-#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <optional>
@@ -298,130 +297,6 @@ TEST_CASE("row program: steps of a wave give what they give one after another") 
   }
 }
 
-namespace {
-
-// Parameters that learn to be the mean of each block's numbers: their gradients are left by blocks,
-// a closing step reads all of those, and updates use what it leaves.
-struct Learning {
-  Learning(std::int64_t blocks, std::int64_t count, RandomNumbers random)
-      : numbers(random.floats(blocks * count, -1, 1), count),
-        gradients(blocks, count),
-        first(random.floats(count, -1, 1), count),
-        second(random.floats(3, -1, 1), 3),
-        moments(2, count),
-        totals(1, 3),
-        rates(1, 2) {
-    moments.fill(Numbers(static_cast<std::size_t>(2 * count), 0));
-    totals.fill({0, 0, 0});
-    rates.fill({0, 0});
-  }
-
-  std::int64_t blocks() { return numbers.matrix().rows; }
-
-  template <class Body>
-  void for_kernels_of_block(std::int64_t block, const Body& body) {
-    kernels::Sum difference{
-        .in = {}, .count = 2, .out = rows_of(gradients.matrix(), block, block + 1)};
-    difference.in[0] = first.matrix();
-    difference.in[1] = rows_of(numbers.matrix(), block, block + 1);
-    body(difference);
-  }
-  template <class Body>
-  void for_closing_kernels(const Body& body) {
-    // What grows from one repeat to the next, and is the rate of the updates.
-    body(kernels::Affine{.in = rates.matrix(), .out = rates.matrix(), .scale = 1, .shift = 0.125F});
-    body(kernels::SumSlices{.in = gradients.data(),
-                            .slices = blocks(),
-                            .slice_stride = gradients.matrix().stride,
-                            .out = totals.data(),
-                            .count = 3});
-  }
-  template <class Body>
-  void for_updates(const Body& body) {
-    const auto* const read = reinterpret_cast<const kernels::UpdateRates*>(rates.data());
-    body(kernels::AdamUpdate{.gradient = {.data = gradients.data(),
-                                          .slices = blocks(),
-                                          .slice_stride = gradients.matrix().stride},
-                             .parameter = first.data(),
-                             .momentum = moments.matrix().row(0),
-                             .velocity = moments.matrix().row(1),
-                             .count = first.matrix().columns,
-                             .rates = read,
-                             .one_minus_beta_1 = 0.1F,
-                             .one_minus_beta_2 = 0.01F,
-                             .epsilon = 1e-3F});
-    body(kernels::SgdUpdate{.gradient = {.data = totals.data()},
-                            .parameter = second.data(),
-                            .count = 3,
-                            .rates = read});
-  }
-
-  std::vector<std::vector<float>> results() {
-    return {gradients.elements(), first.elements(),  second.elements(),
-            moments.elements(),   totals.elements(), rates.elements()};
-  }
-
-  GuardedMatrix<float> numbers;
-  GuardedMatrix<float> gradients;
-  GuardedMatrix<float> first;
-  GuardedMatrix<float> second;
-  GuardedMatrix<float> moments;
-  GuardedMatrix<float> totals;
-  GuardedMatrix<float> rates;
-};
-
-}  // namespace
-
-TEST_CASE(
-    "row program: training steps are repeated, and updates follow what all blocks have left") {
-  struct Size {
-    std::int64_t blocks;
-    std::int64_t blocks_of_updates;
-    std::int64_t repeats;
-    std::int64_t count;
-  };
-  // 700 blocks are more than a GPU holds at once.
-  for (const Size& size : {Size{1, 1, 1, 3}, Size{1, 0, 4, 5}, Size{3, 7, 1, 300},
-                           Size{5, 2, 3, 40}, Size{2, 9, 5, 1000}, Size{700, 0, 2, 4}}) {
-    const RandomNumbers random(static_cast<std::uint64_t>(size.blocks));
-    Learning expected(size.blocks, size.count, random);
-    const auto run = [](const auto& args) {
-      kernels::launch(kernels::Stream{Backend::portable}, args);
-    };
-    for (std::int64_t repeat = 0; repeat < size.repeats; ++repeat) {
-      for (std::int64_t block = 0; block < size.blocks; ++block)
-        expected.for_kernels_of_block(block, run);
-      expected.for_closing_kernels(run);
-      expected.for_updates(run);
-    }
-    for (const Backend backend : tested_backends()) {
-      INFO(kernels::name_of(backend) << ", " << size.blocks << " blocks, " << size.blocks_of_updates
-                                     << " of updates, " << size.repeats << " repeats");
-      Learning learning(size.blocks, size.count, random);
-      const ScheduleScope order(next_schedule());
-      std::optional<DeviceOperands> operands;
-      if (runs_on_device(backend)) operands.emplace(backend);
-      kernels::RowSteps collector;
-      const auto collect = [&](const auto& args) {
-        const auto there = operands ? operands->moved(args) : args;
-        collector.add(typeid(args), &there);
-      };
-      for (std::int64_t block = 0; block < size.blocks; ++block) {
-        learning.for_kernels_of_block(block, collect);
-        collector.end_list();
-      }
-      learning.for_closing_kernels(collect);
-      collector.end_list();
-      learning.for_updates(collect);
-      collector.end_updates(std::max(size.blocks, size.blocks_of_updates));
-      run_steps(
-          backend, operands, collector, size.blocks, 1,
-          {.updates = 2, .blocks_of_updates = size.blocks_of_updates, .repeats = size.repeats});
-      CHECK(learning.results() == expected.results());
-    }
-  }
-}
-
 TEST_CASE("row program: values of a block's rows can lie in its shared memory") {
   for (const Backend backend : tested_backends()) {
     if (!runs_on_device(backend)) continue;
@@ -475,7 +350,7 @@ TEST_CASE("row program: values of a block's rows can lie in its shared memory") 
       for (int step = 0; step < 4; ++step)
         found.push_back(std::popcount(collector.steps()[static_cast<std::size_t>(step)].in_shared));
       CHECK(found == std::vector<int>{1, 2, 2, 1});
-      run_steps(backend, operands, collector, kBlocks, 4, {.shared_bytes = 3 * bytes});
+      run_steps(backend, operands, collector, kBlocks, 4, 3 * bytes);
       const std::vector<double> x = in.values();
       const std::vector<double> got = out.values();
       for (std::size_t i = 0; i < x.size(); ++i)

@@ -8,6 +8,9 @@
 namespace braid {
 namespace {
 
+// A block goes through more rows more slowly than a launch of all of them, which keeps the whole
+// device busy, pays for itself.
+constexpr std::int64_t kMostRows = 16;
 // What a block does in about ten microseconds.
 constexpr double kMostOperations = 8e6;
 constexpr std::int64_t kMostElements = 65536;
@@ -137,7 +140,9 @@ std::vector<bool> find_joinable(const Graph& graph, const std::vector<ValueInfo>
     const auto look = [&](const ValueInfo& value, bool read) {
       if (!value.present || !read) return;
       has_rows = has_rows || value.batched;
-      if (value.batched) joins = joins && value.shape.elements() / slices <= kMostElements;
+      if (!value.batched) return;
+      joins = joins && value.shape[0] <= kMostRows * slices &&
+              value.shape.elements() / slices <= kMostElements;
     };
     for (std::size_t i = 0; i < inputs.size(); ++i) look(inputs[i], node.op->reads(i));
     for (const ValueInfo& output : outputs) look(output, true);

@@ -30,11 +30,6 @@ std::optional<std::size_t> Program::ending_stage(std::span<const std::size_t> ou
   return std::nullopt;
 }
 
-bool Program::is_row_program(std::span<const std::size_t> outputs) const {
-  return stages_.size() == 2 && begins_with_row_program() && closes_row_program(1) &&
-         ending_stage(outputs) == 1;
-}
-
 std::int64_t Program::slice_begin(std::int64_t slice) const { return batch_ * slice / slices_; }
 
 std::int64_t Program::row_steps() const {

@@ -106,8 +106,6 @@ class Program {
   // On a device: the first joined stage of the whole batch behind which no stage makes one of these
   // outputs or draws random numbers. Absent if there is none.
   std::optional<std::size_t> ending_stage(std::span<const std::size_t> outputs) const;
-  // All is one row program with closing steps, where steps that add up these outputs can end.
-  bool is_row_program(std::span<const std::size_t> outputs) const;
   // Blocks that run a joined stage, and the steps of all such stages and blocks, about.
   std::int64_t blocks(const Stage& stage) const { return stage.rows ? slices_ : 1; }
   std::int64_t row_steps() const;

@@ -42,21 +42,15 @@ RowCut cut_rows(std::int64_t batch, double operations, std::int64_t bytes_per_ro
   return cut;
 }
 
-// About one for each multiprocessor.
-constexpr std::int64_t kMostBlocks = 128;
-
 std::int64_t slices_on_device(std::int64_t batch, std::int64_t summed_floats) {
   constexpr std::int64_t kRowsOfBlock = 4;
+  // About one for each multiprocessor.
+  constexpr std::int64_t kMostBlocks = 128;
   // All slices together: 32 megabytes, which the second-level cache holds.
   constexpr std::int64_t kMostSummedFloats = 8 << 20;
   const std::int64_t wanted = (batch + kRowsOfBlock - 1) / kRowsOfBlock;
   const std::int64_t affordable = kMostSummedFloats / std::max<std::int64_t>(summed_floats, 1);
   return std::max<std::int64_t>(1, std::min({wanted, kMostBlocks, affordable}));
-}
-
-std::int64_t blocks_of_updates(std::int64_t parameters) {
-  constexpr std::int64_t kOfBlock = 512;  // two for each thread
-  return std::min((parameters + kOfBlock - 1) / kOfBlock, kMostBlocks);
 }
 
 }  // namespace braid

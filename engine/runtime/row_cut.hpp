@@ -20,7 +20,4 @@ RowCut cut_rows(std::int64_t batch, double operations, std::int64_t bytes_per_ro
 // (`summed_floats`), which are added up later.
 std::int64_t slices_on_device(std::int64_t batch, std::int64_t summed_floats);
 
-// How many blocks of a row program a device gives to the update of so many parameters.
-std::int64_t blocks_of_updates(std::int64_t parameters);
-
 }  // namespace braid

@@ -5,14 +5,10 @@
 #include <new>
 #include <stdexcept>
 
-#include "engine/runtime/row_cut.hpp"
-
 namespace braid {
 namespace {
 
 constexpr std::size_t kMostTables = 1024;
-// From so many parameters on, an update wants all threads that a GPU has.
-constexpr std::int64_t kManyParameters = std::int64_t{1} << 20U;
 
 // What fills the inputs can be the first steps of the program's first launch; what ends a step can
 // be the last ones of another.
@@ -70,36 +66,20 @@ void collect(const Program& program, std::size_t number, const Steps* steps, con
   }
 }
 
-}  // namespace
-
-namespace {
-
-// The steps of a launch, and how many are of the blocks, and of those and the closing ones.
+// The steps of a launch, and how many are of the blocks; the closing ones stand behind those.
 struct TakenDown {
   kernels::RowSteps steps;
   std::int64_t of_blocks = 0;
-  std::int64_t of_program = 0;
-  std::int64_t blocks_of_updates = 0;
 };
 
 TakenDown take_down(const Program& program, std::size_t stage, const Steps* sharing,
                     const Frame& run, const std::vector<std::byte*>& inputs) {
   TakenDown taken;
-  const auto count = [&] { return static_cast<std::int64_t>(taken.steps.steps().size()); };
   collect(program, stage, sharing, run, inputs, taken.steps);
-  const std::int64_t blocks = program.blocks(program.stages()[stage]);
-  taken.of_blocks = count();
-  if (taken.of_blocks % blocks != 0)
+  taken.of_blocks = static_cast<std::int64_t>(taken.steps.steps().size());
+  if (taken.of_blocks % program.blocks(program.stages()[stage]) != 0)
     throw std::logic_error("slices of a row program differ in their steps");
   if (is_closed(program, stage)) collect(program, stage + 1, sharing, run, inputs, taken.steps);
-  taken.of_program = count();
-  if (sharing != nullptr && sharing->update && RowTables::are_one_launch(program, *sharing)) {
-    kernels::Stream collecting = run.stream;
-    collecting.collector = &taken.steps;
-    sharing->update(collecting);
-    taken.blocks_of_updates = blocks_of_updates(sharing->parameters_updated);
-    taken.steps.end_updates(std::max(blocks, taken.blocks_of_updates));
-  }
   return taken;
 }
 
@@ -111,12 +91,6 @@ const RowTables::Table* RowTables::find(const Program& program, std::size_t stag
     return table.program == program.id() && table.stage == stage && table.key == key;
   });
   return found == tables_.end() ? nullptr : &*found;
-}
-
-bool RowTables::are_one_launch(const Program& program, const Steps& steps) {
-  const bool joins =
-      !steps.update || (steps.parameters_updated > 0 && steps.parameters_updated < kManyParameters);
-  return joins && program.is_row_program(steps.ended_outputs);
 }
 
 const kernels::RowProgram& RowTables::launch_of(const Program& program, std::size_t stage,
@@ -137,10 +111,9 @@ RowTables::Table RowTables::made(const Program& program, std::size_t stage, cons
   }
   const std::vector<kernels::RowStep>& steps = wanted.steps.steps();
 
-  // Where blocks meet lies behind the steps.
-  using Meeting = kernels::RowProgram::Meeting;
+  // Behind the steps: how many blocks have ended.
   const std::size_t bytes = steps.size() * sizeof(kernels::RowStep);
-  constexpr Meeting kNone{};
+  constexpr unsigned kNone = 0;
   auto memory = try_to_allocate_on(device_, bytes + sizeof(kNone));
   if (memory == nullptr) throw std::bad_alloc();
   access_.upload(memory.get(), reinterpret_cast<const std::byte*>(steps.data()), bytes,
@@ -152,11 +125,9 @@ RowTables::Table RowTables::made(const Program& program, std::size_t stage, cons
       .steps = reinterpret_cast<const kernels::RowStep*>(memory.get()),
       .blocks = blocks,
       .steps_of_block = wanted.of_blocks / blocks,
-      .closing_steps = wanted.of_program - wanted.of_blocks,
-      .updates = static_cast<std::int64_t>(steps.size()) - wanted.of_program,
-      .blocks_of_updates = wanted.blocks_of_updates,
+      .closing_steps = static_cast<std::int64_t>(steps.size()) - wanted.of_blocks,
       .shared_bytes = program.tile_bytes(),
-      .meeting = reinterpret_cast<Meeting*>(memory.get() + bytes)};
+      .ended = reinterpret_cast<unsigned*>(memory.get() + bytes)};
   return {program.id(), key_of(sharing), stage, std::move(memory), launched};
 }
 

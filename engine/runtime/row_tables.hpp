@@ -26,9 +26,6 @@ class RowTables {
   const kernels::RowProgram& launch_of(const Program& program, std::size_t stage,
                                        const Steps* steps) const;
 
-  // Whether steps of the program are one launch, updates and all.
-  static bool are_one_launch(const Program& program, const Steps& steps);
-
   void clear() { tables_.clear(); }
 
  private:

@@ -12,10 +12,8 @@ namespace braid {
 // Steps one after another without the host between them, always the same ones for a key
 // (new_launch_key). Each fills the inputs on the device, runs the program, ends and updates. What
 // fills and ends are kernels of row programs alone (kernels/row_program.hpp): they share the
-// launches of the program where they can. So do updates of few parameters; then steps of a program
-// that is nothing but a row program are all one launch. What ends a step reads `ended_outputs` of
-// the program and may change the state of dropout; launches that only make other outputs may follow
-// it.
+// launches of the program where they can. What ends a step reads `ended_outputs` of the program and
+// may change the state of dropout; launches that only make other outputs may follow it.
 struct Steps {
   std::uint64_t key = 0;
   std::int64_t count = 1;
@@ -25,9 +23,7 @@ struct Steps {
       fill = {};
   std::function<void(const kernels::Stream&)> end = {};
   std::span<const std::size_t> ended_outputs = {};
-  std::function<void(const kernels::Stream&)> update = {};
-  // Of an update of parameters each by itself: how many there are. 0: it needs launches of its own.
-  std::int64_t parameters_updated = 0;
+  std::function<void()> update = {};
 };
 
 }  // namespace braid

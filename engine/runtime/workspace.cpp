@@ -214,14 +214,9 @@ void Workspace::run_steps(const Program& program, const Steps& steps) {
   reserve(program, &steps);
   leave_unawaited(access_, native_stream_);
   record_or_replay({program.id(), steps.key, steps.count, nullptr}, [&] {
-    if (RowTables::are_one_launch(program, steps)) {
-      kernels::RowProgram all = row_tables_.launch_of(program, 0, &steps);
-      all.repeats = steps.count;
-      return kernels::launch(stream_, all);
-    }
     for (std::int64_t step = 0; step < steps.count; ++step) {
       launch_on_device(program, &steps);
-      if (steps.update) steps.update(stream_);
+      if (steps.update) steps.update();
     }
   });
 }

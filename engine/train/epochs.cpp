@@ -34,12 +34,8 @@ void Trainer::Epochs::run(Lease& lease, std::int64_t first, std::int64_t last) {
   Session& session = lease.session();
   const StepGraph& step = lease.step();
   if (resident_) {
-    ResidentSteps::Update update;
-    if (pass_ == Pass::train) {
-      update = [&](const kernels::Stream& stream) {
-        trainer_.launch_update(step, session, stream);
-      };
-    }
+    std::function<void()> update;
+    if (pass_ == Pass::train) update = [&] { trainer_.launch_update(step, session); };
     told_with(call_, [&] { resident_->run(session, first, last, update); });
     if (pass_ != Pass::train) return;
     trainer_.last_session_ = &session;
@@ -57,13 +53,6 @@ void Trainer::Epochs::run(Lease& lease, std::int64_t first, std::int64_t last) {
       logs_.add(step, session);
     }
   }
-}
-
-std::int64_t Trainer::Epochs::unwatched_steps() const {
-  constexpr std::int64_t kOfLaunch = 32;
-  const bool are_one = resident_ && resident_->are_one_launch();
-  return are_one ? std::max(trainer_.steps_per_execution_, kOfLaunch)
-                 : trainer_.steps_per_execution_;
 }
 
 Logs Trainer::Epochs::logs(const Lease& lease) {

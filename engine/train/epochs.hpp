@@ -21,8 +21,6 @@ class Trainer::Epochs {
   void begin(const Lease& lease, const Shuffle& shuffle);
   // Steps first .. last - 1; begins where the last call ended.
   void run(Lease& lease, std::int64_t first, std::int64_t last);
-  // How many to run at once where nobody looks on: many, where they are one launch.
-  std::int64_t unwatched_steps() const;
   // Of the epoch so far: waits for its steps.
   Logs logs(const Lease& lease);
   // Shows how far the pass has come, where it is time to: with the newest logs that a device has

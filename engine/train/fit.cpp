@@ -208,7 +208,7 @@ void Trainer::FitRun::train_epoch(Lease& lease, Progress& progress) {
   Epochs& epochs = *training_.epochs;
   const bool watched = options_.callbacks.begin() != options_.callbacks.end();
   // Callbacks come once an execution, which may be several steps.
-  const std::int64_t steps = watched ? trainer_.steps_per_execution_ : epochs.unwatched_steps();
+  const std::int64_t steps = trainer_.steps_per_execution_;
   for (std::int64_t first = 0; first < epochs.steps() && !stopped_; first += steps) {
     const std::int64_t last = std::min(epochs.steps(), first + steps);
     tell([&](callbacks::Callback& callback) { callback.on_train_batch_begin(first); });

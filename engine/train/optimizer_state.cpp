@@ -85,12 +85,6 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
   }
 }
 
-std::int64_t OptimizerState::parameters() const {
-  std::int64_t count = 0;
-  for (const Chunk& chunk : chunks_) count += chunk.count;
-  return count;
-}
-
 double OptimizerState::learning_rate() const {
   return rule_.learning_rate.is_schedule() ? rule_.learning_rate.at(iterations_)
                                            : static_cast<double>(rate_);
@@ -136,13 +130,6 @@ void OptimizerState::launch_chunks(const kernels::Stream& stream,
       if (parameters[chunk.parameter].gradient.data != nullptr)
         kernels::launch(stream, make(chunk));
     });
-    return;
-  }
-  if (stream.collector != nullptr) {
-    for (const Chunk& chunk : chunks_) {
-      if (parameters[chunk.parameter].gradient.data != nullptr)
-        kernels::launch(stream, make(chunk));
-    }
     return;
   }
   List list;

@@ -42,10 +42,6 @@ class OptimizerState {
   // same every time.
   void begin_step(const kernels::Stream& stream);
   void launch(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters) const;
-  std::int64_t parameters() const;  // how many numbers there are to learn
-  // Every parameter changes by its own gradient alone: then a stream that only takes launches down
-  // gets one for each weight.
-  bool is_elementwise() const { return clip_factors_ == nullptr; }
   void end_steps(std::int64_t count) { iterations_ += count; }
   // What an update depends on at an iteration, and where it lies on the device.
   kernels::UpdateRates rates_at(std::int64_t iteration) const;
@@ -85,8 +81,7 @@ class OptimizerState {
   kernels::SgdUpdate sgd_update(const ChunkOperands& chunk, std::int64_t count) const;
   kernels::RmspropUpdate rmsprop_update(const ChunkOperands& chunk, std::int64_t count) const;
   kernels::AdamUpdate adam_update(const ChunkOperands& chunk, std::int64_t count) const;
-  // A launch for each chunk that has a gradient on the CPU, and where launches are taken down; for
-  // each list of them elsewhere.
+  // A launch for each chunk that has a gradient on the CPU, for each list of them elsewhere.
   template <class List, class Make>
   void launch_chunks(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
                      const Make& make) const;

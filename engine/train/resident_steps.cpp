@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "engine/core/error.hpp"
-#include "engine/runtime/row_tables.hpp"
 #include "kernels/step.hpp"
 
 namespace braid {
@@ -76,12 +75,6 @@ ResidentSteps::ResidentSteps(Device device, const StepGraph& step, const Program
   if (optimizer_ != nullptr) rates_ = {device, steps(), "the rates of an epoch's steps"};
   step.for_feeds(bound, [&](const Feed& feed, const Tensor&) { lengths_decide_ |= feed.ragged; });
   lay_out_sums(program, logs);
-  if (optimizer_ != nullptr && optimizer_->is_elementwise())
-    parameters_updated_ = optimizer_->parameters();
-  are_one_launch_ = RowTables::are_one_launch(
-      program, {.ended_outputs = summed_outputs_,
-                .update = optimizer_ != nullptr ? Update([](const kernels::Stream&) {}) : Update(),
-                .parameters_updated = parameters_updated_});
 }
 
 void ResidentSteps::lay_out_sums(const Program& program, const RunningLogs& logs) {
@@ -151,7 +144,7 @@ void ResidentSteps::bring_up_to_date(const Session& session, std::int64_t last) 
 }
 
 void ResidentSteps::run(Session& session, std::int64_t first, std::int64_t last,
-                        const Update& update) {
+                        const std::function<void()>& update) {
   if (!is_up_to_date(last))
     bring_up_to_date(session, std::min(steps(), std::max(last, first + kStepsAhead)));
   auto program = session.plan(bound_, batch(first));
@@ -177,8 +170,7 @@ void ResidentSteps::run(Session& session, std::int64_t first, std::int64_t last,
                                 .fill = fill,
                                 .end = end,
                                 .ended_outputs = summed_outputs_,
-                                .update = update,
-                                .parameters_updated = parameters_updated_});
+                                .update = update});
     if (optimizer_ != nullptr) {
       optimizer_->end_steps(count);
       iteration_ += count;

@@ -26,11 +26,9 @@ class ResidentSteps {
                                              OptimizerState* optimizer, const RunningLogs& logs);
 
   void begin_epoch(const Session& session, const Shuffle& shuffle, std::uint64_t seed);
-  using Update = std::function<void(const kernels::Stream&)>;
   // Launches steps first .. last - 1; `update` is launched behind each.
-  void run(Session& session, std::int64_t first, std::int64_t last, const Update& update);
-  // Whether steps of full batches are one launch, however many of them.
-  bool are_one_launch() const { return are_one_launch_; }
+  void run(Session& session, std::int64_t first, std::int64_t last,
+           const std::function<void()>& update);
   // Brings the sums of the epoch so far to the host: waits for its steps.
   void read(const Session& session, RunningLogs& logs);
   // The same for somebody who will not wait. Asks for the sums so far, unless some are on their
@@ -81,8 +79,6 @@ class ResidentSteps {
   PinnedBlock sums_asked_for_;
   std::optional<std::int64_t> asked_after_;  // steps of the epoch; none: nothing is on its way
   Staging staging_;
-  std::int64_t parameters_updated_ = 0;  // Steps::parameters_updated
-  bool are_one_launch_ = false;
   bool lengths_decide_ = false;      // which program runs a batch: rows are ragged
   std::vector<std::int64_t> order_;  // only then known here
   std::uint64_t seed_ = 0;

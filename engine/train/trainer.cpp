@@ -90,8 +90,7 @@ void Trainer::bind_judged(const std::string& call, const TensorDict& x, const Te
   if (bound.rows == 0) throw ShapeError(call + ": the data have no rows");
 }
 
-void Trainer::launch_update(const StepGraph& step, const Session& session,
-                            const kernels::Stream& stream) {
+void Trainer::launch_update(const StepGraph& step, const Session& session) {
   for (std::size_t i = 0; i < parameters_.size(); ++i) {
     const auto number = static_cast<std::size_t>(step.gradient(i));
     const Operand& operand = session.program().outputs()[number];
@@ -102,7 +101,7 @@ void Trainer::launch_update(const StepGraph& step, const Session& session,
         .slices = operand.slices,
         .slice_stride = operand.slice_bytes / static_cast<std::int64_t>(sizeof(float))};
   }
-  optimizer_->launch(stream, parameters_);
+  optimizer_->launch(session.stream(), parameters_);
 }
 
 void Trainer::train_step(Lease& lease, RunningLogs& logs) {
@@ -111,7 +110,7 @@ void Trainer::train_step(Lease& lease, RunningLogs& logs) {
   if (!seed_) seed_ = next_seed();
   const RunState state{*seed_, static_cast<std::uint64_t>(optimizer_->iterations())};
   optimizer_->begin_step(session.stream());
-  session.run(state, {update_key_, [&] { launch_update(step, session, session.stream()); }});
+  session.run(state, {update_key_, [&] { launch_update(step, session); }});
   logs.add(step, session);
   optimizer_->end_steps(1);
   last_session_ = &session;
@@ -151,9 +150,8 @@ void Trainer::evaluate_rows(Lease& run, Epochs& epochs, Progress& progress,
   progress.begin("");
   epochs.begin(run, {});
   const bool watched = watchers.begin() != watchers.end();
-  const std::int64_t steps = watched ? steps_per_execution_ : epochs.unwatched_steps();
-  for (std::int64_t first = 0; first < epochs.steps(); first += steps) {
-    const std::int64_t last = std::min(epochs.steps(), first + steps);
+  for (std::int64_t first = 0; first < epochs.steps(); first += steps_per_execution_) {
+    const std::int64_t last = std::min(epochs.steps(), first + steps_per_execution_);
     for (const auto& item : watchers) item.pointer->on_test_batch_begin(first);
     epochs.run(run, first, last);
     if (watched) {

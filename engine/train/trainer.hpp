@@ -80,7 +80,7 @@ class Trainer {
   void require_loss(const std::string& call) const;
   // One optimizer step on a staged batch.
   void train_step(Lease& lease, RunningLogs& logs);
-  void launch_update(const StepGraph& step, const Session& session, const kernels::Stream& stream);
+  void launch_update(const StepGraph& step, const Session& session);
   // `watchers` see the beginning and the end of every execution.
   void evaluate_rows(Lease& lease, Epochs& epochs, Progress& progress,
                      const Callbacks& watchers = {});

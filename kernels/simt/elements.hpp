@@ -25,16 +25,6 @@ struct OneBlock {
     return threadIdx.x >= first ? threadIdx.x - first : threadIdx.x + blockDim.x - first;
   }
 };
-// All blocks of a launch, from one of them on.
-struct BlocksFrom {
-  std::int64_t first = 0;
-
-  __device__ std::int64_t number() const {
-    return blockIdx.x >= first ? blockIdx.x - first : blockIdx.x + gridDim.x - first;
-  }
-  static __device__ std::int64_t count() { return gridDim.x; }
-  static __device__ unsigned thread() { return threadIdx.x; }
-};
 
 // a / b of what is not negative. A division of 64 bits takes a hundred instructions.
 __device__ inline std::int64_t quotient(std::int64_t a, std::int64_t b) {
@@ -55,7 +45,7 @@ __device__ inline void for_elements(const Blocks& blocks, std::int64_t rows, std
     body(row, (i - row * per_row) * Width);
   };
   std::int64_t i = blocks.number() * kElementThreads + blocks.thread();
-  if constexpr (!std::is_same_v<Blocks, AllBlocks>) {
+  if constexpr (std::is_same_v<Blocks, OneBlock>) {
     // Run once or twice: what matters is how much code has to be fetched.
     SIMT_NO_UNROLL
     for (; i < count; i += step) take(i);

@@ -8,30 +8,19 @@
 // Row programs of steps that tests took down.
 namespace braid::testing {
 
-// The steps that come last, and how often everything does.
-struct Repeats {
-  std::int64_t updates = 0;
-  std::int64_t blocks_of_updates = 0;
-  std::int64_t repeats = 1;
-  std::int64_t shared_bytes = 0;
-};
-
-// Runs what was taken down: of each block its steps, then the closing ones, then the updates.
+// Runs what was taken down: of each block its steps, then the closing ones.
 inline void run_steps(Backend backend, std::optional<DeviceOperands>& operands,
                       const kernels::RowSteps& collector, std::int64_t blocks,
-                      std::int64_t of_block, const Repeats& more = {}) {
+                      std::int64_t of_block, std::int64_t shared_bytes = 0) {
   const KernelMemory<kernels::RowStep> steps(collector.steps().begin(), collector.steps().end());
-  KernelMemory<kernels::RowProgram::Meeting> meeting(1);
+  KernelMemory<unsigned> ended{0};
   const auto count = static_cast<std::int64_t>(steps.size());
   const kernels::RowProgram program{.steps = steps.data(),
                                     .blocks = blocks,
                                     .steps_of_block = of_block,
-                                    .closing_steps = count - blocks * of_block - more.updates,
-                                    .updates = more.updates,
-                                    .blocks_of_updates = more.blocks_of_updates,
-                                    .repeats = more.repeats,
-                                    .shared_bytes = more.shared_bytes,
-                                    .meeting = meeting.data()};
+                                    .closing_steps = count - blocks * of_block,
+                                    .shared_bytes = shared_bytes,
+                                    .ended = ended.data()};
   note_launch(typeid(program), backend);
   if (operands) {
     kernels::launch(operands->stream(), operands->moved(program));
@@ -39,7 +28,7 @@ inline void run_steps(Backend backend, std::optional<DeviceOperands>& operands,
   } else {
     kernels::launch(kernels::Stream{backend}, program);
   }
-  CHECK(meeting[0].ended == 0);
+  CHECK(ended[0] == 0);
 }
 
 // Runs one kernel as the only step of a row program.
