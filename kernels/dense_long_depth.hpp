@@ -118,17 +118,10 @@ __device__ inline void multiply_columns(const DenseProduct& args, int first_colu
     SIMT_NO_UNROLL
     for (int stage = 0; stage < kAhead; ++stage) issue(stage);
   }
-  const auto row_at = [&](int row) {
-    return first_row + row < args.rows ? first_row + row : args.rows - 1;
-  };
+  const float start = computes && args.bias != nullptr ? args.bias[column] : 0.0F;
   ColumnOfRows own;
   SIMT_UNROLL
-  for (int row = 0; row < LongDepth::kRowsOfThread; ++row) {
-    own.sums[row] = 0;
-    if (!computes) continue;
-    if (args.accumulate) own.sums[row] = args.out[row_at(row) * args.out_stride + column];
-    if (args.bias != nullptr) own.sums[row] = args.bias[column];
-  }
+  for (float& sum : own.sums) sum = start;
   int first_place = 0;  // of the inputs that are there
   int line_length = 0;
   SIMT_NO_UNROLL

@@ -231,8 +231,8 @@ TEST_CASE("launches: what is much work for one block is launched alone") {
   const auto input = [&](const char* name, const Shape& shape) {
     return graph.input(name, {.shape = shape, .batched = true});
   };
-  const Value wide = ops::affine(graph, input("wide", {None, 4096}), 2, 0);
-  const Value wider = ops::affine(graph, input("wider", {None, 4097}), 2, 0);
+  const Value wide = ops::affine(graph, input("wide", {None, 8192}), 2, 0);
+  const Value wider = ops::affine(graph, input("wider", {None, 8193}), 2, 0);
   const Value steps = ops::dense(graph, input("steps", {None, 30, 256}),
                                  graph.weight(weight("of steps", {256, 128}, Device::cpu())), {});
   const auto node = [&](Value value) {
@@ -251,11 +251,11 @@ TEST_CASE("launches: what is much work for one block is launched alone") {
   CHECK(joinable(128, 32)[node(scalar)]);
   CHECK_FALSE(joinable(128, 32)[node(whole)]);
   // The same layer, too many rows for each block.
-  CHECK(joinable(16 * 8, 8)[node(small)]);
-  CHECK_FALSE(joinable(16 * 8 + 1, 8)[node(small)]);
+  CHECK(joinable(8 * 8, 8)[node(small)]);
+  CHECK_FALSE(joinable(8 * 8 + 1, 8)[node(small)]);
   // As many numbers as a block does well, and more.
-  CHECK(joinable(16, 1)[node(wide)]);
-  CHECK_FALSE(joinable(16, 1)[node(wider)]);
+  CHECK(joinable(8, 1)[node(wide)]);
+  CHECK_FALSE(joinable(8, 1)[node(wider)]);
   // Many steps in each row: as many products as a block does well, and more.
   CHECK(joinable(4, 1)[node(steps)]);
   CHECK_FALSE(joinable(5, 1)[node(steps)]);

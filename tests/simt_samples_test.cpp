@@ -220,3 +220,15 @@ TEST_CASE("simt: ballots, matches and reductions of lanes that differ in their m
     });
   }
 }
+
+TEST_CASE("samples: quotients of numbers with more than 32 bits are as exact as short ones") {
+  const std::int64_t long_one = std::int64_t{5} << 32U;
+  const std::vector<std::int64_t> a{0, 7, 0xFFFFFFFF, long_one, long_one + 3, 1, INT64_MAX};
+  const std::vector<std::int64_t> b{3, 2, 10, 4, long_one, long_one, 3};
+  for (const simt::Schedule& schedule : every_schedule()) {
+    const ScheduleScope order(schedule);
+    std::vector<std::int64_t> out(a.size(), -1);
+    run::divide(kStream, a.data(), b.data(), out.data(), static_cast<int>(a.size()));
+    for (std::size_t i = 0; i < a.size(); ++i) CHECK(out[i] == a[i] / b[i]);
+  }
+}

@@ -4,13 +4,14 @@
 #include <map>
 
 #include "engine/runtime/stages.hpp"
+#include "kernels/row_program.hpp"
 
 namespace braid {
 namespace {
 
-// A block goes through more rows more slowly than a launch of all of them, which keeps the whole
-// device busy, pays for itself.
-constexpr std::int64_t kMostRows = 16;
+// Beyond, a launch of all rows, which keeps the whole device busy, pays for itself: with 16 rows a
+// block a step of 2048 images took longer than one of 4096 in launches of their own.
+constexpr std::int64_t kMostRows = kernels::kRowsInShared;
 // What a block does in about ten microseconds.
 constexpr double kMostOperations = 8e6;
 constexpr std::int64_t kMostElements = 65536;

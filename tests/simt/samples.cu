@@ -1,4 +1,5 @@
 // Thread mappings are given at each kernel.
+#include "kernels/simt/elements.hpp"
 #include "kernels/simt/facade.hpp"
 
 #include "tests/simt/samples.hpp"
@@ -250,6 +251,12 @@ __global__ void count_ids_kernel(const int* ids, int count, unsigned* counts) {
   if (threadIdx.x < 32) atomicAdd(counts + threadIdx.x, block_counts[threadIdx.x]);
 }
 
+__global__ void divide_kernel(const std::int64_t* a, const std::int64_t* b, std::int64_t* out,
+                              int count) {
+  const auto i = static_cast<int>(threadIdx.x);
+  if (i < count) out[i] = quotient(a[i], b[i]);
+}
+
 }  // namespace
 
 namespace BRAID_GPU {
@@ -295,6 +302,11 @@ void stream_columns(const kernels::Stream& stream, const float* in, float* out, 
 
 void count_ids(const kernels::Stream& stream, const int* ids, int count, unsigned* counts) {
   launch_kernel<count_ids_kernel>({.grid = 3, .block = 64}, stream, ids, count, counts);
+}
+
+void divide(const kernels::Stream& stream, const std::int64_t* a, const std::int64_t* b,
+            std::int64_t* out, int count) {
+  launch_kernel<divide_kernel>({.grid = 1, .block = 64}, stream, a, b, out, count);
 }
 
 }  // namespace BRAID_GPU

@@ -37,6 +37,9 @@ struct Product {
   void stream_columns(const kernels::Stream&, const float* in, float* out, int rows);             \
   /* counts[v] = how many of ids[count] are v, by ballot, match and atomics; v < 32 */            \
   void count_ids(const kernels::Stream&, const int* ids, int count, unsigned* counts);            \
+  /* out[i] = a[i] / b[i] of numbers [count] that are not negative */                             \
+  void divide(const kernels::Stream&, const std::int64_t* a, const std::int64_t* b,               \
+              std::int64_t* out, int count);                                                      \
   }
 BRAID_SAMPLES(emulated)
 BRAID_SAMPLES(cuda)
