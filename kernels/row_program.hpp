@@ -1,4 +1,5 @@
 #pragma once
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -69,7 +70,7 @@ constexpr std::int64_t kRowsInShared = 8;
 constexpr std::int64_t kSharedMoves = 16;
 inline std::byte* place_in_shared(std::int64_t offset, bool moved) {
   constexpr std::int64_t kBegin = std::int64_t{1} << 40U;
-  return reinterpret_cast<std::byte*>(kBegin + offset + (moved ? kSharedMoves : 0));
+  return std::bit_cast<std::byte*>(kBegin + offset + (moved ? kSharedMoves : 0));
 }
 // What a row program takes of a block's shared memory for itself.
 constexpr std::int64_t kSharedOfRowProgram = 60 * 1024;

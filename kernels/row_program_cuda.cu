@@ -1,8 +1,8 @@
 // A block copies the arguments of its steps to its shared memory and runs them, all threads
 // together; between the steps of a wave no warp waits for another. What steps leave for later ones
-// lies in the device's memory and is read back from its caches. Blocks count themselves when they
-// end, and the last one does the closing steps: what all rows leave is summed up without a launch
-// of its own.
+// of the block lies in its shared memory where it fits, else in the device's. Blocks count
+// themselves when they end, and the last one does the closing steps: what all rows leave is summed
+// up without a launch of its own.
 #include "kernels/row_program.hpp"
 
 #include <type_traits>

@@ -261,6 +261,23 @@ TEST_CASE("launches: what is much work for one block is launched alone") {
   CHECK_FALSE(joinable(5, 1)[node(steps)]);
 }
 
+TEST_CASE("launches: ops of a wave read nothing that the others make") {
+  Graph graph;
+  const Value x = graph.input("x", {.shape = {None, 6}, .batched = true});
+  const auto scaled = [&](Value value) { return ops::affine(graph, value, 2, 0); };
+  const Value a = scaled(x);
+  const Value b = scaled(x);
+  const Value c = scaled(a);
+  const Value sum = ops::concatenate(graph, {b, c}, 1);
+  const Value outside = scaled(sum);
+  const auto node = [&](Value value) { return graph.value(value).producer; };
+  CHECK(waves_of(graph, {node(a), node(b), node(c), node(sum), node(outside)}) ==
+        std::vector<int>{0, 0, 1, 2, 3});
+  // What is not in the group has been made before it.
+  CHECK(waves_of(graph, {node(b), node(c), node(outside)}) == std::vector<int>{0, 0, 0});
+  CHECK(waves_of(graph, {}).empty());
+}
+
 TEST_CASE("launches: slices are short while there are multiprocessors for them") {
   CHECK(slices_on_device(0, 0) == 1);
   CHECK(slices_on_device(4, 10) == 1);

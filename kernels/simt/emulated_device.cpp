@@ -12,10 +12,10 @@
 #include "engine/core/memory.hpp"
 #include "kernels/simt/broken_device.hpp"
 #include "kernels/simt/emulated_faults.hpp"
-#include "kernels/simt/machine.hpp"
 #include "kernels/simt/emulated_stream.hpp"
 #include "kernels/simt/emulated_traffic.hpp"
 #include "kernels/simt/launch_records.hpp"
+#include "kernels/simt/machine.hpp"
 #include "kernels/simt/moved_bytes.hpp"
 
 namespace braid::simt {
