@@ -387,7 +387,9 @@ TEST_CASE("lstm: steps of the padding's id are masked, whatever else the mask sa
 TEST_CASE("lstm: a row with an id outside of the table is NaN on a gpu, and others are not") {
   RandomNumbers random(14);
   const LstmProblem problem = random_lstm({4, 3, 5, 6}, random);
-  GuardedMatrix<float> table(random.floats(7 * 5, -1, 1), 5);
+  // Between other rows of numbers, which are not to be read.
+  GuardedMatrix<float> rows(random.floats(9 * 5, -1, 1), 5);
+  const Matrix<const float> table{rows.matrix().row(1), 7, 5, 5};
   GuardedMatrix<std::int32_t> ids(Numbers{0, 6, 1, 2, 7, 3, 4, 5, 6, 0, -1, 1}, 3);
   LstmKernel kernel(gpu_backend(), problem);
   GuardedMatrix<float> h(4, 6);
@@ -395,7 +397,7 @@ TEST_CASE("lstm: a row with an id outside of the table is NaN on a gpu, and othe
   kernels::LstmForward forward = kernel.forward_arguments();
   forward.in = {};
   forward.ids = ids.matrix();
-  forward.table = table.matrix();
+  forward.table = table;
   forward.last_h = h.matrix();
   forward.saved = saved.data();
   kernel.launch(forward);
@@ -408,7 +410,7 @@ TEST_CASE("lstm: a row with an id outside of the table is NaN on a gpu, and othe
   kernels::LstmBackward backward = kernel.backward_arguments();
   backward.in = {};
   backward.ids = ids.matrix();
-  backward.table = table.matrix();
+  backward.table = table;
   backward.saved = saved.data();
   backward.last_h_grad = last.matrix();
   backward.kernel_grad = kernel_grad.matrix();
