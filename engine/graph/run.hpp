@@ -76,7 +76,9 @@ class Run {
   std::int64_t part() const { return frame_.part; }
   std::int64_t parts() const { return frame_.parts; }
   std::byte* scratch() const { return frame_.scratch; }
-  kernels::LibraryMemory library_memory() const { return {frame_.scratch, frame_.scratch_bytes}; }
+  kernels::LibraryMemory memory_for_library() const {
+    return {frame_.scratch, frame_.scratch_bytes};
+  }
   const kernels::RandomState* random_state() const { return frame_.random_state; }
   kernels::Precision precision() const { return frame_.precision; }
 

@@ -49,7 +49,7 @@ class DenseInputGradient final : public Op {
                                            .kernel = run.in<float>(kKernel),
                                            .in_grad = run.out<float>(0),
                                            .precision = run.precision(),
-                                           .for_library = run.library_memory()});
+                                           .for_library = run.memory_for_library()});
   }
 
   double operations(Infos in, Infos) const override {
@@ -114,7 +114,7 @@ class DenseWeightGradient final : public Op {
         .accumulate = run.accumulate(),
         .precision = run.precision(),
         .scratch = run.parts() == 1 ? reinterpret_cast<float*>(run.scratch()) : nullptr,
-        .for_library = run.library_memory()});
+        .for_library = run.memory_for_library()});
   }
 
   double operations(Infos in, Infos) const override {
@@ -160,7 +160,7 @@ void Dense::run(const Run& run) const {
                                    .out = run.out<float>(0),
                                    .activation = activation_,
                                    .precision = run.precision(),
-                                   .for_library = run.library_memory()});
+                                   .for_library = run.memory_for_library()});
 }
 
 std::vector<Value> Dense::gradients(GradientBuilder& build) const {
