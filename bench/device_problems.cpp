@@ -278,12 +278,20 @@ void add_embedding(List& list, std::int64_t wanted_vocabulary, std::int64_t widt
       order[i] = static_cast<std::int32_t>((i * 7919) % order.size());
     for (std::size_t v = 0; v < segments.size(); ++v)
       segments[v] = static_cast<std::int32_t>(static_cast<std::int64_t>(v) * tokens / vocabulary);
-    return EmbeddingBackward{.order = on.copy_of(order),
+    std::vector<std::int32_t> ids(order.size());
+    for (std::size_t v = 0; v + 1 < segments.size(); ++v) {
+      for (auto i = static_cast<std::size_t>(segments[v]);
+           i < static_cast<std::size_t>(segments[v + 1]); ++i)
+        ids[static_cast<std::size_t>(order[i])] = static_cast<std::int32_t>(v);
+    }
+    return EmbeddingBackward{.ids = {on.copy_of(ids), rows_of(on), steps, steps},
+                             .order = on.copy_of(order),
                              .segments = on.copy_of(segments),
                              .out_grad = on.floats(tokens, width),
                              .table_grad = on.floats(vocabulary, width),
                              .first = 0,
-                             .last = vocabulary};
+                             .last = vocabulary,
+                             .scratch = on.floats(1, embedding_sums_scratch(tokens, width)).data};
   });
 }
 
@@ -306,10 +314,15 @@ void add_adam(List& list, std::int64_t wanted) {
 
 void add_lstm(List& list, const LstmSize& wanted) {
   const std::string size = sizes({wanted.rows, wanted.steps, wanted.features, wanted.units}) +
-                           (wanted.ragged ? " ragged" : " full");
+                           (wanted.ragged ? " ragged" : " full") +
+                           (wanted.words > 0 ? " of " + sizes({wanted.words}) + " words" : "");
   const auto cut = [wanted](Operands& on) {
-    return LstmSize{on.size(wanted.rows, 3), on.size(wanted.steps, 5), on.size(wanted.features, 8),
-                    wanted.units, wanted.ragged};
+    return LstmSize{on.size(wanted.rows, 3),
+                    on.size(wanted.steps, 5),
+                    on.size(wanted.features, 8),
+                    wanted.units,
+                    wanted.ragged,
+                    on.size(wanted.words, 5)};
   };
   list.add<kernels::LstmForward>("LstmForward", size, nullptr);
   list.problems.back().make = [cut](Operands& on, Effort& effort) {
@@ -329,6 +342,7 @@ std::vector<Problem> all_problems(Backend backend) {
   for (const LstmSize& size :
        {LstmSize{32, 200, 128, 64, true}, LstmSize{256, 200, 128, 64, true},
         LstmSize{256, 200, 128, 64, false}, LstmSize{1024, 200, 128, 64, true},
+        LstmSize{256, 200, 128, 64, true, 10000}, LstmSize{1024, 200, 128, 64, true, 10000},
         LstmSize{256, 200, 128, 128, false}, LstmSize{256, 200, 128, 256, false}})
     add_lstm(list, size);
   add_dense(list, 32, 100, 64, ActivationKind::relu);

@@ -91,6 +91,7 @@ struct LstmSize {
   std::int64_t features;
   std::int64_t units;
   bool ragged;
+  std::int64_t words = 0;  // rows of the table that the inputs are, whose gradient is wanted
 };
 // As in training, keeping what the backward pass needs.
 Launch lstm_forward(Operands& operands, const LstmSize& size, Effort& effort);

@@ -64,15 +64,31 @@ constexpr std::int64_t embedding_sort_scratch(std::int64_t positions, std::int64
   return lists * positions + (digits.blocks + 1) * digits.values() + 1;
 }
 
+// A GPU sums rows of so many sorted positions at a time (segment_sums.hpp).
+constexpr std::int64_t embedding_piece(std::int64_t positions) {
+  constexpr std::int64_t kPieces = 4096;  // that fill the largest GPU
+  constexpr std::int64_t kMost = 256;
+  const std::int64_t fair = positions / kPieces / 32 * 32;
+  return fair < 32 ? 32 : (fair < kMost ? fair : kMost);
+}
+// Floats that the sums of rows of so many columns need on a GPU, from a multiple of 16 bytes on.
+constexpr std::int64_t embedding_sums_scratch(std::int64_t positions, std::int64_t columns) {
+  const std::int64_t piece = embedding_piece(positions);
+  return (positions + piece - 1) / piece * 2 * columns;
+}
+
 // table_grad[v, e] = sum of out_grad[n, e] over all n with ids[n] = v, in the order of n, for first
-// <= v < last; rows that no id names become 0.
+// <= v < last; rows that no id names become 0. A GPU adds up what each piece of the sorted
+// positions, from segments[first] on, has of an id.
 struct EmbeddingBackward {
+  Matrix<const std::int32_t> ids;          // [B, T]      read
   const std::int32_t* order = nullptr;     // [B * T]     read
   const std::int32_t* segments = nullptr;  // [V + 1]     read
   Matrix<const float> out_grad;            // [B * T, E]  read; may be a column slice
   Matrix<float> table_grad;                // [V, E]      rows first .. last - 1 overwritten
   std::int64_t first = 0;
   std::int64_t last = 0;
+  float* scratch = nullptr;  // embedding_sums_scratch(B * T, E); a CPU needs none
 };
 BRAID_KERNEL(EmbeddingBackward)
 

@@ -1,8 +1,8 @@
-// A warp copies a row of the table, or sums the segment of a row from its first to its last
-// position: no atomics, a fixed order. Lanes walk the columns, four floats at a time where rows are
-// aligned.
+// A warp copies a row of the table. Going back, rows are summed by their ids (segment_sums.hpp): no
+// atomics, a fixed order. Lanes walk the columns, four floats at a time where rows are aligned.
 #include "kernels/embedding.hpp"
 
+#include "kernels/segment_sums.hpp"
 #include "kernels/simt/facade.hpp"
 #include "kernels/simt/rows.hpp"
 
@@ -33,20 +33,11 @@ __global__ void embedding_forward_kernel(EmbeddingForward args) {
 }
 
 template <int Width>
-__global__ void embedding_backward_kernel(EmbeddingBackward args) {
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * kWarps;
-  const int first_column = static_cast<int>(threadIdx.x % 32) * Width;
-  for (std::int64_t v = args.first + blockIdx.x * kWarps + threadIdx.x / 32; v < args.last;
-       v += step) {
-    const std::int32_t end = args.segments[v + 1];
-    for (std::int64_t c = first_column; c < args.table_grad.columns; c += 32 * Width) {
-      Floats<Width> sum{};
-      for (std::int32_t i = args.segments[v]; i < end; ++i) {
-        sum += Floats<Width>::load(args.out_grad.row(args.order[i]) + c);
-      }
-      sum.store(args.table_grad.row(v) + c);
-    }
-  }
+__global__ void __launch_bounds__(kThreadsOfSums)
+    embedding_backward_kernel(SortedPositions sorted, EmbeddingBackward args) {
+  sum_segments<Width>(
+      sorted, args.out_grad, [](std::int32_t position) { return position; }, args.table_grad,
+      args.scratch, false);
 }
 
 // As an unsigned number -1 is the largest: what atomicMin leaves when nothing was found.
@@ -76,6 +67,14 @@ __global__ void all_finite_kernel(AllFinite args) {
   }
 }
 
+template <int Width>
+void sum_rows_of_ids(const Stream& stream, const SortedPositions& sorted,
+                     const EmbeddingBackward& args) {
+  constexpr auto kKernel = embedding_backward_kernel<Width>;
+  launch_cooperative<kKernel>(sums_launch<kKernel>(sorted, args.table_grad.columns, Width), stream,
+                              sorted, args);
+}
+
 }  // namespace
 
 namespace BRAID_GPU {
@@ -93,11 +92,14 @@ void run(const Stream& stream, const EmbeddingForward& args) {
 
 void run(const Stream& stream, const EmbeddingBackward& args) {
   if (args.last <= args.first || args.table_grad.columns == 0) return;
-  const LaunchShape shape{.grid = blocks_for(args.last - args.first, kWarps), .block = kThreads};
+  const std::int64_t positions = args.ids.rows * args.ids.columns;
+  const SortedPositions sorted{args.ids,      args.order,
+                               args.segments, args.first,
+                               args.last,     static_cast<int>(embedding_piece(positions))};
   if (in_fours(args.out_grad, args.table_grad)) {
-    launch_kernel<embedding_backward_kernel<4>>(shape, stream, args);
+    sum_rows_of_ids<4>(stream, sorted, args);
   } else {
-    launch_kernel<embedding_backward_kernel<1>>(shape, stream, args);
+    sum_rows_of_ids<1>(stream, sorted, args);
   }
 }
 

@@ -26,7 +26,8 @@ struct LstmShape {
 std::int64_t lstm_saved_per_row(const LstmShape& shape);
 // Bytes of scratch memory (64-byte aligned) that one call needs.
 std::int64_t lstm_forward_scratch(const LstmShape& shape);
-std::int64_t lstm_backward_scratch(const LstmShape& shape);
+// With the gradient of a table of so many rows.
+std::int64_t lstm_backward_scratch(const LstmShape& shape, std::int64_t table_rows = 0);
 
 struct LstmForward {
   LstmShape shape;
@@ -73,8 +74,12 @@ struct LstmBackward {
   Matrix<const float> last_output_grad;  // [B, H]      read; absent: 0
   Matrix<const float> last_h_grad;       // [B, H]      read; absent: 0
   Matrix<const float> last_c_grad;       // [B, H]      read; absent: 0
-  Matrix<float> in_grad;         // [B * T, E]  overwritten, 0 at masked steps (which are left alone
-                                 //             where ids are given); absent if not wanted
+  Matrix<float> in_grad;  // [B * T, E]  overwritten, 0 at masked steps (which are left alone
+                          //             where ids are given); absent if not wanted
+  // [V, E]  overwritten; absent if not wanted. Wants ids, and in_grad absent.
+  Matrix<float> table_grad;
+  const std::int32_t* order = nullptr;     // [B * T]  read for table_grad: the valid steps sorted
+  const std::int32_t* segments = nullptr;  // [V + 1]  by their ids (EmbeddingSort)
   Matrix<float> kernel_grad;     // [E, 4H]     overwritten, or added to; absent if not wanted
   Matrix<float> recurrent_grad;  // [H, 4H]     overwritten, or added to; absent if not wanted
   float* bias_grad = nullptr;    // [4H]        overwritten, or added to; absent if not wanted

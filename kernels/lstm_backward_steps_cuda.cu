@@ -65,7 +65,7 @@ __global__ void lstm_prepare_steps_kernel(LstmBackwardSlice slice) {
   const std::int64_t threads = static_cast<std::int64_t>(gridDim.x) * kElementThreads;
   const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * kElementThreads + threadIdx.x;
   transpose_gates(args.recurrent, slice.recurrent, thread, threads);
-  if (args.in_grad) transpose_gates(args.kernel, slice.kernel, thread, threads);
+  if (slice.wants_inputs()) transpose_gates(args.kernel, slice.kernel, thread, threads);
 }
 
 template <class Tile, bool kDefault>

@@ -266,6 +266,20 @@ void run(const LstmForward& args) {
 
 void run(const LstmBackward& args) {
   const LstmShape& shape = args.shape;
+  if (args.table_grad.rows > 0) {
+    LstmBackward of_inputs = args;
+    of_inputs.table_grad = {};
+    of_inputs.in_grad = {reinterpret_cast<float*>(static_cast<std::byte*>(args.scratch) +
+                                                  lstm_scratch_layout(shape, true).bytes),
+                         shape.rows * shape.steps, shape.features, shape.features};
+    run(of_inputs);
+    return run(EmbeddingBackward{.ids = args.ids,
+                                 .order = args.order,
+                                 .segments = args.segments,
+                                 .out_grad = of_inputs.in_grad,
+                                 .table_grad = args.table_grad,
+                                 .last = args.table_grad.rows});
+  }
   const std::int64_t units = shape.units;
   const LstmScratch layout = lstm_scratch_layout(shape, true);
   auto* scratch = static_cast<std::byte*>(args.scratch);

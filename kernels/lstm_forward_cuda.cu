@@ -403,7 +403,7 @@ LstmForwardSlice slice_of(const LstmForward& all, std::int64_t first) {
   const LstmForwardPlaces places = lstm_forward_places(all.shape);
   const auto scratch = [&](std::int64_t place) { return floats_at(all.scratch, place); };
   slice.z = scratch(places.z);
-  if (lstm_projects_table(all)) {
+  if (lstm_takes_table(all)) {
     slice.z_rows =
         reinterpret_cast<std::int32_t*>(slice.z + (all.table.rows + 1) * 4 * shape.units);
     slice.makes_z = first == 0;

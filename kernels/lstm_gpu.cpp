@@ -56,7 +56,9 @@ LstmTokens lstm_tokens(const LstmShape& slice, bool masked, bool go_backwards, f
   tokens.counts = reinterpret_cast<std::int32_t*>(memory);
   tokens.first = tokens.counts + slice.rows;
   tokens.order = tokens.first + slice.rows + 1;
-  tokens.positions = reinterpret_cast<std::uint32_t*>(tokens.order + slice.rows);
+  tokens.at_positions = tokens.order + slice.rows;
+  tokens.positions =
+      reinterpret_cast<std::uint32_t*>(tokens.at_positions + slice.rows * slice.steps);
   return tokens;
 }
 
@@ -74,29 +76,40 @@ LstmForwardPlaces lstm_forward_places(const LstmShape& shape) {
   return places;
 }
 
-LstmBackwardPlaces lstm_backward_places(const LstmShape& shape) {
+LstmBackwardPlaces lstm_backward_places(const LstmShape& shape, std::int64_t table_rows) {
   const LstmShape slice = lstm_slice(shape);
   const std::int64_t wide = 4 * slice.units;
   LstmBackwardPlaces places;
   Pieces pieces;
   places.z_grad = pieces.take(slice.rows * slice.steps * wide);
-  places.partial = pieces.take(lstm_slots(slice).count * lstm_slots(slice).floats());
+  const bool by_ids = lstm_takes_table(shape, table_rows);
+  const auto slots_of = [](const LstmShape& tokens) {
+    return lstm_slots(tokens).count * lstm_slots(tokens).floats();
+  };
+  places.partial = pieces.take(
+      std::max(slots_of(slice), by_ids ? slots_of(lstm_table_shape(shape, table_rows)) : 0));
   places.kernel = pieces.take(wide * in_whole_fours(slice.features));
   if (slice.units > kUnitsInRegisters) {
     places.recurrent = pieces.take(wide * in_whole_fours(slice.units));
     places.c_grad = pieces.take(slice.rows * slice.units);
   }
+  if (table_rows > 0) {
+    const std::int64_t positions = shape.rows * shape.steps;
+    const std::int64_t columns = by_ids ? wide : shape.features;
+    places.by_ids = pieces.take((by_ids ? table_rows : positions) * columns);
+    places.shared_sums = pieces.take(embedding_sums_scratch(positions, columns));
+  }
   places.bytes = pieces.bytes();
   return places;
 }
 
-bool lstm_projects_table(const LstmForward& args) {
-  if (!args.ids) return false;
-  const LstmShape slice = lstm_slice(args.shape);
+bool lstm_takes_table(const LstmShape& shape, std::int64_t table_rows) {
+  if (table_rows == 0) return false;
+  const LstmShape slice = lstm_slice(shape);
   const std::int64_t tokens = slice.rows * slice.steps;
   const std::int64_t wide = 4 * slice.units;
-  const std::int64_t rows = args.table.rows + 1;
-  return 2 * rows <= args.shape.rows * args.shape.steps && rows * wide + tokens <= tokens * wide;
+  const std::int64_t rows = table_rows + 1;
+  return 2 * rows <= shape.rows * shape.steps && rows * wide + tokens <= tokens * wide;
 }
 
 namespace {

@@ -17,6 +17,7 @@ struct LstmTokens {
   std::int32_t* order = nullptr;   // [B] rows by falling number of tokens, in pieces (kSortedRows)
   // [B * T] b * T + t of each token, with kRowStart at the first of a row.
   std::uint32_t* positions = nullptr;
+  std::int32_t* at_positions = nullptr;  // [B * T] token of b * T + t, if it is one
   std::int32_t rows = 0;
   std::int32_t steps = 0;
   bool go_backwards = false;
@@ -50,6 +51,11 @@ struct LstmTokens {
     const std::uint32_t step = static_cast<std::uint32_t>(token) % all;
     const auto turned = static_cast<std::int32_t>(all - 1 - 2 * step);
     return {go_backwards ? token + turned : token, step == 0};
+  }
+  // The token at a position that is one.
+  BRAID_HOST_DEVICE std::int32_t token_at(std::int32_t position) const {
+    if (positions != nullptr) return at_positions[position];
+    return go_backwards ? position + steps - 1 - 2 * (position % steps) : position;
   }
   // The place of a row's token among all steps, in the order of work; that of the one behind the
   // last is T.
@@ -99,6 +105,10 @@ int lstm_rows_of_block(const LstmShape& shape);
 std::int64_t lstm_slice_rows(const LstmShape& shape);
 // The largest slice.
 LstmShape lstm_slice(LstmShape shape);
+// As if each row of a table were a row of one step.
+inline LstmShape lstm_table_shape(const LstmShape& shape, std::int64_t table_rows) {
+  return {.rows = table_rows, .steps = 1, .features = shape.features, .units = shape.units};
+}
 
 // Rows of states and of transposed weights start at multiples of four floats.
 constexpr std::int64_t in_whole_fours(std::int64_t columns) { return (columns + 3) / 4 * 4; }
@@ -116,10 +126,10 @@ inline LstmKept lstm_kept(float* saved, const LstmShape& slice) {
 }
 // Arrays of tokens, in 32-bit words.
 inline std::int64_t lstm_token_words(const LstmShape& slice) {
-  return slice.rows * (slice.steps + 3) + 1;
+  return slice.rows * (2 * slice.steps + 3) + 1;
 }
 inline std::int64_t lstm_gpu_saved_floats(const LstmShape& shape) {
-  return in_whole_fours(6 * shape.steps * shape.units + shape.steps + 4);
+  return in_whole_fours(6 * shape.steps * shape.units + 2 * shape.steps + 4);
 }
 // Absent where there is no mask, or nothing that one could cover.
 LstmTokens lstm_tokens(const LstmShape& slice, bool masked, bool go_backwards, float* memory);
@@ -140,15 +150,23 @@ struct LstmBackwardPlaces {
   std::int64_t kernel = 0;     // [H, 4, E] the kernel transposed
   std::int64_t recurrent = 0;  // [H, 4, H] the recurrent kernel transposed (many units)
   std::int64_t c_grad = 0;     // [B, H] (many units)
+  // For the gradient of a table: z_grad summed by ids [V, H, 4], or the gradients of the inputs
+  // [B * T, E]; and what the sums of either need (embedding.hpp).
+  std::int64_t by_ids = 0;
+  std::int64_t shared_sums = 0;
   std::int64_t bytes = 0;
 };
 LstmForwardPlaces lstm_forward_places(const LstmShape& shape);
-LstmBackwardPlaces lstm_backward_places(const LstmShape& shape);
+LstmBackwardPlaces lstm_backward_places(const LstmShape& shape, std::int64_t table_rows = 0);
 
 // Whether all rows of the table are multiplied with the kernel, once for all slices, instead of
-// each token's input: there are clearly fewer of them, and they have room where those of a slice
-// would be.
-bool lstm_projects_table(const LstmForward& args);
+// each token's input; and going back the gradients of z, summed by ids, instead of each token's:
+// there are clearly fewer of them, and they have room where those of a slice would be.
+bool lstm_takes_table(const LstmShape& shape, std::int64_t table_rows);
+template <class Arguments>
+bool lstm_takes_table(const Arguments& args) {
+  return lstm_takes_table(args.shape, args.ids ? args.table.rows : 0);
+}
 
 // Blocks that a multiprocessor holds of the products of all tokens, at the most.
 constexpr int kMostBlocksOfTokens = 4;
@@ -179,7 +197,8 @@ inline float* floats_at(void* memory, std::int64_t bytes) {
 }
 
 // Parts of one slice. Everything that a part reads has been made by those before it; going back,
-// the steps also leave the transposed kernel, where the inputs' gradients are wanted.
+// the steps also leave the transposed kernel, where the gradients of inputs or of a table are
+// wanted.
 struct LstmForwardSlice {
   LstmForward args;
   LstmTokens tokens;
@@ -208,14 +227,21 @@ struct LstmBackwardSlice {
   float* kernel = nullptr;
   float* recurrent = nullptr;
   float* c_grad = nullptr;
+  float* by_ids = nullptr;  // [V, H, 4] z_grad summed by ids; absent if not wanted
+  float* shared_sums = nullptr;
+  std::int32_t first_position = 0;  // of the slice, among those of all ids
+
+  BRAID_HOST_DEVICE bool wants_inputs() const { return args.in_grad || by_ids != nullptr; }
 };
 
-#define BRAID_LSTM_PARTS(backend)                                    \
-  namespace backend {                                                \
-  void project_lstm_inputs(const Stream&, const LstmForwardSlice&);  \
-  void run_lstm_steps(const Stream&, const LstmForwardSlice&);       \
-  void run_lstm_steps(const Stream&, const LstmBackwardSlice&);      \
-  void find_lstm_gradients(const Stream&, const LstmBackwardSlice&); \
+#define BRAID_LSTM_PARTS(backend)                                     \
+  namespace backend {                                                 \
+  void project_lstm_inputs(const Stream&, const LstmForwardSlice&);   \
+  void run_lstm_steps(const Stream&, const LstmForwardSlice&);        \
+  void run_lstm_steps(const Stream&, const LstmBackwardSlice&);       \
+  void sum_lstm_gradients(const Stream&, const LstmBackwardSlice&,    \
+                          const Matrix<const std::int32_t>& all_ids); \
+  void find_lstm_gradients(const Stream&, const LstmBackwardSlice&);  \
   }
 BRAID_LSTM_PARTS(emulated)
 BRAID_LSTM_PARTS(cuda)

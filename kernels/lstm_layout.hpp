@@ -45,6 +45,11 @@ struct LstmScratch {
   std::int64_t bytes = 0;
 };
 
+// Of the gradients of all inputs [B * T, E], where only those of a table are wanted.
+inline std::int64_t lstm_input_bytes(const LstmShape& shape) {
+  return (4 * shape.rows * shape.steps * shape.features + 63) / 64 * 64;
+}
+
 inline LstmScratch lstm_scratch_layout(const LstmShape& shape, bool backward) {
   LstmScratch layout;
   const auto take = [&](std::int64_t elements) {

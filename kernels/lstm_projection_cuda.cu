@@ -81,6 +81,7 @@ __device__ inline void place_tokens(const LstmForwardSlice& slice, const LstmMas
       const unsigned votes = __ballot_sync(kAll, is_token ? 1 : 0);
       const int place = found + __popc(votes & ((1U << static_cast<unsigned>(lane)) - 1U));
       if (is_token) {
+        tokens.at_positions[row * tokens.steps + t] = before + place;
         if (slice.z_rows != nullptr) {
           slice.z_rows[before + place] = z_row_of(slice.args, row * tokens.steps + t);
         }

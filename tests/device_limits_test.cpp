@@ -238,7 +238,7 @@ TEST_CASE("device limits: a vocabulary may have more than 2^31 / E ids") {
   for (const std::int64_t vocabulary : {std::int64_t{1}, kMostIds / 128 + 1, kMostIds}) {
     check_planned(EmbeddingForward{matrix<const Ids>(32, 200), matrix<const float>(vocabulary, 128),
                                    matrix(32 * 200, 128)});
-    check_planned(EmbeddingBackward{nowhere<Ids>(), nowhere<Ids>(),
+    check_planned(EmbeddingBackward{matrix<const Ids>(32, 200), nowhere<Ids>(), nowhere<Ids>(),
                                     matrix<const float>(32 * 200, 128), matrix(vocabulary, 128), 0,
                                     vocabulary});
   }

@@ -64,7 +64,7 @@ TEST_CASE("lstm on a gpu: pieces of the scratch and saved memory are aligned and
       const auto [rows, steps, features, units] = kernels::lstm_slice(shape);
       const std::int64_t wide = 4 * units;
       const auto forward = kernels::lstm_forward_places(shape);
-      Pieces pieces{{forward.tokens, rows * (steps + 3) + 1}, {forward.z, rows * steps * wide}};
+      Pieces pieces{{forward.tokens, rows * (2 * steps + 3) + 1}, {forward.z, rows * steps * wide}};
       if (units > 64) {
         pieces.emplace_back(forward.h, 2 * rows * in_whole_fours(units));
         pieces.emplace_back(forward.c, rows * units);
@@ -82,12 +82,35 @@ TEST_CASE("lstm on a gpu: pieces of the scratch and saved memory are aligned and
       }
       check(pieces, backward.bytes);
 
+      // Of a table with fewer rows than there are tokens, and with more.
+      for (const std::int64_t table_rows : {std::int64_t{2}, std::int64_t{500}}) {
+        const bool by_ids = kernels::lstm_takes_table(shape, table_rows);
+        const auto of_table = kernels::lstm_backward_places(shape, table_rows);
+        Pieces more = pieces;
+        if (by_ids) {
+          const kernels::LstmSlots of_ids = kernels::lstm_slots({table_rows, 1, features, units});
+          more[1].second = std::max(more[1].second, of_ids.count * of_ids.floats());
+        }
+        const std::int64_t positions = shape.rows * shape.steps;
+        const std::int64_t columns = by_ids ? wide : features;
+        for (auto& [place, count] : more) {
+          if (place == backward.kernel) place = of_table.kernel;
+          if (place == backward.recurrent) place = of_table.recurrent;
+          if (place == backward.c_grad) place = of_table.c_grad;
+        }
+        more.emplace_back(of_table.by_ids, (by_ids ? table_rows : positions) * columns);
+        more.emplace_back(of_table.shared_sums,
+                          kernels::embedding_sums_scratch(positions, columns));
+        check(more, of_table.bytes);
+        CHECK(of_table.bytes <= kernels::lstm_backward_scratch(shape, table_rows));
+      }
+
       CHECK(forward.bytes <= kernels::lstm_forward_scratch(shape));
       CHECK(backward.bytes <= kernels::lstm_backward_scratch(shape));
       const std::int64_t saved = kernels::lstm_gpu_saved_floats(shape);
       CHECK(saved % 4 == 0);
       CHECK(saved <= kernels::lstm_saved_per_row(shape));
-      if (rows > 0) CHECK(rows * (6 * steps * units + steps + 3) + 1 <= rows * saved);
+      if (rows > 0) CHECK(rows * (6 * steps * units + 2 * steps + 3) + 1 <= rows * saved);
     }
   }
 }

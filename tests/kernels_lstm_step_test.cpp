@@ -71,7 +71,7 @@ class Block {
       arguments.in = {};
       arguments.ids = ids_.matrix();
       arguments.table = table_.matrix();
-      REQUIRE(kernels::lstm_projects_table(arguments));
+      REQUIRE(kernels::lstm_takes_table(arguments));
       float* const z = kernels::floats_at(scratch.data(), kernels::lstm_forward_places(shape_).z);
       z_rows_ = reinterpret_cast<std::int32_t*>(z + (table_.matrix().rows + 1) * 4 * units);
     }

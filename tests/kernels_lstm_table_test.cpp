@@ -9,47 +9,12 @@
 #include "tests/support/kernel_launch.hpp"
 #include "tests/support/lstm_cut.hpp"
 #include "tests/support/lstm_kernel.hpp"
+#include "tests/support/lstm_words.hpp"
 
 using namespace braid;
 using namespace braid::testing;
 
 namespace {
-
-constexpr std::int64_t kTableRows = 6;
-
-// The same inputs twice: as they are, and by ids.
-class NamedInputs {
- public:
-  NamedInputs(const LstmProblem& problem, RandomNumbers& random)
-      : problem_(problem),
-        table_(random.floats(kTableRows * problem.features, -1, 1), problem.features, 1) {
-    const std::int64_t tokens = problem.rows * problem.steps;
-    Numbers ids;
-    problem_.in.clear();
-    const Numbers values = table_.values();
-    for (std::int64_t n = 0; n < tokens; ++n) {
-      const std::int64_t id = random.below(kTableRows);
-      ids.push_back(static_cast<double>(id));
-      const auto row = values.begin() + id * problem.features;
-      problem_.in.insert(problem_.in.end(), row, row + problem.features);
-    }
-    ids_ = GuardedMatrix<std::int32_t>(ids, problem.steps, 2);
-  }
-
-  const LstmProblem& problem() const { return problem_; }
-  template <class Arguments>
-  void name(Arguments& arguments) {
-    arguments.in = {};
-    arguments.ids = ids_.matrix();
-    arguments.table = table_.matrix();
-  }
-  std::int32_t& id(std::int64_t row, std::int64_t step) { return ids_.matrix().row(row)[step]; }
-
- private:
-  LstmProblem problem_;
-  GuardedMatrix<float> table_;
-  GuardedMatrix<std::int32_t> ids_;
-};
 
 Numbers sequence_of(LstmKernel& kernel, const LstmProblem& problem,
                     kernels::LstmForward arguments) {
@@ -81,7 +46,7 @@ WeightGrads weight_grads_of(LstmKernel& kernel, const LstmProblem& problem,
 void check_same_bits(const LstmProblem& problem, RandomNumbers& random) {
   INFO("B " << problem.rows << ", T " << problem.steps << ", H " << problem.units << ", "
             << text_of(problem.precision));
-  NamedInputs inputs(problem, random);
+  LstmWords inputs(problem, random);
   LstmKernel kernel(gpu_backend(), inputs.problem());
   const LstmOutputGrads grads = random_grads(problem, random);
   const Numbers expected = kernel.forward().sequence;
@@ -91,14 +56,14 @@ void check_same_bits(const LstmProblem& problem, RandomNumbers& random) {
   GuardedMatrix<float> saved(
       1, problem.rows * kernels::lstm_saved_per_row(kernel.forward_arguments().shape));
   kernels::LstmForward forward = kernel.forward_arguments();
-  inputs.name(forward);
-  REQUIRE(kernels::lstm_projects_table(forward));
+  inputs.give_to(forward);
+  REQUIRE(kernels::lstm_takes_table(forward));
   CHECK(sequence_of(kernel, problem, forward) == expected);
   forward.saved = saved.data();
   CHECK(sequence_of(kernel, problem, forward) == expected);
   CHECK(saved.guards_are_intact());
   kernels::LstmBackward backward = kernel.backward_arguments();
-  inputs.name(backward);
+  inputs.give_to(backward);
   backward.saved = saved.data();
   CHECK(weight_grads_of(kernel, problem, backward, grads) == expected_grads);
 }
@@ -110,12 +75,12 @@ TEST_CASE("lstm on a gpu: the table's rows are projected where they are fewer th
     GuardedMatrix<float> table(table_rows, shape.features);
     GuardedMatrix<std::int32_t> ids(shape.rows, shape.steps);
     kernels::LstmForward arguments{.shape = shape, .ids = ids.matrix(), .table = table.matrix()};
-    return kernels::lstm_projects_table(arguments);
+    return kernels::lstm_takes_table(arguments);
   };
   CHECK(is_projected(9, {4, 5, 3, 8}));
   CHECK_FALSE(is_projected(10, {4, 5, 3, 8}));
   CHECK_FALSE(is_projected(1, {0, 5, 3, 8}));
-  CHECK_FALSE(kernels::lstm_projects_table({.shape = {4, 5, 3, 8}}));
+  CHECK_FALSE(kernels::lstm_takes_table(kernels::LstmForward{.shape = {4, 5, 3, 8}}));
   // The rows of the table, one more, and the numbers of the tokens' rows lie where z of a slice
   // would be.
   const LstmCutScope slices_of_two_rows({.slice_bytes = 2 * 16 * 5 * 8});
@@ -163,10 +128,10 @@ TEST_CASE("lstm on a gpu: the slices behind the first one of a batch project not
   if (gpu_backend() != Backend::emulated) return;
   RandomNumbers random(65);
   const LstmProblem problem = random_lstm({6, 6, 4, 8}, random);
-  NamedInputs inputs(problem, random);
+  LstmWords inputs(problem, random);
   LstmKernel kernel(Backend::emulated, inputs.problem());
   kernels::LstmForward forward = kernel.forward_arguments();
-  inputs.name(forward);
+  inputs.give_to(forward);
   // One block has all there is to project, and passes barriers for it.
   const auto barriers_of_slices = [&](std::int64_t slices) {
     const LstmCutScope scope({.slice_bytes = 6 / slices * 16 * 6 * 8});
@@ -194,14 +159,14 @@ TEST_CASE("lstm on a gpu: an id outside of a projected table makes its row NaN, 
       problem.mask = Numbers(4 * 6, 1);
       problem.mask[2 * 6 + 5] = 0;
       if (!masked) problem.mask.clear();
-      NamedInputs inputs(problem, random);
+      LstmWords inputs(problem, random);
       LstmKernel kernel(gpu_backend(), inputs.problem());
       const Numbers expected = kernel.forward().sequence;
-      inputs.id(0, 3) = kTableRows;
+      inputs.id(0, 3) = LstmWords::kTableRows;
       inputs.id(1, 0) = -1;
-      inputs.id(2, 5) = kTableRows + 1;  // masked, or the last step
+      inputs.id(2, 5) = LstmWords::kTableRows + 1;  // masked, or the last step
       kernels::LstmForward forward = kernel.forward_arguments();
-      inputs.name(forward);
+      inputs.give_to(forward);
       const Numbers got = sequence_of(kernel, problem, forward);
       const std::array<std::int64_t, 4> good_steps{3, 0, masked ? 6 : 5, 6};
       for (std::int64_t n = 0; n < 4 * 6 * units; ++n) {

@@ -81,6 +81,23 @@ TEST_CASE("launches: a step on resident data has no more: it gathers, ends and u
   }
 }
 
+TEST_CASE("launches: an LSTM that sums gradients by the ids of its words takes one more") {
+  const testing::OnDevice here(Device::emulated());
+  // Of a batch of 24 words.
+  const auto launches_with = [](std::int64_t vocabulary) {
+    auto ids = Input({.shape = {6}, .name = "ids", .dtype = DType::int32});
+    auto h = layers::Embedding({.input_dim = vocabulary, .output_dim = 3, .mask_zero = true})(ids);
+    h = layers::LSTM({.units = 4})(h);
+    Model model({ids}, {layers::Dense({.units = 1, .name = "y"})(h)});
+    model.compile({.optimizer = optimizers::Adam({}), .loss = "mse"});
+    const Tensor words = Tensor::from(std::vector<std::int32_t>(24, 3), Shape{4, 6});
+    const Tensor y = Tensor::from(std::vector<float>(4, 0.5F), Shape{4, 1});
+    for (int step = 0; step < 3; ++step) model.train_on_batch({{"ids", words}}, {{"y", y}});
+    return simt::launches_of_last_replay();
+  };
+  CHECK(launches_with(11) == launches_with(12) + 1);
+}
+
 TEST_CASE("launches: a step of a reference model is replayed within its budget") {
   const std::map<std::string, std::int64_t> most{{"m1", 2}, {"m2", 8}, {"m3", 2}};
   std::map<std::string, ReplayedStep> steps;

@@ -23,7 +23,7 @@ std::vector<bool> values_to_visit(const Graph& graph, const std::vector<Value>& 
 }  // namespace
 
 std::vector<Value> add_gradients(Graph& graph, const std::vector<std::pair<Value, Value>>& seeds,
-                                 const std::vector<Value>& targets) {
+                                 const std::vector<Value>& targets, GradientOf gradient_of) {
   const std::vector<bool> depends = values_to_visit(graph, targets);
   std::vector<std::vector<Value>> arriving(graph.values().size());
   for (const auto& [value, gradient] : seeds) arriving[index(value)].push_back(gradient);
@@ -49,7 +49,7 @@ std::vector<Value> add_gradients(Graph& graph, const std::vector<std::pair<Value
       wanted = wanted || needed.back();
     }
     if (!reached || !wanted) continue;
-    GradientBuilder build(graph, node, std::move(output_gradients), needed);
+    GradientBuilder build(graph, node, std::move(output_gradients), needed, gradient_of);
     const std::vector<Value> gradients = node.op->gradients(build);
     for (std::size_t i = 0; i < gradients.size(); ++i) {
       if (gradients[i] && needed[i]) arriving[index(node.inputs[i])].push_back(gradients[i]);

@@ -154,7 +154,8 @@ StepGraph::StepGraph(Functional& model, const Objective* objective, Pass pass, c
       weights.push_back(graph->weight(variable));
     const Value total = results[static_cast<std::size_t>(total_loss_)];
     first_gradient_ = static_cast<int>(results.size());
-    gradients = add_gradients(*graph, {{total, graph->scalar(1)}}, weights);
+    gradients =
+        add_gradients(*graph, {{total, graph->scalar(1)}}, weights, gradient_on(model.device()));
     results.insert(results.end(), gradients.begin(), gradients.end());
   }
   if (dump_wanted("graph")) std::fputs(("graph\n" + describe(*graph)).c_str(), stderr);

@@ -42,7 +42,10 @@ std::vector<Numbers> GraphRun::run(std::vector<Value> outputs,
   for (std::size_t i = 0; i < seeds.size(); ++i)
     fused_seeds.emplace_back(kept[outputs.size() + i], seeds[i].second);
   kept.resize(outputs.size());
-  for (Value gradient : add_gradients(*graph_, fused_seeds, targets)) kept.push_back(gradient);
+  for (Value gradient :
+       add_gradients(*graph_, fused_seeds, targets, gradient_on(default_device()))) {
+    kept.push_back(gradient);
+  }
   return execute(kept);
 }
 

@@ -127,8 +127,10 @@ const std::vector<Place>& places() {
   return all;
 }
 
-// On the emulated device tiles and slices change nothing that the host does not show.
+// On the emulated device tiles and slices change nothing that the host does not show; the host cuts
+// what may be cut, so that it has no gradients of whole batches.
 bool is_worth_it(const Place& place, const Surroundings& around) {
+  if (around.gradient_of == GradientOf::whole_batch && place.device == Device::cpu()) return false;
   return place.device != Device::emulated() ||
          (!around.between && !around.columns && !around.ballast);
 }
@@ -203,9 +205,14 @@ void check_guarded(const OpCheck& problem, const Surroundings& around, const Pla
     inputs.push_back(feed.array);
     if (feed.batched) batch = feed.array.shape[0];
   }
-  std::vector<GuardedRun> runs{{.cut = {1, std::max<std::int64_t>(batch, 1)}, .gap = 0},
-                               {.cut = {3, 5}, .gap = 3}};
-  if (batch <= 20) runs.push_back({.cut = {1, 1}, .gap = 1});
+  const RowCut whole{1, std::max<std::int64_t>(batch, 1)};
+  std::vector<GuardedRun> runs{{.cut = whole, .gap = 0}};
+  if (around.gradient_of == GradientOf::whole_batch) {
+    runs.push_back({.cut = whole, .gap = 3});
+  } else {
+    runs.push_back({.cut = {3, 5}, .gap = 3});
+    if (batch <= 20) runs.push_back({.cut = {1, 1}, .gap = 1});
+  }
   for (std::size_t number = 0; number < places().size(); ++number) {
     if (places()[number].device != Device::cpu()) continue;  // memory of its own has no guards
     const Backend backend = places()[number].backend;
@@ -278,6 +285,9 @@ void check(const OpCheck& problem) {
            Surroundings{.name = "between ops in slices", .between = true, .ballast = true},
            Surroundings{.name = "fused", .fused = true},
            Surroundings{.name = "fused, between ops", .between = true, .fused = true},
+           Surroundings{.name = "fused, gradients of the whole batch",
+           .fused = true,
+           .gradient_of = GradientOf::whole_batch},
        }) {
     if (around.ballast && !has_rows) continue;
     const std::optional<Plan> plan = make_plan(problem, expected, around);

@@ -256,7 +256,7 @@ class PlanMaker {
     }
     Values values;
     for (const Wanted& wanted : targets_) values.push_back(wanted.value);
-    const Values gradients = add_gradients(graph(), seeds, values);
+    const Values gradients = add_gradients(graph(), seeds, values, around_.gradient_of);
     for (std::size_t t = 0; t < targets_.size(); ++t) {
       Wanted wanted = targets_[t];
       wanted.value = gradients[t];
@@ -324,7 +324,12 @@ Expected expect(const OpCheck& problem) {
 
 std::optional<Plan> make_plan(const OpCheck& problem, const Expected& expected,
                               const Surroundings& around) {
-  return PlanMaker(problem, expected, around).make();
+  std::optional<Plan> plan = PlanMaker(problem, expected, around).make();
+  if (!plan || around.gradient_of == GradientOf::tiles) return plan;
+  Surroundings of_tiles = around;
+  of_tiles.gradient_of = GradientOf::tiles;
+  const std::optional<Plan> other = PlanMaker(problem, expected, of_tiles).make();
+  return describe(*plan->graph) == describe(*other->graph) ? std::nullopt : std::move(plan);
 }
 
 }  // namespace braid::testing

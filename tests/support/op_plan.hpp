@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/graph/autograd.hpp"
 #include "tests/support/op_check.hpp"
 
 // The graphs that one OpCheck is run in, and what must come out of each.
@@ -18,6 +19,7 @@ struct Surroundings {
   bool columns = false;  // operands are column slices, outputs are columns of a concatenation
   bool ballast = false;  // the batch is cut into as many slices and as small tiles as can be
   bool fused = false;
+  GradientOf gradient_of = GradientOf::tiles;
 };
 
 // A value of a program and what it must be.

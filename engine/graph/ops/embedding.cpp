@@ -69,16 +69,21 @@ class EmbeddingGradient final : public Op {
   }
   void run(const Run& run) const override {
     const std::int64_t vocabulary = run.out_shape(0)[0];
-    run.launch(kernels::EmbeddingBackward{.order = run.in<std::int32_t>(kOrder).data,
+    run.launch(kernels::EmbeddingBackward{.ids = run.in<std::int32_t>(kIds),
+                                          .order = run.in<std::int32_t>(kOrder).data,
                                           .segments = run.in<std::int32_t>(kSegments).data,
                                           .out_grad = run.in<float>(kOutGrad),
                                           .table_grad = run.out<float>(0),
                                           .first = vocabulary * run.part() / run.parts(),
-                                          .last = vocabulary * (run.part() + 1) / run.parts()});
+                                          .last = vocabulary * (run.part() + 1) / run.parts(),
+                                          .scratch = reinterpret_cast<float*>(run.scratch())});
+  }
+  std::int64_t scratch_bytes(Infos in, std::int64_t) const override {
+    return 4 * kernels::embedding_sums_scratch(in[kIds].shape.elements(), in[kTable].shape[1]);
   }
 
  private:
-  enum { kOrder, kSegments, kOutGrad, kTable };
+  enum { kIds, kOrder, kSegments, kOutGrad, kTable };
 };
 
 enum { kIds, kTable };
@@ -122,11 +127,16 @@ Value embedding(Graph& graph, Value ids, Value table, std::string layer) {
   return graph.op<Embedding>({ids, table}, std::move(layer));
 }
 
-Value embedding_gradient(Graph& graph, Value ids, Value table, Value out_grad,
-                         const LeftOut& left_out) {
+SortedIds sort_ids(Graph& graph, Value ids, Value table, const LeftOut& left_out) {
   const auto sorted =
       graph.add(std::make_shared<EmbeddingSort>(left_out.padding), {ids, table, left_out.mask});
-  return graph.op<EmbeddingGradient>({sorted[0], sorted[1], out_grad, table});
+  return {sorted[0], sorted[1]};
+}
+
+Value embedding_gradient(Graph& graph, Value ids, Value table, Value out_grad,
+                         const LeftOut& left_out) {
+  const SortedIds sorted = sort_ids(graph, ids, table, left_out);
+  return graph.op<EmbeddingGradient>({ids, sorted.order, sorted.segments, out_grad, table});
 }
 
 }  // namespace braid::ops

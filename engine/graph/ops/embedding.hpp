@@ -38,6 +38,14 @@ struct LeftOut {
   std::int32_t padding = kernels::kNoId;  // those of this id
 };
 
+// Positions sorted by id, of ids [B, ...] of a table [V, E]: order [B * ... and scratch memory],
+// segments [V + 1] (kernels/embedding.hpp).
+struct SortedIds {
+  Value order;
+  Value segments;
+};
+SortedIds sort_ids(Graph& graph, Value ids, Value table, const LeftOut& left_out);
+
 // The table's gradient, from that of the rows picked.
 Value embedding_gradient(Graph& graph, Value ids, Value table, Value out_grad,
                          const LeftOut& left_out = {});

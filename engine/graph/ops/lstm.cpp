@@ -68,20 +68,29 @@ class LstmGradient final : public Op {
     kLastOutputGrad,
     kLastHGrad,
     kLastCGrad,
+    // Where the table's gradient is made here.
+    kOrder,
+    kSegments,
   };
 
-  LstmGradient(LstmOptions options, std::int32_t padding, std::vector<bool> needed)
-      : options_(options), padding_(padding), needed_(std::move(needed)) {}
+  LstmGradient(LstmOptions options, std::int32_t padding, std::vector<bool> needed,
+               bool makes_table_grad)
+      : options_(options),
+        padding_(padding),
+        needed_(std::move(needed)),
+        makes_table_grad_(makes_table_grad) {}
 
   std::string_view kind() const override { return "lstm_gradient"; }
-  // One output for each input of the forward op; the mask's and the table's are never there: what
-  // ids name has its gradient in the place of theirs.
+  // The ids are in order for the whole batch.
+  bool tileable() const override { return !makes_table_grad_; }
+  // One output for each input of the forward op; the mask's is never there. Where the table's is
+  // made by another op, what ids name has its gradient in the place of theirs.
   std::vector<ValueInfo> infer(Infos in) const override {
     std::vector<ValueInfo> outputs;
     for (std::size_t i = 0; i < Lstm::kInputs; ++i) {
       outputs.push_back(needed_[i] && in[i].present ? in[i] : kAbsent);
     }
-    if (needed_[Lstm::kTable]) {
+    if (needed_[Lstm::kTable] && !makes_table_grad_) {
       const ValueInfo& ids = in[Lstm::kIn];
       outputs[Lstm::kIn] = {.shape = ids.shape.append(in[Lstm::kTable].shape.back()),
                             .batched = ids.batched};
@@ -90,7 +99,8 @@ class LstmGradient final : public Op {
     return outputs;
   }
   std::int64_t scratch_bytes(Infos in, std::int64_t rows) const override {
-    return kernels::lstm_backward_scratch(shape_of(in, rows));
+    const std::int64_t table_rows = makes_table_grad_ ? in[Lstm::kTable].shape[0] : 0;
+    return kernels::lstm_backward_scratch(shape_of(in, rows), table_rows);
   }
   double operations(Infos in, Infos) const override { return 2 * products(in); }
   void run(const Run& run) const override {
@@ -101,6 +111,11 @@ class LstmGradient final : public Op {
     args.last_h_grad = run.in<float>(kLastHGrad);
     args.last_c_grad = run.in<float>(kLastCGrad);
     args.in_grad = run.out<float>(Lstm::kIn);
+    if (makes_table_grad_) {
+      args.table_grad = run.out<float>(Lstm::kTable);
+      args.order = run.in<std::int32_t>(kOrder).data;
+      args.segments = run.in<std::int32_t>(kSegments).data;
+    }
     args.kernel_grad = run.out<float>(Lstm::kKernel);
     args.recurrent_grad = run.out<float>(Lstm::kRecurrent);
     args.bias_grad = run.out<float>(Lstm::kBias).data;
@@ -115,6 +130,7 @@ class LstmGradient final : public Op {
   LstmOptions options_;
   std::int32_t padding_;
   std::vector<bool> needed_;
+  bool makes_table_grad_;
 };
 
 }  // namespace
@@ -171,12 +187,19 @@ std::vector<Value> Lstm::gradients(GradientBuilder& build) const {
   }
   inputs.push_back(build.output(kSavedOutput));
   for (std::size_t i = kSequence; i <= kLastC; ++i) inputs.push_back(build.gradient(i));
+  // Masked steps have no gradients, and nobody looks for them.
+  const LeftOut left_out{build.input(kMask), ids_.padding};
+  const bool makes_table_grad = needed[kTable] && build.gradient_of() == GradientOf::whole_batch;
+  if (makes_table_grad) {
+    const SortedIds sorted = sort_ids(build.graph, build.input(kIn), build.input(kTable), left_out);
+    inputs.insert(inputs.end(), {sorted.order, sorted.segments});
+  }
   std::vector<Value> grads = build.graph.add(
-      std::make_shared<LstmGradient>(options_, ids_.padding, needed), std::move(inputs));
-  if (needed[kTable]) {
-    // Masked steps have no gradients, and nobody looks for them.
+      std::make_shared<LstmGradient>(options_, ids_.padding, needed, makes_table_grad),
+      std::move(inputs));
+  if (needed[kTable] && !makes_table_grad) {
     grads[kTable] = embedding_gradient(build.graph, build.input(kIn), build.input(kTable),
-                                       grads[kIn], {build.input(kMask), ids_.padding});
+                                       grads[kIn], left_out);
     grads[kIn] = {};
   }
   return grads;
