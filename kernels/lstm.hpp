@@ -52,7 +52,9 @@ struct LstmForward {
   Activation activation{ActivationKind::tanh};
   Activation recurrent_activation{ActivationKind::sigmoid};
   bool go_backwards = false;
-  Precision precision = Precision::float32;  // of x . kernel; all that follows is float32
+  // Of x . kernel. Where it is not float32, a GPU that takes many rows of few units may round the
+  // operands of h . recurrent to tf32, too; all else is float32.
+  Precision precision = Precision::float32;
 };
 BRAID_KERNEL(LstmForward)
 
@@ -90,7 +92,7 @@ struct LstmBackward {
   Activation recurrent_activation{ActivationKind::sigmoid};
   bool go_backwards = false;
   bool accumulate = false;  // of the weight gradients
-  // Of the gradients of inputs and weights, from those of z, which are float32.
+  // Of the gradients of inputs and weights, from those of z; as in LstmForward.
   Precision precision = Precision::float32;
 };
 BRAID_KERNEL(LstmBackward)

@@ -192,39 +192,6 @@ __device__ inline float own_unit_and_row(UnitSums<Shape>& sums) {
   return sums[0][0][0];
 }
 
-// The gradients of a unit of a row's outputs, from the last token to the first.
-class ArrivingGradients {
- public:
-  __device__ ArrivingGradients(const Matrix<const float>& grads, const LstmTokens& tokens,
-                               const LstmTokens::Row& row, int unit)
-      : column_(grads, tokens, row, unit),
-        tokens_(tokens),
-        row_(row),
-        until_(tokens.steps),
-        word_(row.count > 0 ? tokens.word_of(row, row.count - 1) : 0U) {}
-  // Of that token, to shared memory, where they are when the copies of the group are. What says
-  // where those of the next one are is asked for at once.
-  __device__ void take(int step, float* to) {
-    const int from = tokens_.place_by_word(row_, step, word_);
-    if (until_ - from == 1) {
-      cp_async<4>(to, column_.at(from));
-    } else {
-      *to = column_.sum(from, until_);
-    }
-    until_ = from;
-    if (step > 0) word_ = tokens_.word_of(row_, step - 1);
-  }
-  // Of the state before the first token, when all have been taken.
-  __device__ float take_rest() const { return column_.sum(0, until_); }
-
- private:
-  SequenceColumn<const float> column_;
-  const LstmTokens& tokens_;
-  LstmTokens::Row row_;
-  int until_;
-  std::uint32_t word_;
-};
-
 // In shared memory: gates' gradients of alternate steps, and what has been asked for of the next
 // ones, one slot a step.
 template <class Shape>
@@ -434,6 +401,8 @@ void run_slice(const Stream& stream, const LstmBackwardSlice& slice) {
   const LstmShape& shape = slice.args.shape;
   if (shape.rows == 0) {
     // Gradients of weights are there nevertheless.
+  } else if (BRAID_GPU::run_lstm_on_matrix_units(stream, slice)) {
+    // That was all.
   } else if (shape.units <= 32) {
     run_persistent<32>(stream, slice);
   } else if (shape.units <= 64) {

@@ -216,24 +216,6 @@ __device__ inline float4 gather_gates(const float (&made)[kGates]) {
   }
 }
 
-// A unit of a row's outputs, written from the first step on: each stays until the next token's.
-class WrittenOutputs {
- public:
-  __device__ WrittenOutputs(const Matrix<float>& outputs, const LstmTokens& tokens,
-                            const LstmTokens::Row& row, int unit)
-      : to_(outputs.row(static_cast<std::int64_t>(row.index) * tokens.steps) + unit),
-        stride_(outputs.stride) {}
-  __device__ void write_until(int place, float h) {
-    SIMT_NO_UNROLL
-    for (; place_ < place; ++place_, to_ += stride_) *to_ = h;
-  }
-
- private:
-  float* to_;
-  std::int64_t stride_;
-  int place_ = 0;
-};
-
 // In shared memory: h of alternate steps, and what has been asked for of the next ones, one slot a
 // step: what the inputs make of a unit's gates, and the word of the token's place.
 template <class Shape>
@@ -429,7 +411,9 @@ void run(const Stream& stream, const LstmForward& args) {
   for (std::int64_t row = 0; row < args.shape.rows; row += lstm_slice_rows(args.shape)) {
     const LstmForwardSlice slice = slice_of(args, row);
     project_lstm_inputs(stream, slice);
-    if (args.shape.units <= 32) {
+    if (run_lstm_on_matrix_units(stream, slice)) {
+      // That was all.
+    } else if (args.shape.units <= 32) {
       run_persistent<32>(stream, slice);
     } else if (args.shape.units <= 64) {
       run_persistent<64>(stream, slice);

@@ -234,14 +234,17 @@ struct LstmBackwardSlice {
   BRAID_HOST_DEVICE bool wants_inputs() const { return args.in_grad || by_ids != nullptr; }
 };
 
-#define BRAID_LSTM_PARTS(backend)                                     \
-  namespace backend {                                                 \
-  void project_lstm_inputs(const Stream&, const LstmForwardSlice&);   \
-  void run_lstm_steps(const Stream&, const LstmForwardSlice&);        \
-  void run_lstm_steps(const Stream&, const LstmBackwardSlice&);       \
-  void sum_lstm_gradients(const Stream&, const LstmBackwardSlice&,    \
-                          const Matrix<const std::int32_t>& all_ids); \
-  void find_lstm_gradients(const Stream&, const LstmBackwardSlice&);  \
+// Steps of few units and many rows, of operands of less precision; false where it is not that.
+#define BRAID_LSTM_PARTS(backend)                                         \
+  namespace backend {                                                     \
+  void project_lstm_inputs(const Stream&, const LstmForwardSlice&);       \
+  bool run_lstm_on_matrix_units(const Stream&, const LstmForwardSlice&);  \
+  bool run_lstm_on_matrix_units(const Stream&, const LstmBackwardSlice&); \
+  void run_lstm_steps(const Stream&, const LstmForwardSlice&);            \
+  void run_lstm_steps(const Stream&, const LstmBackwardSlice&);           \
+  void sum_lstm_gradients(const Stream&, const LstmBackwardSlice&,        \
+                          const Matrix<const std::int32_t>& all_ids);     \
+  void find_lstm_gradients(const Stream&, const LstmBackwardSlice&);      \
   }
 BRAID_LSTM_PARTS(emulated)
 BRAID_LSTM_PARTS(cuda)

@@ -73,6 +73,13 @@ __device__ __forceinline__ float approximate_reciprocal(float x) {
   return result;
 }
 
+// Nearly 2^x; infinity, or 0, where no float is as large, or as small.
+__device__ __forceinline__ float approximate_power_of_two(float x) {
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(x));
+  return result;
+}
+
 __device__ __forceinline__ unsigned shared_address(const void* address) {
   return static_cast<unsigned>(__cvta_generic_to_shared(address));
 }

@@ -19,6 +19,7 @@ inline int __ffs(int x) { return x == 0 ? 0 : std::countr_zero(static_cast<unsig
 inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
 inline float __fmul_rn(float x, float y) { return x * y; }
 inline float approximate_reciprocal(float x) { return 1.0F / x; }
+inline float approximate_power_of_two(float x) { return std::exp2(x); }
 inline float rsqrtf(float x) { return 1.0F / std::sqrt(x); }
 template <class T>
 requires std::is_arithmetic_v<T>

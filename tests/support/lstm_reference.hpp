@@ -27,7 +27,8 @@ struct LstmProblem {
   kernels::Activation activation{kernels::ActivationKind::tanh};
   kernels::Activation recurrent_activation{kernels::ActivationKind::sigmoid};
   bool go_backwards = false;
-  Precision precision = Precision::float32;  // of the products over all tokens
+  Precision precision = Precision::float32;   // of the products over all tokens
+  Precision recurrence = Precision::float32;  // and of those from step to step
 };
 
 struct LstmResults {
@@ -63,6 +64,11 @@ inline double product(const LstmProblem& p, double a, double b) {
   return rounded(p.precision, a) * rounded(p.precision, b);
 }
 
+// And from step to step.
+inline double recurrent_product(const LstmProblem& p, double a, double b) {
+  return rounded(p.recurrence, a) * rounded(p.recurrence, b);
+}
+
 // One row's step: pre-activations of the gates i, f, c, o.
 inline Numbers gates(const LstmProblem& p, std::int64_t b, std::int64_t t, const Numbers& h) {
   const std::int64_t wide = 4 * p.units;
@@ -72,7 +78,8 @@ inline Numbers gates(const LstmProblem& p, std::int64_t b, std::int64_t t, const
     for (std::int64_t e = 0; e < p.features; ++e) {
       sum += product(p, p.in[at(b * p.steps + t, e, p.features)], p.kernel[at(e, j, wide)]);
     }
-    for (std::int64_t u = 0; u < p.units; ++u) sum += h[at(0, u, 1)] * p.recurrent[at(u, j, wide)];
+    for (std::int64_t u = 0; u < p.units; ++u)
+      sum += recurrent_product(p, h[at(0, u, 1)], p.recurrent[at(u, j, wide)]);
     z[at(0, j, wide)] = sum;
   }
   return z;
@@ -215,7 +222,7 @@ inline LstmGrads lstm_backward(const LstmProblem& p, const LstmOutputGrads& grad
         if (!out.bias.empty()) out.bias[at(0, j, wide)] += d;
         for (std::int64_t u = 0; u < p.units; ++u) {
           out.recurrent[at(u, j, wide)] += product(p, h[step][at(0, u, 1)], d);
-          dh[at(0, u, 1)] += p.recurrent[at(u, j, wide)] * d;
+          dh[at(0, u, 1)] += recurrent_product(p, p.recurrent[at(u, j, wide)], d);
         }
         for (std::int64_t e = 0; e < p.features; ++e) {
           const std::size_t x = at(b * p.steps + t, e, p.features);
