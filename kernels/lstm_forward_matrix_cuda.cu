@@ -46,8 +46,10 @@ struct RecurrentGates {
 template <class Shape>
 struct ForwardOnMatrixMemory {
   SwizzledRows<Shape::kUnits> h[2];  // of alternate steps
-  // What the inputs make of a thread's gates, asked for by itself: one slot a step.
+  // What the inputs make of a thread's gates, and the word of the place of the token behind, asked
+  // for by itself: one slot a step.
   float inputs[Shape::kSlots][2][Shape::kThreads][4];
+  std::uint32_t words[Shape::kSlots][2][Shape::kThreads];
 };
 
 template <int kUnits>
@@ -90,13 +92,14 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
         z_rows[r] = static_cast<unsigned>(slice.z_row(rows[r].first + step));
     }
   };
+  const bool wants_words = args.sequence && tokens.positions != nullptr;
   const auto ask_for = [&](int step, int slot) {
     SIMT_UNROLL
     for (int r = 0; r < 2; ++r) {
-      if (step < rows[r].count) {
-        cp_async<16>(shared->inputs[slot][r][thread],
-                     slice.z + std::size_t{place_in(z_rows[r])} * 4);
-      }
+      if (step >= rows[r].count) continue;
+      cp_async<16>(shared->inputs[slot][r][thread], slice.z + std::size_t{place_in(z_rows[r])} * 4);
+      if (wants_words && step + 1 < rows[r].count)
+        cp_async<4>(&shared->words[slot][r][thread], tokens.positions + rows[r].first + step + 1);
     }
     cp_async_commit();
   };
@@ -113,14 +116,12 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
   };
   WrittenOutputs outputs[2] = {{args.sequence, tokens, rows[0], unit},
                                {args.sequence, tokens, rows[1], unit}};
-  std::uint32_t words[2] = {};  // of the token behind the one at work
   SIMT_UNROLL
   for (int r = 0; r < 2; ++r) {
     give_h(0, r);
     give_h(1, r);
     if (!is_there[r] || !args.sequence) continue;
     outputs[r].write_until(tokens.place_of(rows[r], 0), h[r]);
-    words[r] = tokens.word_of(rows[r], 1);
   }
   __syncthreads();
   int slot = 0;
@@ -170,8 +171,8 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
     SIMT_UNROLL
     for (int r = 0; r < 2; ++r) {
       if (step >= rows[r].count || !args.sequence) continue;
-      outputs[r].write_until(tokens.place_by_word(rows[r], step + 1, words[r]), h[r]);
-      words[r] = tokens.word_of(rows[r], step + 2);
+      const std::uint32_t word = shared->words[slot][r][thread];
+      outputs[r].write_until(tokens.place_by_word(rows[r], step + 1, word), h[r]);
     }
     last_slot = slot;
     slot = slot + 1 == kSlots ? 0 : slot + 1;

@@ -46,12 +46,13 @@ struct Input {
 class Block {
  public:
   // by_ids: inputs are rows of a table, which has few.
-  Block(std::int64_t rows, std::int64_t units, std::int64_t steps, bool by_ids = false)
+  Block(std::int64_t rows, std::int64_t units, std::int64_t steps, bool by_ids = false,
+        Precision precision = Precision::float32)
       : shape_{rows, steps, kFeatures, units},
         by_ids_(by_ids),
         ids_(Numbers(static_cast<std::size_t>(rows * steps), 1), steps),
         table_(random_of({2, 1, 0, kFeatures}, 55), kFeatures),
-        problem_(problem_of(shape_)),
+        problem_(problem_of(shape_, precision)),
         kernel_(Backend::emulated, problem_),
         grads_(random_of(shape_, 54), units),
         state_grads_(Numbers(static_cast<std::size_t>(rows * units), 0.5), units),
@@ -142,11 +143,12 @@ class Block {
   }
 
  private:
-  static LstmProblem problem_of(const LstmShape& shape) {
+  static LstmProblem problem_of(const LstmShape& shape, Precision precision) {
     RandomNumbers random(53);
     LstmProblem problem =
         random_lstm({shape.rows, shape.steps, shape.features, shape.units}, random);
     problem.mask.assign(static_cast<std::size_t>(shape.rows * shape.steps), 1.0);
+    problem.precision = precision;
     return problem;
   }
   static Numbers random_of(const LstmShape& shape, std::uint64_t seed) {
@@ -239,14 +241,15 @@ std::int64_t steps_ahead(Block& block, Pass pass, const std::string& function,
   return kSteps;
 }
 
-StepCost cost_of(bool forward, std::int64_t units, std::int64_t rows) {
-  const std::string function = forward ? "lstm_forward_kernel" : "lstm_backward_kernel";
+StepCost cost_of(bool forward, std::int64_t units, std::int64_t rows, Precision precision) {
+  const std::string function = std::string(forward ? "lstm_forward" : "lstm_backward") +
+                               (precision == Precision::float32 ? "_kernel" : "_matrix_kernel");
   const Pass pass = forward ? &Block::forward : &Block::backward;
   INFO(function << ", " << units << " units, " << rows << " rows");
-  // One multiprocessor has one block for up to four rows.
+  // One multiprocessor has one block for all of them.
   const LstmCutScope one_block({.multiprocessors = 1});
-  Block block(rows, units, kSteps);
-  Block longer(rows, units, 2 * kSteps);
+  Block block(rows, units, kSteps, false, precision);
+  Block longer(rows, units, 2 * kSteps, false, precision);
   const Counts some = counted(function, [&] { (block.*pass)(); });
   const Counts more = counted(function, [&] { (longer.*pass)(); });
   StepCost cost{.kernel = some.kernel};
@@ -271,8 +274,11 @@ const std::vector<StepCost>& costs() {
     std::vector<StepCost> costs;
     for (const bool forward : {true, false}) {
       for (const std::int64_t units : {32, 64, 128}) {
-        for (const std::int64_t rows : {1, 2, 4}) costs.push_back(cost_of(forward, units, rows));
+        for (const std::int64_t rows : {1, 2, 4})
+          costs.push_back(cost_of(forward, units, rows, Precision::float32));
       }
+      for (const std::int64_t units : {32, 64})
+        costs.push_back(cost_of(forward, units, 8, Precision::tf32));
     }
     return costs;
   }();
@@ -300,7 +306,9 @@ TEST_CASE("lstm on a gpu: a step passes one barrier, exchanges little and waits 
     CHECK(cost.waits == 0);
     const bool is_forward = cost.kernel.find("forward") != std::string::npos;
     const bool is_largest = cost.kernel.find("<128") != std::string::npos;
-    CHECK(cost.inputs_ahead == (is_largest ? (is_forward ? 2 : 1) : 3));
+    const bool on_matrix_units = cost.kernel.find("matrix") != std::string::npos;
+    CHECK(cost.inputs_ahead == (on_matrix_units ? 2 : is_largest ? (is_forward ? 2 : 1) : 3));
+    if (on_matrix_units) CHECK(cost.shuffles == 0);
     CHECK(cost.places_ahead >= 1);
   }
   write_section("lstm_steps.md",
@@ -320,6 +328,14 @@ TEST_CASE("lstm on a gpu: a step looks up no row of a table for itself or for th
       REQUIRE(ahead < kSteps);  // else nobody reads what is spoiled
       CHECK(ahead >= (units == 128 ? 3 : 4));
     }
+  }
+  for (const std::int64_t units : {32, 64}) {
+    const LstmCutScope one_block({.multiprocessors = 1});
+    Block block(8, units, kSteps, true, Precision::tf32);
+    const std::int64_t ahead = steps_ahead(block, &Block::forward, "lstm_forward_matrix_kernel", 1,
+                                           1, block.named_input().spoil);
+    REQUIRE(ahead < kSteps);
+    CHECK(ahead >= 3);
   }
 }
 
