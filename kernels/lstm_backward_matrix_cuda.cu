@@ -105,6 +105,7 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
   ArrivingGradients arriving[2] = {{args.sequence_grad, tokens, rows[0], unit},
                                    {args.sequence_grad, tokens, rows[1], unit}};
   const auto has_arriving = static_cast<bool>(args.sequence_grad);
+  unsigned at[2] = {place_of(0, steps - 1), place_of(1, steps - 1)};  // of the token at work
   const auto ask_for = [&](int step, int slot) {
     SIMT_UNROLL
     for (int r = 0; r < 2; ++r) {
@@ -169,12 +170,14 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
       st_vec(shared->z_grad[step % 2].quad(own_row + r, unit),
              float4{rounded_to_tf32(z_grad.x), rounded_to_tf32(z_grad.y), rounded_to_tf32(z_grad.z),
                     rounded_to_tf32(z_grad.w)});
-      st_vec(slice.z_grad + std::size_t{place_of(r, step)} * 4, z_grad);
+      st_vec(slice.z_grad + std::size_t{at[r]} * 4, z_grad);
     }
     cp_async_wait<kSlots - 2>();
     __syncthreads();
 
     // The threads have time for this while the gates' gradients come.
+    SIMT_UNROLL
+    for (int r = 0; r < 2; ++r) at[r] -= static_cast<unsigned>(units);
     ask_for(step - kSlots, slot);
     slot = slot + 1 == kSlots ? 0 : slot + 1;
     float sums[2][4] = {};

@@ -80,10 +80,22 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
     h[r] = is_there[r] && args.initial_h ? args.initial_h.row(rows[r].index)[unit] : 0.0F;
     c[r] = is_there[r] && args.initial_c ? args.initial_c.row(rows[r].index)[unit] : 0.0F;
   }
-  // 32 bits, as a slice is no larger.
+  // In how many steps a thread does what not every thread does. The compiler would find these anew
+  // in each step; what comes from an exchange of lanes it keeps.
+  const auto steps_if = [&](int r, bool does) {
+    return __shfl_sync(0xFFFFFFFFU, does ? rows[r].count : 0, static_cast<int>(threadIdx.x % 32));
+  };
+  const bool keeps = slice.kept.gates != nullptr;
+  const int kept_steps[2] = {steps_if(0, keeps), steps_if(1, keeps)};
+  const bool gives_outputs = static_cast<bool>(args.sequence);
+
+  // Places of the token at work and of what is asked for: 32 bits, as a slice is no larger.
   const auto place_in = [&](unsigned row_of_units) {
     return row_of_units * static_cast<unsigned>(units) + static_cast<unsigned>(unit);
   };
+  unsigned at[2];
+  SIMT_UNROLL
+  for (int r = 0; r < 2; ++r) at[r] = place_in(static_cast<unsigned>(rows[r].first));
   unsigned z_rows[2] = {};  // of the step that is asked for next
   const auto find_z_rows = [&](int step) {
     SIMT_UNROLL
@@ -92,13 +104,14 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
         z_rows[r] = static_cast<unsigned>(slice.z_row(rows[r].first + step));
     }
   };
-  const bool wants_words = args.sequence && tokens.positions != nullptr;
   const auto ask_for = [&](int step, int slot) {
     SIMT_UNROLL
     for (int r = 0; r < 2; ++r) {
-      if (step >= rows[r].count) continue;
-      cp_async<16>(shared->inputs[slot][r][thread], slice.z + std::size_t{place_in(z_rows[r])} * 4);
-      if (wants_words && step + 1 < rows[r].count)
+      if (step < rows[r].count) {
+        cp_async<16>(shared->inputs[slot][r][thread],
+                     slice.z + std::size_t{place_in(z_rows[r])} * 4);
+      }
+      if (gives_outputs && tokens.positions != nullptr && step + 1 < rows[r].count)
         cp_async<4>(&shared->words[slot][r][thread], tokens.positions + rows[r].first + step + 1);
     }
     cp_async_commit();
@@ -114,14 +127,17 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
   const auto give_h = [&](int stage, int r) {
     shared->h[stage].quad(own_row + r, unit / 4)[unit % 4] = rounded_to_tf32(h[r]);
   };
-  WrittenOutputs outputs[2] = {{args.sequence, tokens, rows[0], unit},
-                               {args.sequence, tokens, rows[1], unit}};
+  int written[2] = {};  // outputs of each row; each stays until the next token's
+  const auto write_until = [&](int place, int r) {
+    SequenceColumn<float>(args.sequence, tokens, rows[r], unit).write(written[r], place, h[r]);
+    written[r] = place;
+  };
   SIMT_UNROLL
   for (int r = 0; r < 2; ++r) {
     give_h(0, r);
     give_h(1, r);
     if (!is_there[r] || !args.sequence) continue;
-    outputs[r].write_until(tokens.place_of(rows[r], 0), h[r]);
+    write_until(tokens.place_of(rows[r], 0), r);
   }
   __syncthreads();
   int slot = 0;
@@ -156,23 +172,28 @@ __global__ void __launch_bounds__(4 * kUnits, 128 / kUnits)
                             quick_sigmoid(sums[0][0][2 + r] + sums[1][0][2 + r]),
                             quick_tanh(sums[0][1][r] + sums[1][1][r]),
                             quick_sigmoid(sums[0][1][2 + r] + sums[1][1][2 + r])};
-      if (step >= rows[r].count) continue;
-      c[r] = fmaf(gates.y, c[r], gates.x * gates.z);
-      h[r] = gates.w * quick_tanh(c[r]);
-      give_h((step + 1) % 2, r);
-      if (slice.kept.gates == nullptr) continue;
-      const std::size_t at = place_in(static_cast<unsigned>(rows[r].first + step));
-      st_vec(slice.kept.gates + at * 4, gates);
-      slice.kept.c[at] = c[r];
-      slice.kept.h[at] = h[r];
+      const float c_after = fmaf(gates.y, c[r], gates.x * gates.z);
+      const float h_after = gates.w * quick_tanh(c_after);
+      if (step < rows[r].count) {
+        c[r] = c_after;
+        h[r] = h_after;
+        give_h((step + 1) % 2, r);
+      }
+      if (step < kept_steps[r]) st_vec(slice.kept.gates + std::size_t{at[r]} * 4, gates);
     }
     __syncthreads();
 
     SIMT_UNROLL
     for (int r = 0; r < 2; ++r) {
-      if (step >= rows[r].count || !args.sequence) continue;
-      const std::uint32_t word = shared->words[slot][r][thread];
-      outputs[r].write_until(tokens.place_by_word(rows[r], step + 1, word), h[r]);
+      if (step < kept_steps[r]) {
+        slice.kept.c[at[r]] = c[r];
+        slice.kept.h[at[r]] = h[r];
+      }
+      at[r] += static_cast<unsigned>(units);
+      if (gives_outputs && step < rows[r].count) {
+        const std::uint32_t word = shared->words[slot][r][thread];
+        write_until(tokens.place_by_word(rows[r], step + 1, word), r);
+      }
     }
     last_slot = slot;
     slot = slot + 1 == kSlots ? 0 : slot + 1;
