@@ -8,9 +8,6 @@
 //   exchanges (2), 3 multiply-adds, to shared memory;  from global memory: copies to shared memory,
 //   asked for three steps before (one beyond 64 units); all factors that the forward pass fixes are
 //   ready before the chain comes to them
-#include <algorithm>
-#include <utility>
-
 #include "kernels/lstm_choice.hpp"
 #include "kernels/lstm_gates.hpp"
 #include "kernels/lstm_gpu.hpp"
@@ -350,111 +347,23 @@ void run_persistent(const Stream& stream, const LstmBackwardSlice& slice) {
   });
 }
 
-// Of rows `first` and those behind it.
-LstmBackwardSlice slice_of(const LstmBackward& all, std::int64_t first) {
-  LstmBackwardSlice slice{.args = all};
-  LstmBackward& args = slice.args;
-  LstmShape& shape = args.shape;
-  shape.rows = std::min(shape.rows - first, lstm_slice_rows(shape));
-  skip_rows(first * shape.steps, args.in, args.sequence_grad, args.in_grad);
-  skip_rows(first, args.ids, args.mask, args.initial_h, args.initial_c, args.last_output_grad,
-            args.last_h_grad, args.last_c_grad, args.initial_h_grad, args.initial_c_grad);
-  args.accumulate = all.accumulate || first > 0;
-  const LstmBackwardPlaces places = lstm_backward_places(all.shape, all.table_grad.rows);
-  const auto scratch = [&](std::int64_t place) { return floats_at(all.scratch, place); };
-  slice.z_grad = scratch(places.z_grad);
-  slice.partial = scratch(places.partial);
-  slice.kernel = scratch(places.kernel);
-  slice.recurrent = scratch(places.recurrent);
-  slice.c_grad = scratch(places.c_grad);
-  slice.first_position = static_cast<std::int32_t>(first * shape.steps);
-  if (all.table_grad.rows > 0) {
-    slice.shared_sums = scratch(places.shared_sums);
-    if (lstm_takes_table(all)) slice.by_ids = scratch(places.by_ids);
-  }
-  // What was saved is only read.
-  auto* saved = const_cast<float*>(all.saved);
-  slice.kept = lstm_kept(saved + first * lstm_gpu_saved_floats(shape), shape);
-  slice.tokens =
-      lstm_tokens(shape, lstm_mask(args).is_there(), args.go_backwards, slice.kept.tokens);
-  return slice;
-}
-
-// The rows of the table in the place of tokens, and the sums of their gradients: what is left to do
-// when all slices are added to them.
-LstmBackwardSlice slice_of_table(const LstmBackward& all) {
-  LstmBackwardSlice slice = slice_of(all, 0);
-  LstmBackward& args = slice.args;
-  args.shape = lstm_table_shape(all.shape, all.table.rows);
-  args.in = all.table;
-  args.ids = {};
-  args.mask = {};
-  args.in_grad = all.table_grad;
-  args.recurrent_grad = {};
-  args.bias_grad = nullptr;
-  slice.tokens = lstm_tokens(args.shape, false, false, nullptr);
-  slice.z_grad = slice.by_ids;
-  return slice;
-}
-
-void run_slice(const Stream& stream, const LstmBackwardSlice& slice) {
-  const LstmShape& shape = slice.args.shape;
-  if (shape.rows == 0) {
-    // Gradients of weights are there nevertheless.
-  } else if (BRAID_GPU::run_lstm_on_matrix_units(stream, slice)) {
-    // That was all.
-  } else if (shape.units <= 32) {
-    run_persistent<32>(stream, slice);
-  } else if (shape.units <= 64) {
-    run_persistent<64>(stream, slice);
-  } else if (shape.units <= kPersistentUnits && shared_bytes_of_block() >= kBackwardSharedBytes) {
-    run_persistent<128>(stream, slice);
-  } else {
-    BRAID_GPU::run_lstm_steps(stream, slice);
-  }
-}
-
-void run_slices(const Stream& stream, const LstmBackward& args) {
-  std::int64_t row = 0;
-  do {
-    LstmBackwardSlice slice = slice_of(args, row);
-    run_slice(stream, slice);
-    if (slice.by_ids != nullptr) {
-      BRAID_GPU::sum_lstm_gradients(stream, slice, args.ids);
-      slice.args.kernel_grad = {};
-    }
-    BRAID_GPU::find_lstm_gradients(stream, slice);
-    row += lstm_slice_rows(args.shape);
-  } while (row < args.shape.rows);
-}
-
-// The gradients of all inputs, and then their sums.
-void run_through_inputs(const Stream& stream, LstmBackward args) {
-  const LstmBackwardPlaces places = lstm_backward_places(args.shape, args.table.rows);
-  const Matrix<float> table_grad = std::exchange(args.table_grad, {});
-  const std::int64_t features = args.shape.features;
-  args.in_grad = {floats_at(args.scratch, places.by_ids), args.shape.rows * args.shape.steps,
-                  features, features};
-  run_slices(stream, args);
-  BRAID_GPU::run(stream, EmbeddingBackward{.ids = args.ids,
-                                           .order = args.order,
-                                           .segments = args.segments,
-                                           .out_grad = args.in_grad,
-                                           .table_grad = table_grad,
-                                           .last = table_grad.rows,
-                                           .scratch = floats_at(args.scratch, places.shared_sums)});
-}
-
 }  // namespace
 
 namespace BRAID_GPU {
 
-void run(const Stream& stream, const LstmBackward& args) {
-  if (args.shape.units == 0) return;
-  if (args.table_grad.rows == 0) return run_slices(stream, args);
-  if (!lstm_takes_table(args)) return run_through_inputs(stream, args);
-  run_slices(stream, args);
-  find_lstm_gradients(stream, slice_of_table(args));
+bool run_lstm_persistently(const Stream& stream, const LstmBackwardSlice& slice) {
+  const std::int64_t units = slice.args.shape.units;
+  if (units > kPersistentUnits) return false;
+  if (units <= 32) {
+    run_persistent<32>(stream, slice);
+  } else if (units <= kUnitsInRegisters) {
+    run_persistent<64>(stream, slice);
+  } else if (shared_bytes_of_block() >= kBackwardSharedBytes) {
+    run_persistent<128>(stream, slice);
+  } else {
+    return false;
+  }
+  return true;
 }
 
 }  // namespace BRAID_GPU

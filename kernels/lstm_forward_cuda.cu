@@ -8,8 +8,6 @@
 //   activation, a third exchange (not for four rows), another activation, h to shared memory;  from
 //   global memory: copies to shared memory, asked for three steps before (two beyond 64 units).
 //   What is kept of a step is written behind its barrier, while the next one's h is on its way.
-#include <algorithm>
-
 #include "kernels/lstm_choice.hpp"
 #include "kernels/lstm_gates.hpp"
 #include "kernels/lstm_gpu.hpp"
@@ -373,57 +371,23 @@ void run_persistent(const Stream& stream, const LstmForwardSlice& slice) {
   });
 }
 
-// Of rows `first` and those behind it.
-LstmForwardSlice slice_of(const LstmForward& all, std::int64_t first) {
-  LstmForwardSlice slice{.args = all};
-  LstmForward& args = slice.args;
-  LstmShape& shape = args.shape;
-  shape.rows = std::min(shape.rows - first, lstm_slice_rows(shape));
-  skip_rows(first * shape.steps, args.in, args.sequence);
-  skip_rows(first, args.ids, args.mask, args.initial_h, args.initial_c, args.last_output,
-            args.last_h, args.last_c);
-  const LstmForwardPlaces places = lstm_forward_places(all.shape);
-  const auto scratch = [&](std::int64_t place) { return floats_at(all.scratch, place); };
-  slice.z = scratch(places.z);
-  if (lstm_takes_table(all)) {
-    slice.z_rows =
-        reinterpret_cast<std::int32_t*>(slice.z + (all.table.rows + 1) * 4 * shape.units);
-    slice.makes_z = first == 0;
-  }
-  slice.h = scratch(places.h);
-  slice.c = scratch(places.c);
-  float* token_memory = scratch(places.tokens);
-  if (all.saved != nullptr) {
-    slice.kept = lstm_kept(all.saved + first * lstm_gpu_saved_floats(shape), shape);
-    if (slice.z_rows == nullptr) slice.z = slice.kept.gates;
-    token_memory = slice.kept.tokens;
-  }
-  slice.tokens = lstm_tokens(shape, lstm_mask(args).is_there(), args.go_backwards, token_memory);
-  return slice;
-}
-
 }  // namespace
 
 namespace BRAID_GPU {
 
-void run(const Stream& stream, const LstmForward& args) {
-  if (args.shape.units == 0) return;
-  for (std::int64_t row = 0; row < args.shape.rows; row += lstm_slice_rows(args.shape)) {
-    const LstmForwardSlice slice = slice_of(args, row);
-    project_lstm_inputs(stream, slice);
-    if (run_lstm_on_matrix_units(stream, slice)) {
-      // That was all.
-    } else if (args.shape.units <= 32) {
-      run_persistent<32>(stream, slice);
-    } else if (args.shape.units <= 64) {
-      run_persistent<64>(stream, slice);
-    } else if (args.shape.units <= kPersistentUnits &&
-               shared_bytes_of_block() >= kForwardSharedBytes) {
-      run_persistent<128>(stream, slice);
-    } else {
-      run_lstm_steps(stream, slice);
-    }
+bool run_lstm_persistently(const Stream& stream, const LstmForwardSlice& slice) {
+  const std::int64_t units = slice.args.shape.units;
+  if (units > kPersistentUnits) return false;
+  if (units <= 32) {
+    run_persistent<32>(stream, slice);
+  } else if (units <= kUnitsInRegisters) {
+    run_persistent<64>(stream, slice);
+  } else if (shared_bytes_of_block() >= kForwardSharedBytes) {
+    run_persistent<128>(stream, slice);
+  } else {
+    return false;
   }
+  return true;
 }
 
 }  // namespace BRAID_GPU

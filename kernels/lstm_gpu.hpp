@@ -234,12 +234,15 @@ struct LstmBackwardSlice {
   BRAID_HOST_DEVICE bool wants_inputs() const { return args.in_grad || by_ids != nullptr; }
 };
 
-// Steps of few units and many rows, of operands of less precision; false where it is not that.
+// Two ways of steps that not every slice can go are asked first: false, and nothing is done. On
+// matrix units go few units and many rows, of operands that need not be float32.
 #define BRAID_LSTM_PARTS(backend)                                         \
   namespace backend {                                                     \
   void project_lstm_inputs(const Stream&, const LstmForwardSlice&);       \
   bool run_lstm_on_matrix_units(const Stream&, const LstmForwardSlice&);  \
   bool run_lstm_on_matrix_units(const Stream&, const LstmBackwardSlice&); \
+  bool run_lstm_persistently(const Stream&, const LstmForwardSlice&);     \
+  bool run_lstm_persistently(const Stream&, const LstmBackwardSlice&);    \
   void run_lstm_steps(const Stream&, const LstmForwardSlice&);            \
   void run_lstm_steps(const Stream&, const LstmBackwardSlice&);           \
   void sum_lstm_gradients(const Stream&, const LstmBackwardSlice&,        \
