@@ -27,12 +27,12 @@ constexpr std::int64_t kFeatures = 37;
 // More than what a GPU runs together with other layers, in float32.
 constexpr std::int64_t kUnits = 257;
 
-Tensor random_rows(std::int64_t columns, std::uint64_t seed) {
+Tensor random_rows(std::int64_t columns, std::uint64_t seed, std::int64_t rows = kRows) {
   Random random(seed);
   std::vector<float> values;
-  for (std::int64_t i = 0; i < kRows * columns; ++i)
+  for (std::int64_t i = 0; i < rows * columns; ++i)
     values.push_back(static_cast<float>(random.normal()));
-  return Tensor::from(values, {kRows, columns});
+  return Tensor::from(values, {rows, columns});
 }
 
 Model one_layer(std::int64_t units = kUnits) {
@@ -95,19 +95,31 @@ std::vector<float> kernel_after_a_step(Precision precision) {
   return model.get_weights()["y/kernel"].to_vector<float>();
 }
 
-// An LSTM's kernel after a step, behind ids of which some are masked.
-std::vector<float> lstm_after_a_step(Precision precision) {
+// A weight of an LSTM after a step, behind ids of which some are masked.
+std::vector<float> lstm_weight_after_a_step(Precision precision, const char* weight,
+                                            std::int64_t rows) {
   set_random_seed(7);
   auto ids = Input({.shape = {None}, .name = "ids", .dtype = DType::int32});
   auto h = layers::Embedding({.input_dim = 20, .output_dim = 12, .mask_zero = true})(ids);
   Model model({ids}, {layers::LSTM({.units = 10, .name = "y"})(h)});
-  model.compile({.optimizer = optimizers::SGD({.learning_rate = 1.0}),
+  // The loss is a mean over the rows.
+  const double learning_rate = static_cast<double>(rows) / kRows;
+  model.compile({.optimizer = optimizers::SGD({.learning_rate = learning_rate}),
                  .loss = "mse",
                  .precision = precision});
   std::vector<std::int32_t> values;
-  for (std::int32_t i = 0; i < kRows * 6; ++i) values.push_back(i * 7 % 20);
-  model.train_on_batch({{"ids", Tensor::from(values, {kRows, 6})}}, {{"y", random_rows(10, 4)}});
-  return model.get_weights()["y/kernel"].to_vector<float>();
+  for (std::int32_t i = 0; i < rows * 6; ++i) values.push_back(i * 7 % 20);
+  model.train_on_batch({{"ids", Tensor::from(values, {rows, 6})}},
+                       {{"y", random_rows(10, 4, rows)}});
+  return model.get_weights()[weight].to_vector<float>();
+}
+
+std::vector<float> lstm_after_a_step(Precision precision) {
+  return lstm_weight_after_a_step(precision, "y/kernel", kRows);
+}
+// More than a GPU has multiprocessors.
+std::vector<float> lstm_of_many_rows_after_a_step(Precision precision) {
+  return lstm_weight_after_a_step(precision, "y/recurrent_kernel", 141);
 }
 
 double largest_difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -165,6 +177,10 @@ TEST_CASE("a compiled model learns at its precision") {
 
 TEST_CASE("an LSTM learns at its model's precision") {
   check_learns_at_its_precision(lstm_after_a_step, 1e-7);
+}
+
+TEST_CASE("an LSTM of many rows learns at its model's precision") {
+  check_learns_at_its_precision(lstm_of_many_rows_after_a_step, 1e-7);
 }
 
 TEST_CASE("on a CPU every precision is float32") {
