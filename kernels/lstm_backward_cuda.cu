@@ -352,18 +352,8 @@ void run_persistent(const Stream& stream, const LstmBackwardSlice& slice) {
 namespace BRAID_GPU {
 
 bool run_lstm_persistently(const Stream& stream, const LstmBackwardSlice& slice) {
-  const std::int64_t units = slice.args.shape.units;
-  if (units > kPersistentUnits) return false;
-  if (units <= 32) {
-    run_persistent<32>(stream, slice);
-  } else if (units <= kUnitsInRegisters) {
-    run_persistent<64>(stream, slice);
-  } else if (shared_bytes_of_block() >= kBackwardSharedBytes) {
-    run_persistent<128>(stream, slice);
-  } else {
-    return false;
-  }
-  return true;
+  return with_persistent_units(slice.args.shape.units, kBackwardSharedBytes,
+                               [&]<int units>() { run_persistent<units>(stream, slice); });
 }
 
 }  // namespace BRAID_GPU

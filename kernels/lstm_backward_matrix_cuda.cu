@@ -229,13 +229,8 @@ void run_on_matrix_units(const Stream& stream, const LstmBackwardSlice& slice) {
 namespace BRAID_GPU {
 
 bool run_lstm_on_matrix_units(const Stream& stream, const LstmBackwardSlice& slice) {
-  if (!steps_on_matrix_units(slice.args)) return false;
-  if (slice.args.shape.units <= 32) {
-    run_on_matrix_units<32>(stream, slice);
-  } else {
-    run_on_matrix_units<64>(stream, slice);
-  }
-  return true;
+  return with_units_on_matrix_units(
+      slice.args, [&]<int units>() { run_on_matrix_units<units>(stream, slice); });
 }
 
 }  // namespace BRAID_GPU

@@ -7,6 +7,22 @@
 namespace braid::kernels {
 namespace {
 
+// run.operator()<kUnits>(), where blocks can keep the recurrent weights of so many units; false,
+// and nothing is run, where they cannot. Those of the most units need shared memory for it.
+template <class Run>
+bool with_persistent_units(std::int64_t units, std::int64_t shared_bytes, const Run& run) {
+  if (units <= 32) {
+    run.template operator()<32>();
+  } else if (units <= kUnitsInRegisters) {
+    run.template operator()<64>();
+  } else if (units <= kPersistentUnits && shared_bytes_of_block() >= shared_bytes) {
+    run.template operator()<128>();
+  } else {
+    return false;
+  }
+  return true;
+}
+
 // run.operator()<kUnits, rows of a block, default functions>(). With other functions a block takes
 // kOtherRows, as many as its registers hold.
 template <int kUnits, int kOtherRows, class Arguments, class Run>

@@ -376,18 +376,8 @@ void run_persistent(const Stream& stream, const LstmForwardSlice& slice) {
 namespace BRAID_GPU {
 
 bool run_lstm_persistently(const Stream& stream, const LstmForwardSlice& slice) {
-  const std::int64_t units = slice.args.shape.units;
-  if (units > kPersistentUnits) return false;
-  if (units <= 32) {
-    run_persistent<32>(stream, slice);
-  } else if (units <= kUnitsInRegisters) {
-    run_persistent<64>(stream, slice);
-  } else if (shared_bytes_of_block() >= kForwardSharedBytes) {
-    run_persistent<128>(stream, slice);
-  } else {
-    return false;
-  }
-  return true;
+  return with_persistent_units(slice.args.shape.units, kForwardSharedBytes,
+                               [&]<int units>() { run_persistent<units>(stream, slice); });
 }
 
 }  // namespace BRAID_GPU

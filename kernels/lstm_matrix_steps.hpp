@@ -23,6 +23,18 @@ bool steps_on_matrix_units(const Arguments& args) {
          args.shape.rows > lstm_cut.multiprocessors;
 }
 
+// run.operator()<kUnits>(), if so; else false.
+template <class Arguments, class Run>
+bool with_units_on_matrix_units(const Arguments& args, const Run& run) {
+  if (!steps_on_matrix_units(args)) return false;
+  if (args.shape.units <= 32) {
+    run.template operator()<32>();
+  } else {
+    run.template operator()<64>();
+  }
+  return true;
+}
+
 // A lane of a warp is 4 * group + within.
 __device__ inline int group_of_lane() { return static_cast<int>(threadIdx.x) % 32 / 4; }
 __device__ inline int place_in_group() { return static_cast<int>(threadIdx.x) % 4; }
