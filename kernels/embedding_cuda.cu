@@ -33,7 +33,7 @@ __global__ void embedding_forward_kernel(EmbeddingForward args) {
 }
 
 template <int Width>
-__global__ void __launch_bounds__(kThreadsOfSums)
+__global__ void __launch_bounds__(kThreadsOfSums, 3)
     embedding_backward_kernel(SortedPositions sorted, EmbeddingBackward args) {
   sum_segments<Width>(
       sorted, args.out_grad, [](std::int32_t position) { return position; }, args.table_grad,

@@ -7,7 +7,7 @@
 namespace braid::kernels {
 namespace {
 
-__global__ void __launch_bounds__(kThreadsOfSums)
+__global__ void __launch_bounds__(kThreadsOfSums, 3)
     lstm_id_sums_kernel(LstmBackwardSlice slice, SortedPositions sorted) {
   const LstmTokens& tokens = slice.tokens;
   const std::int64_t wide = 4 * slice.args.shape.units;

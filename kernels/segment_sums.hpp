@@ -53,18 +53,18 @@ __device__ inline void give_sum(float* to, Floats<Width> sum, bool accumulate) {
 // A warp's part of the columns of one piece. index_of(position) is the row of a position, or -1 if
 // it has none.
 template <int Width, class IndexOf>
-__device__ inline void sum_piece(const SortedPositions& sorted, std::int64_t piece,
-                                 std::int64_t column, const Matrix<const float>& rows,
-                                 const IndexOf& index_of, const Matrix<float>& sums,
-                                 const SharedSums& shared, bool accumulate) {
+__device__ inline void sum_piece(const SortedPositions& sorted, int piece, int column,
+                                 const Matrix<const float>& rows, const IndexOf& index_of,
+                                 const Matrix<float>& sums, const SharedSums& shared,
+                                 bool accumulate) {
   constexpr int kAtOnce = 8;
   constexpr unsigned kAll = 0xFFFFFFFFU;
   const auto lane = static_cast<int>(threadIdx.x % 32);
   const bool has_column = column < sums.columns;
   const std::int64_t all = sorted.segments[sorted.first];
-  const auto begin = static_cast<std::int32_t>(all + piece * sorted.piece);
-  const auto end = static_cast<std::int32_t>(
-      min(all + (piece + 1) * sorted.piece, std::int64_t{sorted.segments[sorted.last]}));
+  const auto begin = static_cast<std::int32_t>(all + std::int64_t{piece} * sorted.piece);
+  const auto end = static_cast<std::int32_t>(min(all + (piece + std::int64_t{1}) * sorted.piece,
+                                                 std::int64_t{sorted.segments[sorted.last]}));
   Floats<Width> sum{};
   bool is_shared = false;  // the id at work began in a piece before
   bool is_open = false;    // and goes on
@@ -114,12 +114,12 @@ __device__ inline void sum_piece(const SortedPositions& sorted, std::int64_t pie
 // Adds up what the pieces behind this one have of the id that it ends with, if it is the first one
 // that has it.
 template <int Width>
-__device__ inline void join_pieces(const SortedPositions& sorted, std::int64_t piece,
-                                   std::int64_t column, const Matrix<float>& sums,
-                                   const SharedSums& shared, bool accumulate) {
+__device__ inline void join_pieces(const SortedPositions& sorted, int piece, int column,
+                                   const Matrix<float>& sums, const SharedSums& shared,
+                                   bool accumulate) {
   constexpr int kAtOnce = 8;
   const std::int64_t all = sorted.segments[sorted.first];
-  const std::int64_t begin = all + piece * sorted.piece;
+  const std::int64_t begin = all + std::int64_t{piece} * sorted.piece;
   const std::int64_t next = begin + sorted.piece;
   if (next >= sorted.segments[sorted.last] || column >= sums.columns) return;
   const std::int32_t id = sorted.id_of(sorted.order[next - 1]);
@@ -167,12 +167,12 @@ __device__ inline void sum_segments(const SortedPositions& sorted, const Matrix<
   const std::int64_t count = sorted.segments[sorted.last] - sorted.segments[sorted.first];
   const std::int64_t items = (count + sorted.piece - 1) / sorted.piece * wide;
   const auto column_of = [&](std::int64_t item) {
-    return (item % wide * 32 + threadIdx.x % 32) * Width;
+    return static_cast<int>(item % wide * 32 + threadIdx.x % 32) * Width;
   };
   SIMT_NO_UNROLL
   for (std::int64_t item = warp; item < items; item += warps) {
-    sum_piece<Width>(sorted, item / wide, column_of(item), rows, index_of, sums, shared,
-                     accumulate);
+    sum_piece<Width>(sorted, static_cast<int>(item / wide), column_of(item), rows, index_of, sums,
+                     shared, accumulate);
   }
   if (!accumulate) {
     SIMT_NO_UNROLL
@@ -182,7 +182,8 @@ __device__ inline void sum_segments(const SortedPositions& sorted, const Matrix<
   grid_sync();
   SIMT_NO_UNROLL
   for (std::int64_t item = warp; item < items; item += warps)
-    join_pieces<Width>(sorted, item / wide, column_of(item), sums, shared, accumulate);
+    join_pieces<Width>(sorted, static_cast<int>(item / wide), column_of(item), sums, shared,
+                       accumulate);
 }
 
 // Enough blocks for every piece, and for every 32 ids.
