@@ -20,7 +20,7 @@ COUNTED = {path.relative_to(ROOT).as_posix() for path in kernel_sources.sources(
 def counts_of(build):
     """{file: {line: executions}} over all objects of the kernels."""
     objects = build / "tests/CMakeFiles/braid_coverage_kernels.dir"
-    notes = sorted(objects.rglob("*_cuda.cu*.gcno"))
+    notes = sorted(objects.rglob("*.cu*.gcno"))
     if not notes:
         sys.exit(f"failed: no kernels compiled with --coverage under {objects}")
     counts = {}
