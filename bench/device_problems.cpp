@@ -343,7 +343,8 @@ std::vector<Problem> all_problems(Backend backend) {
        {LstmSize{32, 200, 128, 64, true}, LstmSize{256, 200, 128, 64, true},
         LstmSize{256, 200, 128, 64, false}, LstmSize{1024, 200, 128, 64, true},
         LstmSize{256, 200, 128, 64, true, 10000}, LstmSize{1024, 200, 128, 64, true, 10000},
-        LstmSize{256, 200, 128, 128, false}, LstmSize{256, 200, 128, 256, false}})
+        LstmSize{256, 200, 128, 128, false}, LstmSize{256, 200, 128, 256, false},
+        LstmSize{32, 200, 128, 512, false}, LstmSize{256, 200, 128, 512, false}})
     add_lstm(list, size);
   add_dense(list, 32, 100, 64, ActivationKind::relu);
   add_dense(list, 1024, 100, 64, ActivationKind::relu);

@@ -52,8 +52,8 @@ struct LstmForward {
   Activation activation{ActivationKind::tanh};
   Activation recurrent_activation{ActivationKind::sigmoid};
   bool go_backwards = false;
-  // Of x . kernel. Where it is not float32, a GPU that takes many rows of few units may round the
-  // operands of h . recurrent to tf32, too; all else is float32.
+  // Of x . kernel. Where it is not float32, a GPU may round the operands of h . recurrent, too: for
+  // many rows of few units to tf32, for many units to this precision. All else is float32.
   Precision precision = Precision::float32;
 };
 BRAID_KERNEL(LstmForward)

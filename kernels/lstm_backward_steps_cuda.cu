@@ -6,58 +6,13 @@
 #include "kernels/lstm_gates.hpp"
 #include "kernels/lstm_gpu.hpp"
 #include "kernels/lstm_products.hpp"
-#include "kernels/lstm_sequence.hpp"
 #include "kernels/lstm_transpose.hpp"
+#include "kernels/lstm_unit_states.hpp"
 #include "kernels/simt/elements.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
 namespace {
-
-// What a unit of a row does with the gradient of its h; step -1 is the state before the first
-// token.
-template <bool kDefault>
-struct BackwardCell {
-  const LstmBackwardSlice& slice;
-  int step;
-
-  __device__ float of_state(const Matrix<const float>& states, int row, int unit) const {
-    return states ? states.row(row)[unit] : 0.0F;
-  }
-  // sum: what arrives from the step behind, if there is one.
-  __device__ void take(const LstmTokens::Row& row, std::int64_t place, int unit, float sum) const {
-    const LstmBackward& args = slice.args;
-    const LstmTokens& tokens = slice.tokens;
-    if (step >= row.count) return;
-    const bool is_last = step + 1 == row.count;
-    float h_grad = sum;
-    if (is_last) {
-      h_grad = of_state(args.last_output_grad, row.index, unit) +
-               of_state(args.last_h_grad, row.index, unit);
-    }
-    const int from = step < 0 ? 0 : tokens.place_of(row, step);
-    if (args.sequence_grad) {
-      h_grad += SequenceColumn<const float>(args.sequence_grad, tokens, row, unit)
-                    .sum(from, tokens.place_of(row, step + 1));
-    }
-    float& kept_c_grad = slice.c_grad[place * args.shape.units + unit];
-    float c_grad = is_last ? of_state(args.last_c_grad, row.index, unit) : kept_c_grad;
-    if (step < 0) {
-      if (args.initial_h_grad) args.initial_h_grad.row(row.index)[unit] = h_grad;
-      if (args.initial_c_grad) args.initial_c_grad.row(row.index)[unit] = c_grad;
-      return;
-    }
-    const std::int64_t units = args.shape.units;
-    const std::int64_t at = (row.first + step) * units + unit;
-    const float c_before =
-        step > 0 ? slice.kept.c[at - units] : of_state(args.initial_c, row.index, unit);
-    const CellSlopes slopes =
-        cell_slopes<kDefault>(ld_vec<float4>(slice.kept.gates + at * 4), slice.kept.c[at], c_before,
-                              {args.activation, args.recurrent_activation});
-    st_vec(slice.z_grad + at * 4, cell_backward(slopes, h_grad, c_grad));
-    kept_c_grad = c_grad;
-  }
-};
 
 // Transposes what steps and gradients read transposed.
 __global__ void lstm_prepare_steps_kernel(LstmBackwardSlice slice) {
@@ -66,6 +21,15 @@ __global__ void lstm_prepare_steps_kernel(LstmBackwardSlice slice) {
   const std::int64_t thread = static_cast<std::int64_t>(blockIdx.x) * kElementThreads + threadIdx.x;
   transpose_gates(args.recurrent, slice.recurrent, thread, threads);
   if (slice.wants_inputs()) transpose_gates(args.kernel, slice.kernel, thread, threads);
+}
+
+template <bool kDefault>
+__device__ inline void go_back(const LstmBackwardSlice& slice, const LstmTokens::Row& row, int step,
+                               std::int64_t place, int unit, float sum) {
+  BackwardUnit<kDefault> state(slice, row, step, place, unit);
+  if (!state.has_step()) return;
+  if (step < 0) return state.write_initial(slice.args, row, unit, sum);
+  state.write(slice, row, step, place, unit, state.go_back(sum));
 }
 
 template <class Tile, bool kDefault>
@@ -97,7 +61,6 @@ __global__ void __launch_bounds__(Tile::kThreads, kBlocksOfStep)
   // Where no row has a step behind this one there is nothing to multiply.
   add_product<PlainColumns>(stages[0], sums, z_grad, recurrent,
                             rows[0].count > step + 1 ? static_cast<int>(wide) : 0);
-  const BackwardCell<kDefault> cell{slice, step};
   for_quads<PlainColumns>(sums, [&](int tile_row, int quad, float4 sum) {
     const std::int64_t place = first_place + tile_row;
     if (place >= tokens.rows) return;
@@ -105,7 +68,8 @@ __global__ void __launch_bounds__(Tile::kThreads, kBlocksOfStep)
     const int unit = first_unit + 4 * quad;
     SIMT_UNROLL
     for (int u = 0; u < 4; ++u) {
-      if (unit + u < units) cell.take(rows[tile_row], place, unit + u, of_unit[u]);
+      if (unit + u < units)
+        go_back<kDefault>(slice, rows[tile_row], step, place, unit + u, of_unit[u]);
     }
   });
 }

@@ -11,7 +11,9 @@ namespace {
 
 template <class Slice>
 void run_steps(const Stream& stream, const Slice& slice) {
-  if (run_lstm_on_matrix_units(stream, slice) || run_lstm_persistently(stream, slice)) return;
+  if (run_lstm_on_matrix_units(stream, slice) || run_lstm_persistently(stream, slice) ||
+      run_lstm_by_teams(stream, slice))
+    return;
   run_lstm_steps(stream, slice);
 }
 

@@ -6,18 +6,12 @@
 #include "kernels/lstm_gates.hpp"
 #include "kernels/lstm_gpu.hpp"
 #include "kernels/lstm_products.hpp"
-#include "kernels/lstm_sequence.hpp"
+#include "kernels/lstm_unit_states.hpp"
 #include "kernels/simt/elements.hpp"
 #include "kernels/simt/facade.hpp"
 
 namespace braid::kernels {
 namespace {
-
-__device__ inline void write_states(const LstmForward& args, int row, int unit, float h, float c) {
-  if (args.last_output) args.last_output.row(row)[unit] = h;
-  if (args.last_h) args.last_h.row(row)[unit] = h;
-  if (args.last_c) args.last_c.row(row)[unit] = c;
-}
 
 // A thread takes one unit of one row to its state before the first token. What lies behind the
 // units is 0 in both buffers.
@@ -31,17 +25,7 @@ __global__ void lstm_start_kernel(LstmForwardSlice slice) {
       h[args.shape.rows * stride] = 0;
       return;
     }
-    const auto unit = static_cast<int>(column);
-    const LstmTokens::Row row = slice.tokens.row_at(place);
-    const float before = args.initial_h ? args.initial_h.row(row.index)[unit] : 0.0F;
-    const float c = args.initial_c ? args.initial_c.row(row.index)[unit] : 0.0F;
-    *h = before;
-    slice.c[place * args.shape.units + unit] = c;
-    if (args.sequence) {
-      SequenceColumn<float>(args.sequence, slice.tokens, row, unit)
-          .write(0, slice.tokens.place_of(row, 0), before);
-    }
-    if (row.count == 0) write_states(args, row.index, unit, before, c);
+    *h = begin_unit(slice, slice.tokens.row_at(place), place, static_cast<int>(column));
   });
 }
 
@@ -89,24 +73,14 @@ __global__ void __launch_bounds__(Tile::kThreads, kBlocksOfStep)
     const LstmTokens::Row& row = rows[tile_row];
     const int unit = first_unit + quad;
     if (step >= row.count || unit >= units) return;
-    const std::int64_t at = static_cast<std::int64_t>(row.first + step) * units + unit;
     const auto inputs =
         ld_vec<float4>(slice.z + (std::int64_t{z_rows[tile_row]} * units + unit) * 4);
-    float& c = slice.c[(first_place + tile_row) * units + unit];
+    const std::int64_t place = first_place + tile_row;
     const CellState state = cell_forward<kDefault>(
-        {inputs.x + sum.x, inputs.y + sum.y, inputs.z + sum.z, inputs.w + sum.w}, c, functions);
-    c = state.c;
-    to[(first_place + tile_row) * stride + unit] = state.h;
-    if (slice.kept.gates != nullptr) {
-      st_vec(slice.kept.gates + at * 4, state.kept);
-      slice.kept.c[at] = state.c;
-      slice.kept.h[at] = state.h;
-    }
-    if (args.sequence) {
-      SequenceColumn<float>(args.sequence, tokens, row, unit)
-          .write(tokens.place_of(row, step), tokens.place_of(row, step + 1), state.h);
-    }
-    if (step + 1 == row.count) write_states(args, row.index, unit, state.h, state.c);
+        {inputs.x + sum.x, inputs.y + sum.y, inputs.z + sum.z, inputs.w + sum.w},
+        slice.c[place * units + unit], functions);
+    to[place * stride + unit] = state.h;
+    end_step(slice, row, step, place, unit, state);
   });
 }
 

@@ -15,10 +15,6 @@ struct LstmFunctions {
 };
 
 template <class Arguments>
-LstmFunctions functions_of(const Arguments& args) {
-  return {args.activation, args.recurrent_activation};
-}
-template <class Arguments>
 bool has_default_functions(const Arguments& args) {
   return args.activation.kind == ActivationKind::tanh &&
          args.recurrent_activation.kind == ActivationKind::sigmoid;

@@ -28,6 +28,12 @@ std::int64_t tiles(std::int64_t count, std::int64_t of_tile) {
   return (count + of_tile - 1) / of_tile;
 }
 
+// What teams exchange, and the flags of their blocks.
+std::int64_t team_floats(const LstmShape& slice, std::int64_t numbers, std::int64_t units) {
+  return lstm_team_words(slice.rows, lstm_team_depth(numbers)) +
+         lstm_team_tiles(slice.rows) * tiles(slice.units, units);
+}
+
 }  // namespace
 
 int lstm_rows_of_block(const LstmShape& shape) {
@@ -69,7 +75,7 @@ LstmForwardPlaces lstm_forward_places(const LstmShape& shape) {
   places.tokens = pieces.take(lstm_token_words(slice));
   places.z = pieces.take(slice.rows * slice.steps * 4 * slice.units);
   if (slice.units > kUnitsInRegisters) {
-    places.h = pieces.take(2 * slice.rows * in_whole_fours(slice.units));
+    places.h = pieces.take(team_floats(slice, slice.units, kTeamUnitsForward));
     places.c = pieces.take(slice.rows * slice.units);
   }
   places.bytes = pieces.bytes();
@@ -90,7 +96,8 @@ LstmBackwardPlaces lstm_backward_places(const LstmShape& shape, std::int64_t tab
       std::max(slots_of(slice), by_ids ? slots_of(lstm_table_shape(shape, table_rows)) : 0));
   places.kernel = pieces.take(wide * in_whole_fours(slice.features));
   if (slice.units > kUnitsInRegisters) {
-    places.recurrent = pieces.take(wide * in_whole_fours(slice.units));
+    places.recurrent = pieces.take(
+        std::max(wide * in_whole_fours(slice.units), team_floats(slice, wide, kTeamUnitsBackward)));
     places.c_grad = pieces.take(slice.rows * slice.units);
   }
   if (table_rows > 0) {

@@ -80,10 +80,16 @@ struct LstmTokens {
 constexpr std::int64_t kSortedRows = 1024;
 
 // Up to so many units a block of threads keeps the recurrent weights and takes its rows through all
-// of time, where it has the shared memory for what the registers do not hold; beyond, every step is
-// a product of its own.
+// of time, where it has the shared memory for what the registers do not hold.
 constexpr std::int64_t kUnitsInRegisters = 64;
 constexpr std::int64_t kPersistentUnits = 128;
+
+// Beyond, teams of blocks share the units of tiles of rows (lstm_team.hpp), where the device holds
+// as many blocks at once as a team has.
+constexpr std::int64_t kRowsOfTeamTile = 32;
+constexpr std::int64_t kTeamDepthOfStage = 64;
+constexpr std::int64_t kTeamUnitsForward = 8;  // of a block
+constexpr std::int64_t kTeamUnitsBackward = 16;
 
 // What a block of more than kUnitsInRegisters has in shared memory: weights, what the rows
 // exchange, and what is on its way from global memory.
@@ -140,16 +146,17 @@ struct LstmForwardPlaces {
   // [tokens, H, 4] pre-activations, likewise; or those of the rows of the table, and behind them
   // the row of each token (LstmForwardSlice)
   std::int64_t z = 0;
-  std::int64_t h = 0;  // [2, B, H] of alternate steps (many units)
+  std::int64_t h = 0;  // [2, B, H] of alternate steps, or what teams exchange (many units)
   std::int64_t c = 0;  // [B, H] (many units)
   std::int64_t bytes = 0;
 };
 struct LstmBackwardPlaces {
-  std::int64_t z_grad = 0;     // [tokens, H, 4]
-  std::int64_t partial = 0;    // slots of the weight gradients (LstmSlots)
-  std::int64_t kernel = 0;     // [H, 4, E] the kernel transposed
-  std::int64_t recurrent = 0;  // [H, 4, H] the recurrent kernel transposed (many units)
-  std::int64_t c_grad = 0;     // [B, H] (many units)
+  std::int64_t z_grad = 0;   // [tokens, H, 4]
+  std::int64_t partial = 0;  // slots of the weight gradients (LstmSlots)
+  std::int64_t kernel = 0;   // [H, 4, E] the kernel transposed
+  // [H, 4, H] the recurrent kernel transposed, or what teams exchange (many units)
+  std::int64_t recurrent = 0;
+  std::int64_t c_grad = 0;  // [B, H] (many units)
   // For the gradient of a table: z_grad summed by ids [V, H, 4], or the gradients of the inputs
   // [B * T, E]; and what the sums of either need (embedding.hpp).
   std::int64_t by_ids = 0;
@@ -158,6 +165,18 @@ struct LstmBackwardPlaces {
 };
 LstmForwardPlaces lstm_forward_places(const LstmShape& shape);
 LstmBackwardPlaces lstm_backward_places(const LstmShape& shape, std::int64_t table_rows = 0);
+
+// Of rows that teams take through time.
+inline std::int64_t lstm_team_tiles(std::int64_t rows) {
+  return (rows + kRowsOfTeamTile - 1) / kRowsOfTeamTile;
+}
+// Lines that a tile leaves of a step: so many numbers of each row, in whole stages.
+inline std::int64_t lstm_team_depth(std::int64_t numbers) {
+  return (numbers + kTeamDepthOfStage - 1) / kTeamDepthOfStage * kTeamDepthOfStage;
+}
+inline std::int64_t lstm_team_words(std::int64_t rows, std::int64_t depth) {
+  return 2 * lstm_team_tiles(rows) * kRowsOfTeamTile * depth;
+}
 
 // Whether all rows of the table are multiplied with the kernel, once for all slices, instead of
 // each token's input; and going back the gradients of z, summed by ids, instead of each token's:
@@ -234,8 +253,9 @@ struct LstmBackwardSlice {
   BRAID_HOST_DEVICE bool wants_inputs() const { return args.in_grad || by_ids != nullptr; }
 };
 
-// Two ways of steps that not every slice can go are asked first: false, and nothing is done. On
-// matrix units go few units and many rows, of operands that need not be float32.
+// Three ways of steps that not every slice can go are asked first: false, and nothing is done. On
+// matrix units go few units and many rows, of operands that need not be float32; by teams go many
+// units, if the functions are the default ones.
 #define BRAID_LSTM_PARTS(backend)                                         \
   namespace backend {                                                     \
   void project_lstm_inputs(const Stream&, const LstmForwardSlice&);       \
@@ -243,6 +263,8 @@ struct LstmBackwardSlice {
   bool run_lstm_on_matrix_units(const Stream&, const LstmBackwardSlice&); \
   bool run_lstm_persistently(const Stream&, const LstmForwardSlice&);     \
   bool run_lstm_persistently(const Stream&, const LstmBackwardSlice&);    \
+  bool run_lstm_by_teams(const Stream&, const LstmForwardSlice&);         \
+  bool run_lstm_by_teams(const Stream&, const LstmBackwardSlice&);        \
   void run_lstm_steps(const Stream&, const LstmForwardSlice&);            \
   void run_lstm_steps(const Stream&, const LstmBackwardSlice&);           \
   void sum_lstm_gradients(const Stream&, const LstmBackwardSlice&,        \

@@ -21,6 +21,8 @@ struct MatrixOperands<Precision::tf32> {
   static constexpr int kGapAlong = 4;
   static constexpr int kGapAcross = 8;
 
+  // One place of the depth, and none of the next.
+  static __device__ unsigned word(float first, float) { return to_tf32(first); }
   template <class Tile>
   static __device__ unsigned load(const float* tile, int across, int k, int half, int within) {
     return to_tf32(tile[Tile::place(across, k + 4 * half + within)]);
@@ -38,6 +40,12 @@ struct MatrixOperands<Precision::bfloat16> {
   static constexpr int kGapAlong = 8;
   static constexpr int kGapAcross = 4;
 
+  static __device__ unsigned word(float first, float second) {
+    const __nv_bfloat162 operands = __floats2bfloat162_rn(first, second);
+    unsigned both;
+    memcpy(&both, &operands, sizeof both);
+    return both;
+  }
   template <class Tile>
   static __device__ unsigned load(const float* tile, int across, int k, int half, int within) {
     const int first = k + 8 * half + 2 * within;
@@ -48,10 +56,7 @@ struct MatrixOperands<Precision::bfloat16> {
       pair.x = tile[Tile::place(across, first)];
       pair.y = tile[Tile::place(across, first + 1)];
     }
-    const __nv_bfloat162 operands = __floats2bfloat162_rn(pair.x, pair.y);
-    unsigned both;
-    memcpy(&both, &operands, sizeof both);
-    return both;
+    return word(pair.x, pair.y);
   }
   static __device__ void multiply(float (&sums)[4], const unsigned (&a)[4],
                                   const unsigned (&b)[2]) {

@@ -66,7 +66,9 @@ TEST_CASE("lstm on a gpu: pieces of the scratch and saved memory are aligned and
       const auto forward = kernels::lstm_forward_places(shape);
       Pieces pieces{{forward.tokens, rows * (2 * steps + 3) + 1}, {forward.z, rows * steps * wide}};
       if (units > 64) {
-        pieces.emplace_back(forward.h, 2 * rows * in_whole_fours(units));
+        const std::int64_t tiles = (rows + 31) / 32;
+        pieces.emplace_back(forward.h,
+                            2 * tiles * 32 * ((units + 63) / 64 * 64) + tiles * ((units + 7) / 8));
         pieces.emplace_back(forward.c, rows * units);
       }
       check(pieces, forward.bytes);
@@ -77,7 +79,10 @@ TEST_CASE("lstm on a gpu: pieces of the scratch and saved memory are aligned and
                 {backward.partial, slots.count * slots.floats()},
                 {backward.kernel, wide * in_whole_fours(features)}};
       if (units > 64) {
-        pieces.emplace_back(backward.recurrent, wide * in_whole_fours(units));
+        const std::int64_t tiles = (rows + 31) / 32;
+        const std::int64_t exchanged =
+            2 * tiles * 32 * ((wide + 63) / 64 * 64) + tiles * ((units + 15) / 16);
+        pieces.emplace_back(backward.recurrent, std::max(wide * in_whole_fours(units), exchanged));
         pieces.emplace_back(backward.c_grad, rows * units);
       }
       check(pieces, backward.bytes);

@@ -5,48 +5,17 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/lstm_cut.hpp"
 #include "tests/support/lstm_kernel.hpp"
+#include "tests/support/rounded_lstm.hpp"
 
 using namespace braid;
 using namespace braid::testing;
 
 namespace {
 
-// What is rounded may go to the other neighbour than in float64, and then a row is off by a tf32's
-// step from there on.
-void check_rounded_results(const Numbers& got, const Numbers& expected) {
-  CHECK(share_within(got, expected, 5e-6) >= 0.9);
-  CHECK(largest_error(got, expected) < 0.002);
-}
-
 void check_on_matrix_units(const LstmProblem& problem, const LstmOutputGrads& grads,
                            std::int64_t gap = 0) {
-  INFO("B " << problem.rows << ", T " << problem.steps << ", E " << problem.features << ", H "
-            << problem.units << ", " << text_of(problem.precision));
-  LstmProblem rounding = problem;
-  if (has_matrix_units(gpu_backend())) {
-    rounding.recurrence = Precision::tf32;
-  } else {
-    rounding.precision = Precision::float32;
-  }
-  const LstmResults expected = lstm_forward(rounding);
-  const LstmGrads expected_grads = lstm_backward(rounding, grads);
   const LstmCutScope scope({.multiprocessors = 1});
-  LstmKernel kernel(gpu_backend(), problem, gap);
-  const LstmResults got = kernel.forward();
-  check_rounded_results(got.sequence, expected.sequence);
-  check_rounded_results(got.last_h, expected.last_h);
-  check_rounded_results(got.last_c, expected.last_c);
-  const LstmGrads got_grads = kernel.backward(grads);
-  check_rounded_sums(got_grads.in, expected_grads.in);
-  check_rounded_sums(got_grads.kernel, expected_grads.kernel);
-  check_rounded_sums(got_grads.recurrent, expected_grads.recurrent);
-  check_rounded_sums(got_grads.bias, expected_grads.bias);
-  for (const auto& [some, wanted] : {std::pair{&got_grads.initial_h, &expected_grads.initial_h},
-                                     {&got_grads.initial_c, &expected_grads.initial_c}}) {
-    if (wanted->empty()) continue;
-    CHECK(share_within(*some, *wanted, 2e-5) >= 0.9);
-    CHECK(largest_error(*some, *wanted) < 0.01);
-  }
+  check_rounded_lstm(problem, Precision::tf32, grads, gap);
 }
 
 }  // namespace
@@ -90,12 +59,7 @@ TEST_CASE("lstm on matrix units: without states, sequences, or gradients of them
   problem.bias.clear();
   const LstmOutputGrads all = random_grads(problem, random);
   const LstmCutScope scope({.multiprocessors = 1});
-  LstmProblem rounding = problem;
-  if (has_matrix_units(gpu_backend())) {
-    rounding.recurrence = Precision::tf32;
-  } else {
-    rounding.precision = Precision::float32;
-  }
+  const LstmProblem rounding = rounding_of(problem, Precision::tf32);
   for (const LstmOutputGrads& grads :
        {LstmOutputGrads{all.sequence, {}, {}}, {{}, all.last_h, {}}, {{}, {}, all.last_c}}) {
     LstmKernel kernel(gpu_backend(), problem);
@@ -123,12 +87,7 @@ TEST_CASE("lstm on matrix units: a row of many steps is right to its end") {
   problem.mask = random_mask(problem, random);
   for (std::size_t t = 0; t < 40; ++t) problem.mask[t] = 1;
   const LstmOutputGrads grads = random_grads(problem, random);
-  LstmProblem rounding = problem;
-  if (has_matrix_units(gpu_backend())) {
-    rounding.recurrence = Precision::tf32;
-  } else {
-    rounding.precision = Precision::float32;
-  }
+  const LstmProblem rounding = rounding_of(problem, Precision::tf32);
   const LstmCutScope scope({.multiprocessors = 1});
   LstmKernel kernel(gpu_backend(), problem);
   const LstmResults got = kernel.forward();

@@ -1,0 +1,53 @@
+#pragma once
+#include "tests/support/lstm_kernel.hpp"
+
+// LSTMs whose products are of rounded operands, from step to step too. The reference rounds the
+// same ones, in float64.
+namespace braid::testing {
+
+// What is rounded may go to the other neighbour than in float64, and then a row is off by a step of
+// the rounded numbers from there on.
+inline void check_rounded_results(const Numbers& got, const Numbers& expected,
+                                  Precision recurrence = Precision::tf32) {
+  CHECK(share_within(got, expected, 5e-6) >= 0.9);
+  CHECK(largest_error(got, expected) < (recurrence == Precision::tf32 ? 0.002 : 0.016));
+}
+
+// The problem as the reference has to take it. Who has no matrix units takes float32.
+inline LstmProblem rounding_of(LstmProblem problem, Precision recurrence) {
+  if (has_matrix_units(gpu_backend())) {
+    problem.recurrence = recurrence;
+  } else {
+    problem.precision = Precision::float32;
+  }
+  return problem;
+}
+
+inline void check_rounded_lstm(const LstmProblem& problem, Precision recurrence,
+                               const LstmOutputGrads& grads, std::int64_t gap = 0) {
+  INFO("B " << problem.rows << ", T " << problem.steps << ", E " << problem.features << ", H "
+            << problem.units << ", " << text_of(problem.precision));
+  const LstmProblem rounding = rounding_of(problem, recurrence);
+  const LstmResults expected = lstm_forward(rounding);
+  const LstmGrads expected_grads = lstm_backward(rounding, grads);
+  LstmKernel kernel(gpu_backend(), problem, gap);
+  const LstmResults got = kernel.forward();
+  check_rounded_results(got.sequence, expected.sequence, recurrence);
+  check_rounded_results(got.last_h, expected.last_h, recurrence);
+  check_rounded_results(got.last_c, expected.last_c, recurrence);
+  const LstmGrads got_grads = kernel.backward(grads);
+  check_rounded_sums(got_grads.in, expected_grads.in);
+  // Of many tokens more have gone to the other neighbour.
+  const double least_share = problem.rows * problem.steps > 80 ? 0.75 : 0.9;
+  check_rounded_sums(got_grads.kernel, expected_grads.kernel, least_share);
+  check_rounded_sums(got_grads.recurrent, expected_grads.recurrent, least_share);
+  check_rounded_sums(got_grads.bias, expected_grads.bias, least_share);
+  for (const auto& [some, wanted] : {std::pair{&got_grads.initial_h, &expected_grads.initial_h},
+                                     {&got_grads.initial_c, &expected_grads.initial_c}}) {
+    if (wanted->empty()) continue;
+    CHECK(share_within(*some, *wanted, 2e-5) >= 0.9);
+    CHECK(largest_error(*some, *wanted) < 0.01);
+  }
+}
+
+}  // namespace braid::testing
