@@ -346,6 +346,13 @@ std::vector<std::int64_t> blocks_of(const std::vector<simt::PlannedLaunch>& laun
   return blocks;
 }
 
+// Which keep steps from teams of blocks.
+template <class Arguments>
+Arguments with_other_functions(Arguments arguments) {
+  arguments.activation = {ActivationKind::relu};
+  return arguments;
+}
+
 }  // namespace
 
 TEST_CASE("kernel shapes: steps of many units take large tiles where these fill the device") {
@@ -366,11 +373,11 @@ TEST_CASE("kernel shapes: steps of many units take large tiles where these fill 
                                      64 / 16 * (512 / 32)}};
   for (const Expected& expected : sizes) {
     INFO(expected.shape.rows << " rows, " << expected.shape.units << " units");
-    CHECK(blocks_of(planned(planned_forward(expected.shape, false)), "lstm_forward_step_kernel") ==
-          std::vector<std::int64_t>(2, expected.forward));
-    CHECK(
-        blocks_of(planned(planned_backward(expected.shape, false)), "lstm_backward_step_kernel") ==
-        std::vector<std::int64_t>(2, expected.backward));
+    CHECK(blocks_of(planned(with_other_functions(planned_forward(expected.shape, false))),
+                    "lstm_forward_step_kernel") == std::vector<std::int64_t>(2, expected.forward));
+    CHECK(blocks_of(planned(with_other_functions(planned_backward(expected.shape, false))),
+                    "lstm_backward_step_kernel") ==
+          std::vector<std::int64_t>(2, expected.backward));
   }
 }
 
@@ -380,15 +387,60 @@ TEST_CASE("kernel shapes: a device with as many multiprocessors as large tiles t
   constexpr std::int64_t kBackwardTiles = 128 / 64 * (256 / 128);
   const auto blocks = [&](std::int64_t multiprocessors, bool forward) {
     const LstmCutScope cut({.multiprocessors = multiprocessors});
-    return forward
-               ? blocks_of(planned(planned_forward(shape, false)), "lstm_forward_step_kernel")
-               : blocks_of(planned(planned_backward(shape, false)), "lstm_backward_step_kernel");
+    return forward ? blocks_of(planned(with_other_functions(planned_forward(shape, false))),
+                               "lstm_forward_step_kernel")
+                   : blocks_of(planned(with_other_functions(planned_backward(shape, false))),
+                               "lstm_backward_step_kernel");
   };
   using Blocks = std::vector<std::int64_t>;
   CHECK(blocks(kForwardTiles, true) == Blocks{kForwardTiles});
   CHECK(blocks(kForwardTiles + 1, true) == Blocks{128 / 16 * (1024 / 32)});
   CHECK(blocks(kBackwardTiles, false) == Blocks{kBackwardTiles});
   CHECK(blocks(kBackwardTiles + 1, false) == Blocks{128 / 16 * (256 / 32)});
+}
+
+TEST_CASE("kernel shapes: as many teams of blocks as the device holds share out tiles of rows") {
+  // A block has 8 units forward, 16 back; a tile 32 rows. Shared memory holds six stages of eight
+  // warps, 48 KB, and the weights: two blocks a multiprocessor, or one.
+  struct Expected {
+    LstmShape shape;
+    Precision precision;
+    std::int64_t forward;  // 0: not by teams
+    std::int64_t backward;
+  };
+  const auto size = [](std::int64_t rows, std::int64_t units) {
+    return LstmShape{.rows = rows, .steps = 2, .features = 8, .units = units};
+  };
+  const std::vector<Expected> sizes{
+      // Two tiles; eight of them, in two turns of four teams.
+      {size(33, 512), Precision::float32, 2 * 64, 2 * 32},
+      {size(256, 512), Precision::float32, 4 * 64, 4 * 32},
+      {size(256, 512), Precision::bfloat16, 4 * 64, 8 * 32},
+      // Nine tiles in three turns: three teams do.
+      {size(257, 512), Precision::float32, 3 * 64, 3 * 32},
+      {size(1, 129), Precision::tf32, 17, 9},
+      {size(1000000, 130), Precision::float32, 15 * 17, 29 * 9},
+      // One block a multiprocessor; weights of all gates only as bfloat16.
+      {size(64, 1024), Precision::float32, 128, 0},
+      {size(64, 1024), Precision::tf32, 128, 0},
+      {size(64, 1024), Precision::bfloat16, 2 * 128, 2 * 64},
+      {size(64, 704), Precision::float32, 88, 2 * 44},
+      {size(64, 720), Precision::float32, 90, 0},
+      // More blocks than the device holds at once.
+      {size(64, 1057), Precision::float32, 0, 0}};
+  for (const Expected& expected : sizes) {
+    INFO(expected.shape.rows << " rows, " << expected.shape.units << " units");
+    auto forward = planned_forward(expected.shape, false);
+    auto backward = planned_backward(expected.shape, false);
+    forward.precision = backward.precision = expected.precision;
+    const auto check = [](const std::vector<std::int64_t>& blocks, std::int64_t each) {
+      CHECK(blocks.empty() == (each == 0));
+      for (const std::int64_t count : blocks) CHECK(count <= 2 * 132);
+      if (!blocks.empty()) CHECK(blocks.front() == each);
+    };
+    check(blocks_of(planned(forward), "lstm_forward_team_kernel"), expected.forward);
+    check(blocks_of(planned(backward), "lstm_backward_team_kernel"), expected.backward);
+  }
 }
 
 TEST_CASE("kernel shapes: the inputs of an LSTM are projected by a block for each tile") {
