@@ -119,7 +119,7 @@ bool run_team(const Stream& stream, const LstmForwardSlice& slice) {
 namespace BRAID_GPU {
 
 bool run_lstm_by_teams(const Stream& stream, const LstmForwardSlice& slice) {
-  if (!has_default_functions(slice.args)) return false;
+  if (!can_go_by_teams(slice.args)) return false;
   return with_operands_of_team(slice.args.precision,
                                [&]<class Operands>() { return run_team<Operands>(stream, slice); });
 }

@@ -30,6 +30,7 @@ std::int64_t tiles(std::int64_t count, std::int64_t of_tile) {
 
 // What teams exchange, and the flags of their blocks.
 std::int64_t team_floats(const LstmShape& slice, std::int64_t numbers, std::int64_t units) {
+  if (slice.units <= kPersistentUnits) return 0;
   return lstm_team_words(slice.rows, lstm_team_depth(numbers)) +
          lstm_team_tiles(slice.rows) * tiles(slice.units, units);
 }
@@ -75,7 +76,8 @@ LstmForwardPlaces lstm_forward_places(const LstmShape& shape) {
   places.tokens = pieces.take(lstm_token_words(slice));
   places.z = pieces.take(slice.rows * slice.steps * 4 * slice.units);
   if (slice.units > kUnitsInRegisters) {
-    places.h = pieces.take(team_floats(slice, slice.units, kTeamUnitsForward));
+    places.h = pieces.take(std::max(2 * slice.rows * in_whole_fours(slice.units),
+                                    team_floats(slice, slice.units, kTeamUnitsForward)));
     places.c = pieces.take(slice.rows * slice.units);
   }
   places.bytes = pieces.bytes();

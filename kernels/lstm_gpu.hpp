@@ -85,7 +85,7 @@ constexpr std::int64_t kUnitsInRegisters = 64;
 constexpr std::int64_t kPersistentUnits = 128;
 
 // Beyond, teams of blocks share the units of tiles of rows (lstm_team.hpp), where the device holds
-// as many blocks at once as a team has.
+// as many blocks at once as a team has; else every step is a product of its own.
 constexpr std::int64_t kRowsOfTeamTile = 32;
 constexpr std::int64_t kTeamDepthOfStage = 64;
 constexpr std::int64_t kTeamUnitsForward = 8;  // of a block

@@ -259,6 +259,11 @@ inline std::int64_t team_bytes(std::int64_t depth, std::int64_t columns) {
   return static_cast<std::int64_t>(sizeof(TeamMemory)) + depth * columns * 4;
 }
 
+template <class Arguments>
+bool can_go_by_teams(const Arguments& args) {
+  return args.shape.units > kPersistentUnits && has_default_functions(args);
+}
+
 // Makes teams of as many blocks as the device holds at once; false where it does not hold one team.
 template <auto kernel>
 bool find_team(LaunchShape& launch, Team& team, std::int64_t rows, std::int64_t blocks) {

@@ -191,9 +191,15 @@ What a time step of its persistent kernels (units, rows of a block, default acti
 device: barriers of the block, exchanges of a warp, and loads from global memory of what the same step needs. Inputs are asked
 for so many steps before theirs; so are places, which are read only where there is a mask.
 
+""", "lstm_team_steps.md": """
+## Steps of the LSTM by teams
+
+What a time step and tile of its kernels for more than 128 units pass, measured likewise: barriers of a block and exchanges of a
+warp. Beside them a step waits for a flag of each block of the team, and then for what these have left of the step before.
+
 """}
 # The tests that write them.
-SECTION_TESTS = "launches: a step of a reference model*,lstm on a gpu: a step passes*"
+SECTION_TESTS = "launches: a step of a reference model*,lstm on a gpu: a step passes*,lstm by teams: a step passes*"
 RACE_TESTS = "moved bytes: of the reference models*"
 # Those that judge the table wait until it is there.
 ALL_TESTS = "~kernel table*"

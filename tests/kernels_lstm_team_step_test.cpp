@@ -1,0 +1,211 @@
+// What a step of the LSTM by teams of blocks (kernels/lstm_team.hpp) waits for, measured on the
+// emulated device. The heads of the kernels' sources and the table of bench/results say the same.
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "kernels/lstm_gpu.hpp"
+#include "kernels/simt/barrier_watch.hpp"
+#include "kernels/simt/launch_records.hpp"
+#include "kernels/simt/machine.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/kernel_table.hpp"
+#include "tests/support/lstm_kernel.hpp"
+
+using namespace braid;
+using namespace braid::testing;
+
+namespace {
+
+constexpr std::int64_t kRows = 2;
+constexpr std::int64_t kSteps = 6;
+constexpr std::int64_t kUnits = 130;
+constexpr Precision kPrecisions[] = {Precision::float32, Precision::tf32, Precision::bfloat16};
+
+LstmProblem problem_of(std::int64_t steps, Precision precision) {
+  RandomNumbers random(211);
+  LstmProblem problem = random_lstm({kRows, steps, 2, kUnits}, random);
+  problem.precision = precision;
+  return problem;
+}
+LstmOutputGrads grads_of(const LstmProblem& problem) {
+  RandomNumbers random(212);
+  return random_grads(problem, random);
+}
+
+struct StepCost {
+  std::string kernel;
+  std::int64_t barriers = 0;  // of a block
+  std::int64_t shuffles = 0;  // of a warp
+};
+
+// Of both passes' kernels, by what twice as many steps take more.
+std::vector<StepCost> costs_of(Precision precision) {
+  std::vector<StepCost> costs;
+  for (const char* const function : {"lstm_forward_team_kernel<", "lstm_backward_team_kernel<"}) {
+    const auto counted = [&](std::int64_t steps) {
+      const LstmProblem problem = problem_of(steps, precision);
+      const auto records = [&] {
+        simt::LaunchRecord sum;
+        for (const auto& [name, record] : simt::launch_records()) {
+          if (short_kernel_name(name).rfind(function, 0) != 0) continue;
+          sum.barriers += record.barriers;
+          sum.shuffles += record.shuffles;
+        }
+        return sum;
+      };
+      const simt::LaunchRecord before = records();
+      LstmKernel kernel(Backend::emulated, problem);
+      kernel.forward();
+      kernel.backward(grads_of(problem));
+      const simt::LaunchRecord after = records();
+      return std::pair{after.barriers - before.barriers, after.shuffles - before.shuffles};
+    };
+    const auto [barriers, shuffles] = counted(kSteps);
+    const auto [more_barriers, more_shuffles] = counted(2 * kSteps);
+    const bool is_forward = std::string(function).find("forward") != std::string::npos;
+    const std::int64_t blocks = is_forward ? (kUnits + 7) / 8 : (kUnits + 15) / 16;
+    constexpr std::int64_t kWarps = 8;
+    REQUIRE((more_barriers - barriers) % (blocks * kSteps) == 0);
+    REQUIRE((more_shuffles - shuffles) % (blocks * kSteps * kWarps) == 0);
+    costs.push_back({std::string(function) + text_of(precision) + ">",
+                     (more_barriers - barriers) / (blocks * kSteps),
+                     (more_shuffles - shuffles) / (blocks * kSteps * kWarps)});
+  }
+  return costs;
+}
+
+std::vector<std::string> table_rows() {
+  std::vector<std::string> rows;
+  for (const Precision precision : kPrecisions) {
+    for (const StepCost& cost : costs_of(precision)) {
+      rows.push_back(
+          table_row({cost.kernel, std::to_string(cost.barriers), std::to_string(cost.shuffles)}));
+    }
+  }
+  return rows;
+}
+
+class WatchScope {
+ public:
+  explicit WatchScope(simt::BarrierWatch watch) { simt::watch_barriers(std::move(watch)); }
+  ~WatchScope() { simt::watch_barriers({}); }
+  WatchScope(const WatchScope&) = delete;
+  WatchScope& operator=(const WatchScope&) = delete;
+};
+
+// What a pass forward and one back give, all but what is spoiled: at a barrier of a block, told by
+// how many it has passed before, what it reads for its own units and a step.
+class WatchedLstm {
+ public:
+  WatchedLstm() : problem_(problem_of(kSteps, Precision::float32)), grads_(grads_of(problem_)) {}
+
+  // step_at says whether and of which step to spoil what a block of so many units reads.
+  using StepAt = std::function<std::int64_t(std::int64_t passed)>;
+  std::vector<float> forward(const StepAt& step_at) {
+    LstmKernel kernel(Backend::emulated, problem_);
+    saved_.assign(saved_floats(), 0.0F);
+    GuardedMatrix<float> sequence(kRows * kSteps, kUnits);
+    kernels::LstmForward arguments = kernel.forward_arguments();
+    arguments.sequence = sequence.matrix();
+    arguments.saved = saved_.data();
+    const WatchScope scope([&](std::string_view name, std::int64_t passed) {
+      if (name.find("lstm_forward_team_kernel") == std::string_view::npos) return;
+      for_units(8, step_at(passed), [&](std::int64_t token, std::int64_t unit) {
+        std::fill_n(kept().gates + (token * kUnits + unit) * 4, 4, NAN);
+      });
+    });
+    GuardedScratch scratch(kernels::lstm_forward_scratch(shape()));
+    arguments.scratch = scratch.data();
+    kernels::launch({Backend::emulated}, arguments);
+    return sequence.elements();
+  }
+  std::vector<float> backward(const StepAt& step_at) {
+    static_cast<void>(forward([](std::int64_t) { return std::int64_t{-1}; }));
+    LstmKernel kernel(Backend::emulated, problem_);
+    GuardedMatrix<float> arriving(grads_.sequence, kUnits);
+    GuardedMatrix<float> in_grad(kRows * kSteps, problem_.features);
+    kernels::LstmBackward arguments = kernel.backward_arguments();
+    arguments.saved = saved_.data();
+    arguments.sequence_grad = arriving.matrix();
+    arguments.in_grad = in_grad.matrix();
+    const WatchScope scope([&](std::string_view name, std::int64_t passed) {
+      if (name.find("lstm_backward_team_kernel") == std::string_view::npos) return;
+      for_units(16, step_at(passed), [&](std::int64_t token, std::int64_t unit) {
+        std::fill_n(kept().gates + (token * kUnits + unit) * 4, 4, NAN);
+        kept().c[token * kUnits + unit] = NAN;
+        arriving.matrix().row(token)[unit] = NAN;
+      });
+    });
+    GuardedScratch scratch(kernels::lstm_backward_scratch(shape()));
+    arguments.scratch = scratch.data();
+    kernels::launch({Backend::emulated}, arguments);
+    return in_grad.elements();
+  }
+
+ private:
+  std::size_t saved_floats() const {
+    return static_cast<std::size_t>(kRows * kernels::lstm_saved_per_row(shape()));
+  }
+  kernels::LstmShape shape() const { return {kRows, kSteps, problem_.features, kUnits}; }
+  kernels::LstmKept kept() { return kernels::lstm_kept(saved_.data(), shape()); }
+  template <class Spoil>
+  static void for_units(std::int64_t of_block, std::int64_t step, const Spoil& spoil) {
+    if (step < 0 || step >= kSteps) return;
+    const std::int64_t first = std::int64_t{simt::blockIdx.x} * of_block;
+    for (std::int64_t row = 0; row < kRows; ++row) {
+      for (std::int64_t unit = first; unit < std::min(first + of_block, kUnits); ++unit)
+        spoil(row * kSteps + step, unit);
+    }
+  }
+
+  LstmProblem problem_;
+  LstmOutputGrads grads_;
+  std::vector<float> saved_;
+};
+
+}  // namespace
+
+TEST_CASE("lstm by teams: a step passes three barriers and exchanges next to nothing") {
+  for (const Precision precision : kPrecisions) {
+    for (const StepCost& cost : costs_of(precision)) {
+      INFO(cost.kernel);
+      CHECK(cost.barriers == 3);
+      const bool packs = precision == Precision::bfloat16;
+      CHECK(cost.shuffles == (packs && cost.kernel.find("forward") != std::string::npos ? 1 : 0));
+    }
+  }
+  write_section("lstm_team_steps.md", {"kernel", "barriers", "exchanges of a warp"}, table_rows());
+}
+
+TEST_CASE("lstm by teams: a step asks for what it reads before it waits for the other blocks") {
+  WatchedLstm lstm;
+  const WatchedLstm::StepAt never = [](std::int64_t) { return std::int64_t{-1}; };
+  // Forward, a block passes one barrier before its first step.
+  const std::vector<float> outputs = lstm.forward(never);
+  const auto forward_step = [](std::int64_t passed) { return (passed - 1) / 3; };
+  CHECK(lstm.forward([&](std::int64_t passed) {
+    return passed >= 1 && (passed - 1) % 3 == 0 ? forward_step(passed) : -1;
+  }) == outputs);
+  CHECK(lstm.forward([&](std::int64_t passed) {
+    return passed >= 1 && (passed - 1) % 3 == 2 ? forward_step(passed) + 1 : -1;
+  }) != outputs);  // else nobody reads what is spoiled
+  // Back, the last step waits for nobody, and passes one barrier.
+  const std::vector<float> gradients = lstm.backward(never);
+  const auto backward_step = [](std::int64_t passed) { return kSteps - 2 - (passed - 1) / 3; };
+  CHECK(lstm.backward([&](std::int64_t passed) {
+    return passed >= 1 && (passed - 1) % 3 == 0 ? backward_step(passed) : -1;
+  }) == gradients);
+  CHECK(lstm.backward([&](std::int64_t passed) {
+    return passed >= 1 && (passed - 1) % 3 == 2 ? backward_step(passed) - 1 : -1;
+  }) != gradients);
+}
+
+TEST_CASE("kernel table: steps of the LSTM by teams wait for what it names") {
+  const auto committed = committed_rows("Steps of the LSTM by teams");
+  if (!committed) return;
+  INFO("`make kernels` writes the table anew");
+  CHECK(*committed == table_rows());
+}
