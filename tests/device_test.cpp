@@ -39,12 +39,12 @@ Data sequences_and_features(std::int64_t rows) {
       {{"label", Tensor::from(labels, {rows, 1})}}};
 }
 
-Model sequence_model() {
+Model sequence_model(std::int64_t units = 7) {
   set_random_seed(5);
   auto ids = Input({.shape = {None}, .name = "ids", .dtype = DType::int32});
   auto features = Input({.shape = {3}, .name = "features"});
   auto h = layers::Embedding({.input_dim = 9, .output_dim = 5, .mask_zero = true})(ids);
-  h = layers::Dropout(0.2)(layers::LSTM({.units = 7})(h));
+  h = layers::Dropout(0.2)(layers::LSTM({.units = units})(h));
   auto f = layers::Dense({.units = 4, .activation = "relu"})(features);
   auto label = layers::Dense({.units = 1, .activation = "sigmoid", .name = "label"})(
       layers::concatenate({h, f}));
@@ -62,10 +62,10 @@ struct Trained {
   double loss;
 };
 
-Trained train_on(Device device) {
+Trained train_on(Device device, std::int64_t units = 7) {
   const OnDevice here(device);
   const Data data = sequences_and_features(37);
-  Model model = sequence_model();
+  Model model = sequence_model(units);
   const History history =
       model.fit(data.x, data.y, {.batch_size = 8, .epochs = 3, .verbose = 0, .seed = 9});
   return {model.get_weights(), model.optimizer_state(),
@@ -163,9 +163,10 @@ TEST_CASE("a batch of many rows teaches a device what it teaches the CPU") {
 
 TEST_CASE("a model learns the same on a device as on the CPU") {
   const Device device = GENERATE(from_range(gpus()));
-  INFO(to_string(device));
-  const Trained on_cpu = train_on(Device::cpu());
-  const Trained there = train_on(device);
+  const std::int64_t units = GENERATE(7, 130);  // the latter by teams of blocks
+  INFO(to_string(device) << ", " << units << " units");
+  const Trained on_cpu = train_on(Device::cpu(), units);
+  const Trained there = train_on(device, units);
   check_near(on_cpu.weights, there.weights);
   check_near(on_cpu.state, there.state);
   CHECK(std::abs(on_cpu.loss - there.loss) < 1e-5);
@@ -175,10 +176,11 @@ TEST_CASE("a model learns the same on a device as on the CPU") {
 
 TEST_CASE("a replayed step gives the bits of plain launches") {
   const Device device = GENERATE(from_range(gpus()));
-  INFO(to_string(device));
-  const Trained replayed = train_on(device);
+  const std::int64_t units = GENERATE(7, 130);
+  INFO(to_string(device) << ", " << units << " units");
+  const Trained replayed = train_on(device, units);
   const WithoutRecordings here;
-  const Trained plain = train_on(device);
+  const Trained plain = train_on(device, units);
   check_same_bits(replayed.weights, plain.weights);
   check_same_bits(replayed.state, plain.state);
   CHECK(replayed.predictions == plain.predictions);
