@@ -12,7 +12,8 @@ std::uint64_t mark_of(const std::uint64_t* barrier) {
 }
 
 void arrive_now(const Copy& copy) {
-  std::memcpy(copy.to, copy.from, copy.from_bytes);
+  // Of nothing, a copy may come from anywhere.
+  if (copy.from_bytes > 0) std::memcpy(copy.to, copy.from, copy.from_bytes);
   std::memset(copy.to + copy.from_bytes, 0, copy.bytes - copy.from_bytes);
 }
 
