@@ -112,7 +112,8 @@ __device__ inline void add_outer_products(const DenseProduct& args, float* memor
 }
 
 __device__ inline bool has_outer_products(const DenseProduct& args) {
-  return args.depth <= kFewSamples && args.columns % 4 == 0 && args.columns <= 4 * kDenseThreads;
+  return args.depth > 0 && args.depth <= kFewSamples && args.columns % 4 == 0 &&
+         args.columns <= 4 * kDenseThreads;
 }
 __device__ inline void add_outer_products(const DenseProduct& args, float* memory) {
   if (args.depth <= 4) {
