@@ -158,8 +158,10 @@ __device__ inline void multiply_few_columns(const DenseProduct& args, const Elem
     const std::int64_t column = i - row * columns;
     const bool sums_b = row == args.rows;
     float& out = sums_b ? args.column_sums[column] : args.out[row * args.out_stride + column];
-    const float* a = args.a + (sums_b ? 0 : row * steps.a_row);
     const float* b = args.b + column * steps.b_column;
+    // Sums of b's columns need nothing of a, which may have nothing.
+    const float* a = sums_b ? b : args.a + row * steps.a_row;
+    const std::int64_t a_place = sums_b ? steps.b_place : steps.a_place;
     float sum = args.accumulate ? out : 0.0F;
     SIMT_NO_UNROLL
     for (std::int64_t k = 0; k < args.depth; k += kAtOnce) {
@@ -169,7 +171,7 @@ __device__ inline void multiply_few_columns(const DenseProduct& args, const Elem
       SIMT_UNROLL
       for (int n = 0; n < kAtOnce; ++n) {
         const int place = n < places ? n : places - 1;
-        left[n] = a[place * steps.a_place];
+        left[n] = a[place * a_place];
         right[n] = b[place * steps.b_place];
       }
       SIMT_UNROLL
@@ -177,7 +179,7 @@ __device__ inline void multiply_few_columns(const DenseProduct& args, const Elem
         const float more = fmaf(sums_b ? 1.0F : left[n], right[n], sum);
         sum = n < places ? more : sum;
       }
-      a += kAtOnce * steps.a_place;
+      a += kAtOnce * a_place;
       b += kAtOnce * steps.b_place;
     }
     out = sum;
