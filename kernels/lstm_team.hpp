@@ -157,7 +157,7 @@ struct Team {
   float* words = nullptr;     // [2, tiles, depth, kTeamRows] of alternate steps
   unsigned* flags = nullptr;  // [tiles, blocks]
 
-  // Where words() and flags lie, once it is known how many there are.
+  // Where words and flags lie, once it is known how many there are.
   void take_memory(float* memory) {
     words = memory;
     flags = reinterpret_cast<unsigned*>(memory + 2 * std::int64_t{tiles} * depth * kTeamRows);
