@@ -127,28 +127,17 @@ __global__ void __launch_bounds__(kTeamThreads, kBlocksOfTeams)
   }
 }
 
-template <class Operands>
-bool run_team(const Stream& stream, const LstmBackwardSlice& slice) {
-  constexpr auto kKernel = lstm_backward_team_kernel<Operands>;
-  const LstmShape& shape = slice.args.shape;
-  const std::int64_t depth = lstm_team_depth(4 * shape.units / Operands::kPlaces);
-  LaunchShape launch{.block = kTeamThreads, .shared = team_bytes(depth, kUnits)};
-  Team team{.depth = static_cast<int>(depth)};
-  if (!find_team<kKernel>(launch, team, shape.rows, (shape.units + kUnits - 1) / kUnits))
-    return false;
-  team.take_memory(slice.recurrent);
-  launch_cooperative<kKernel>(launch, stream, slice, team);
-  return true;
-}
-
 }  // namespace
 
 namespace BRAID_GPU {
 
 bool run_lstm_by_teams(const Stream& stream, const LstmBackwardSlice& slice) {
   if (!can_go_by_teams(slice.args)) return false;
-  return with_operands_of_team(slice.args.precision,
-                               [&]<class Operands>() { return run_team<Operands>(stream, slice); });
+  return with_operands_of_team(slice.args.precision, [&]<class Operands>() {
+    const std::int64_t words = 4 * slice.args.shape.units / Operands::kPlaces;
+    return launch_team<lstm_backward_team_kernel<Operands>>(
+        stream, slice, {lstm_team_depth(words), kUnits, kUnits}, slice.recurrent);
+  });
 }
 
 }  // namespace BRAID_GPU

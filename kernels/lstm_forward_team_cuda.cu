@@ -91,27 +91,13 @@ __global__ void __launch_bounds__(kTeamThreads, kBlocksOfTeams)
                                         TurnedLines<kColumns>::place(own_row, own_unit * 4));
         z = {z.x + sum.x, z.y + sum.y, z.z + sum.z, z.w + sum.w};
       }
-      const CellState state = cell_forward<true>(z, c, {args.activation, args.recurrent_activation});
+      const CellState state =
+          cell_forward<true>(z, c, {args.activation, args.recurrent_activation});
       give(team.lines(step + 1, tile), state.h, has_step);
       team.leave(tile, step + 1);
       if (has_step) end_step(slice, row, step, place, unit, state);
     }
   }
-}
-
-template <class Operands>
-bool run_team(const Stream& stream, const LstmForwardSlice& slice) {
-  constexpr auto kKernel = lstm_forward_team_kernel<Operands>;
-  const LstmShape& shape = slice.args.shape;
-  const std::int64_t depth =
-      lstm_team_depth((shape.units + Operands::kPlaces - 1) / Operands::kPlaces);
-  LaunchShape launch{.block = kTeamThreads, .shared = team_bytes(depth, kColumns)};
-  Team team{.depth = static_cast<int>(depth)};
-  if (!find_team<kKernel>(launch, team, shape.rows, (shape.units + kUnits - 1) / kUnits))
-    return false;
-  team.take_memory(slice.h);
-  launch_cooperative<kKernel>(launch, stream, slice, team);
-  return true;
 }
 
 }  // namespace
@@ -120,8 +106,11 @@ namespace BRAID_GPU {
 
 bool run_lstm_by_teams(const Stream& stream, const LstmForwardSlice& slice) {
   if (!can_go_by_teams(slice.args)) return false;
-  return with_operands_of_team(slice.args.precision,
-                               [&]<class Operands>() { return run_team<Operands>(stream, slice); });
+  return with_operands_of_team(slice.args.precision, [&]<class Operands>() {
+    const std::int64_t words = (slice.args.shape.units + Operands::kPlaces - 1) / Operands::kPlaces;
+    return launch_team<lstm_forward_team_kernel<Operands>>(
+        stream, slice, {lstm_team_depth(words), kColumns, kUnits}, slice.h);
+  });
 }
 
 }  // namespace BRAID_GPU

@@ -281,6 +281,25 @@ bool find_team(LaunchShape& launch, Team& team, std::int64_t rows, std::int64_t 
   return true;
 }
 
+// What a kernel's blocks keep and exchange: so many lines, in whole stages, of so many columns.
+struct TeamSize {
+  std::int64_t depth;
+  std::int64_t columns;
+  std::int64_t units_of_block;
+};
+// False, and nothing is done, where the device does not hold a team.
+template <auto kernel, class Slice>
+bool launch_team(const Stream& stream, const Slice& slice, const TeamSize& size, float* memory) {
+  const LstmShape& shape = slice.args.shape;
+  LaunchShape launch{.block = kTeamThreads, .shared = team_bytes(size.depth, size.columns)};
+  Team team{.depth = static_cast<int>(size.depth)};
+  const std::int64_t blocks = (shape.units + size.units_of_block - 1) / size.units_of_block;
+  if (!find_team<kernel>(launch, team, shape.rows, blocks)) return false;
+  team.take_memory(memory);
+  launch_cooperative<kernel>(launch, stream, slice, team);
+  return true;
+}
+
 // run.operator()<operands>(), and what it returns.
 template <class Run>
 bool with_operands_of_team(Precision precision, const Run& run) {

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "kernels/simt/barrier_watch.hpp"
 #include "kernels/simt/launch_records.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/kernel_table.hpp"
 #include "tests/support/lstm_cut.hpp"
 #include "tests/support/lstm_kernel.hpp"
+#include "tests/support/watch_scope.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -22,14 +22,6 @@ namespace {
 constexpr std::int64_t kSteps = 8;
 constexpr std::int64_t kFeatures = 3;
 const kernels::Stream kStream{Backend::emulated};
-
-class WatchScope {
- public:
-  explicit WatchScope(simt::BarrierWatch watch) { simt::watch_barriers(std::move(watch)); }
-  ~WatchScope() { simt::watch_barriers({}); }
-  WatchScope(const WatchScope&) = delete;
-  WatchScope& operator=(const WatchScope&) = delete;
-};
 
 // What a kernel gave, every number of it; one that is missing equals nothing.
 using Results = std::vector<float>;

@@ -7,12 +7,12 @@
 #include <vector>
 
 #include "kernels/lstm_gpu.hpp"
-#include "kernels/simt/barrier_watch.hpp"
 #include "kernels/simt/launch_records.hpp"
 #include "kernels/simt/machine.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/kernel_table.hpp"
 #include "tests/support/lstm_kernel.hpp"
+#include "tests/support/watch_scope.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -107,14 +107,6 @@ std::vector<std::string> table_rows() {
   }
   return rows;
 }
-
-class WatchScope {
- public:
-  explicit WatchScope(simt::BarrierWatch watch) { simt::watch_barriers(std::move(watch)); }
-  ~WatchScope() { simt::watch_barriers({}); }
-  WatchScope(const WatchScope&) = delete;
-  WatchScope& operator=(const WatchScope&) = delete;
-};
 
 // What a pass forward and one back give, all but what is spoiled: at a barrier of a block, told by
 // how many it has passed before, what it reads for its own units and a step.

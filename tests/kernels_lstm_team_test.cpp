@@ -81,7 +81,7 @@ TEST_CASE("lstm by teams: any number of units and rows, with any mask") {
   RandomNumbers random(201);
   for (const LstmSize& size :
        {LstmSize{1, 2, 2, 129}, LstmSize{2, 1, 2, 130}, LstmSize{31, 1, 2, 136},
-        LstmSize{33, 1, 2, 137}, LstmSize{34, 3, 2, 129}, LstmSize{4, 2, 3, 191},
+        LstmSize{33, 1, 2, 137}, LstmSize{25, 3, 2, 129}, LstmSize{4, 2, 3, 191},
         LstmSize{3, 2, 1, 192}, LstmSize{2, 2, 0, 257}}) {
     LstmProblem problem = random_lstm(size, random);
     problem.go_backwards = random.below(2) == 0;
@@ -96,8 +96,12 @@ TEST_CASE("lstm by teams: a team takes tiles of rows in turns, which end at diff
   for (const std::int64_t rows : {70, 97}) {
     LstmProblem problem = random_lstm({rows, 4, 1, rows == 70 ? 129 : 136}, random);
     problem.mask = random_mask(problem, random);
-    check_all_precisions(problem, random_grads(problem, random));
+    check_exact(problem, random_grads(problem, random));
   }
+  // With operands that are rounded a step and the one before it; of more, that the bits are those
+  // without turns is checked below.
+  const LstmProblem problem = random_lstm({70, 1, 2, 131}, random);
+  check_all_precisions(problem, random_grads(problem, random));
 }
 
 TEST_CASE("lstm by teams: every mask of up to four steps") {

@@ -184,9 +184,8 @@ inline double share_within(const Numbers& got, const Numbers& expected, double m
 
 // A gradient of z that lies between two rounded numbers may go to the other one than in float64:
 // then a row or a column of sums is a little off.
-inline void check_rounded_sums(const Numbers& got, const Numbers& expected,
-                               double least_share = 0.9) {
-  CHECK(share_within(got, expected, 2e-5) >= least_share);
+inline void check_rounded_sums(const Numbers& got, const Numbers& expected) {
+  CHECK(share_within(got, expected, 2e-5) >= 0.9);
   CHECK(largest_error(got, expected) < 0.03);
 }
 
