@@ -10,10 +10,10 @@ namespace {
 template <int Width = 1, class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const ActivationForward& args) {
   with_kind(args.activation.kind, [&]<ActivationKind kind>() {
-    for_elements<Width>(blocks, args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
-      Floats<Width>::load(args.in.row(n) + c)
+    for_elements<Width>(blocks, args.in.rows, args.in.columns, [&](auto n, auto c) {
+      Floats<Width>::load(element(args.in, n, c))
           .each([&](float x) { return function_of<kind>(x, args.activation); })
-          .store(args.out.row(n) + c);
+          .store(element(args.out, n, c));
     });
   });
 }
@@ -24,19 +24,18 @@ __device__ inline void run_rows(const Blocks& blocks, const ActivationBackward& 
   const Matrix<const float> known = from_input ? args.in : args.out;
   with_kind(args.activation.kind, [&]<ActivationKind kind>() {
     const Activation f = args.activation;
-    for_elements<Width>(blocks, args.in_grad.rows, args.in_grad.columns,
-                        [&](std::int64_t n, std::int64_t c) {
-                          Floats<Width>::load(args.out_grad.row(n) + c)
-                              .each(Floats<Width>::load(known.row(n) + c),
-                                    [&](float grad, float x) {
-                                      // Where the derivative is written in terms of the
-                                      // output.
-                                      const bool output = from_input && gradient_from_output(f);
-                                      const float y = output ? function_of<kind>(x, f) : x;
-                                      return grad * derivative_of<kind>(x, y, f);
-                                    })
-                              .store(args.in_grad.row(n) + c);
-                        });
+    for_elements<Width>(blocks, args.in_grad.rows, args.in_grad.columns, [&](auto n, auto c) {
+      Floats<Width>::load(element(args.out_grad, n, c))
+          .each(Floats<Width>::load(element(known, n, c)),
+                [&](float grad, float x) {
+                  // Where the derivative is written in terms of the
+                  // output.
+                  const bool output = from_input && gradient_from_output(f);
+                  const float y = output ? function_of<kind>(x, f) : x;
+                  return grad * derivative_of<kind>(x, y, f);
+                })
+          .store(element(args.in_grad, n, c));
+    });
   });
 }
 

@@ -12,18 +12,17 @@ constexpr int kFewPlaces = 8;
 
 // How far apart the elements of the operands are: a(row, place), b(place, column).
 struct ElementSteps {
-  std::int64_t a_row;
-  std::int64_t a_place;
-  std::int64_t b_place;
-  std::int64_t b_column;
+  int a_row;
+  int a_place;
+  int b_place;
+  int b_column;
 };
 
 // The next four places, as far as they are there, of rows that lie row_step apart. Of what is not
 // there the last one is read again: no load waits for a branch.
 template <int kRows, int kWidth>
-__device__ inline void add_four_places(const float* a, std::int64_t row_step,
-                                       std::int64_t place_step, int rows, int places,
-                                       const float (&right)[4][kWidth],
+__device__ inline void add_four_places(const float* a, int row_step, int place_step, int rows,
+                                       int places, const float (&right)[4][kWidth],
                                        float (&sums)[kRows][kWidth]) {
   float left[kRows][4];
   SIMT_UNROLL
@@ -77,15 +76,18 @@ template <int kWidth>
 __device__ inline void multiply_few_places(const DenseProduct& args, const ElementSteps& steps) {
   constexpr int kRows = 4;
   const auto depth = static_cast<int>(args.depth);
-  const auto across = static_cast<unsigned>(args.columns / kWidth);
+  const auto all_rows = static_cast<int>(args.rows);
+  const auto out_stride = static_cast<int>(args.out_stride);
+  const unsigned across = static_cast<unsigned>(args.columns) / kWidth;
   const unsigned lanes_across = across < kDenseThreads ? across : kDenseThreads;
-  const unsigned lanes_down = kDenseThreads / lanes_across;
-  const unsigned first_row = threadIdx.x / lanes_across;
+  const ThreadLines threads(lanes_across);
+  const auto lanes_down = static_cast<int>(threads.lines);
+  const auto first_row = static_cast<int>(threads.line);
   if (first_row >= lanes_down) return;
   const bool b_in_fours = args.operands_in_fours && steps.b_column == 1;
   SIMT_NO_UNROLL
-  for (unsigned group = threadIdx.x % lanes_across; group < across; group += lanes_across) {
-    const std::int64_t column = static_cast<std::int64_t>(group) * kWidth;
+  for (unsigned group = threads.place; group < across; group += lanes_across) {
+    const auto column = static_cast<int>(group * kWidth);
     const float* const b = args.b + column * steps.b_column;
     float right[2][4][kWidth] = {};
     if (depth > 0) load_four_places(b, steps, b_in_fours, depth, right[0]);
@@ -98,12 +100,12 @@ __device__ inline void multiply_few_places(const DenseProduct& args, const Eleme
       for (int i = 0; i < kWidth; ++i) start[i] = args.bias[column + i];
     }
     SIMT_NO_UNROLL
-    for (std::int64_t row = first_row; row < args.rows; row += kRows * lanes_down) {
+    for (int row = first_row; row < all_rows; row += kRows * lanes_down) {
       int rows = 1;  // of the next ones, those that are there
       SIMT_UNROLL
-      for (int r = 1; r < kRows; ++r) rows += row + r * lanes_down < args.rows ? 1 : 0;
-      float* const out = args.out + row * args.out_stride + column;
-      const std::int64_t out_step = lanes_down * args.out_stride;
+      for (int r = 1; r < kRows; ++r) rows += row + r * lanes_down < all_rows ? 1 : 0;
+      float* const out = args.out + (row * out_stride + column);
+      const int out_step = lanes_down * out_stride;
       float sums[kRows][kWidth];
       SIMT_UNROLL
       for (int r = 0; r < kRows; ++r) {
@@ -147,25 +149,28 @@ __device__ inline void multiply_few_places(const DenseProduct& args, const Eleme
 
 // Few columns over a depth of any length: a thread makes one sum, then the one all threads further
 // on. Many places are asked for before the first is added.
+template <int kAtOnce>
 __device__ inline void multiply_few_columns(const DenseProduct& args, const ElementSteps& steps) {
-  constexpr int kAtOnce = 16;
   const auto columns = static_cast<int>(args.columns);
+  const auto weights_rows = static_cast<int>(args.rows);
+  const auto depth = static_cast<int>(args.depth);
   // The sums of b's columns are one row more.
-  const std::int64_t rows = args.rows + (args.column_sums != nullptr ? 1 : 0);
+  const int rows = weights_rows + (args.column_sums != nullptr ? 1 : 0);
   SIMT_NO_UNROLL
-  for (std::int64_t i = threadIdx.x; i < rows * columns; i += kDenseThreads) {
-    const std::int64_t row = quotient(i, columns);
-    const std::int64_t column = i - row * columns;
-    const bool sums_b = row == args.rows;
-    float& out = sums_b ? args.column_sums[column] : args.out[row * args.out_stride + column];
+  for (int i = static_cast<int>(threadIdx.x); i < rows * columns; i += kDenseThreads) {
+    const int row = i / columns;
+    const int column = i - row * columns;
+    const bool sums_b = row == weights_rows;
+    float& out = sums_b ? args.column_sums[column]
+                        : args.out[row * static_cast<int>(args.out_stride) + column];
     const float* b = args.b + column * steps.b_column;
     // Sums of b's columns need nothing of a, which may have nothing.
     const float* a = sums_b ? b : args.a + row * steps.a_row;
-    const std::int64_t a_place = sums_b ? steps.b_place : steps.a_place;
+    const int a_place = sums_b ? steps.b_place : steps.a_place;
     float sum = args.accumulate ? out : 0.0F;
     SIMT_NO_UNROLL
-    for (std::int64_t k = 0; k < args.depth; k += kAtOnce) {
-      const int places = within<kAtOnce>(args.depth - k);
+    for (int k = 0; k < depth; k += kAtOnce) {
+      const int places = min(depth - k, kAtOnce);
       float left[kAtOnce];
       float right[kAtOnce];
       SIMT_UNROLL
@@ -183,6 +188,14 @@ __device__ inline void multiply_few_columns(const DenseProduct& args, const Elem
       b += kAtOnce * steps.b_place;
     }
     out = sum;
+  }
+}
+
+__device__ inline void multiply_few_columns(const DenseProduct& args, const ElementSteps& steps) {
+  if (args.depth <= kFewPlaces) {
+    multiply_few_columns<kFewPlaces>(args, steps);
+  } else {
+    multiply_few_columns<2 * kFewPlaces>(args, steps);
   }
 }
 

@@ -103,7 +103,9 @@ __device__ inline float plain_relu_of(float x) {
   return function_of<ActivationKind::relu>(x, Activation{ActivationKind::relu});
 }
 __device__ inline void store_activated(float sum, const Activation& f, float* out) {
-  if (is_plain_relu(f)) {
+  if (f.kind == ActivationKind::linear) {
+    *out = sum;
+  } else if (is_plain_relu(f)) {
     *out = plain_relu_of(sum);
   } else {
     with_kind(f.kind, [&]<ActivationKind kind>() { *out = function_of<kind>(sum, f); });

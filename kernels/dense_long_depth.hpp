@@ -3,7 +3,7 @@
 
 // Layers of many inputs on few rows, by one block. What takes time is to fetch the weights, which
 // are used once: half of the threads copy them to shared memory, some stages ahead, and do nothing
-// else; the others hold four rows of a column each. Each sum is one chain in the order of the
+// else; the others hold half of a column's rows each. Each sum is one chain in the order of the
 // depth, with the bits of tiles.
 namespace braid::kernels {
 namespace {
@@ -14,7 +14,6 @@ struct LongDepth {
   static constexpr int kStages = 4;
   static constexpr int kFloatsOfStage = kDepth * kColumns;
   static constexpr int kRows = 8;
-  static constexpr int kRowsOfThread = 4;
   // The inputs, as far as they fit, lie behind the stages.
   static constexpr int kFloatsOfInputs = 4096;
   static constexpr int kFloats = kStages * kFloatsOfStage + kFloatsOfInputs;
@@ -29,9 +28,9 @@ class WeightCopies {
   __device__ WeightCopies(const DenseProduct& args, int first_column, int thread)
       : column_(thread % LongDepth::kQuads * 4),
         line_(thread / LongDepth::kQuads),
-        stride_(args.b_stride),
-        source_(args.b + line_ * stride_ + first_column + column_),
-        is_inside_(first_column + column_ < args.columns) {}
+        stride_(static_cast<int>(args.b_stride)),
+        source_(args.b + (line_ * stride_ + first_column + column_)),
+        is_inside_(first_column + column_ < static_cast<int>(args.columns)) {}
 
   // The next stage, of which `places` are there; zeros lie behind them.
   __device__ void issue(float* stage, int places) {
@@ -52,30 +51,31 @@ class WeightCopies {
  private:
   int column_;
   int line_;
-  std::int64_t stride_;
+  int stride_;
   const float* source_;
   bool is_inside_;
 };
 
 // The inputs of `places` places from k on, a line for each row, with zeros up to whole stages.
-__device__ inline void copy_inputs_of_rows(const DenseProduct& args, std::int64_t k, int places,
+template <int kRows>
+__device__ inline void copy_inputs_of_rows(const DenseProduct& args, int k, int places,
                                            int line_length, float* inputs) {
-  const auto rows = static_cast<int>(args.rows);
-  const int quads = line_length / 4;
+  const auto row = static_cast<int>(threadIdx.x % kRows);
+  if (row >= static_cast<int>(args.rows)) return;
+  const float* const from = args.a + (row * static_cast<int>(args.a_stride) + k);
   SIMT_NO_UNROLL
-  for (int i = static_cast<int>(threadIdx.x); i < rows * quads; i += kDenseThreads) {
-    const int row = i / quads;
-    const int place = (i - row * quads) * 4;
-    const float* const from = args.a + row * args.a_stride + k + place;
+  for (int place = static_cast<int>(threadIdx.x) / kRows * 4; place < line_length;
+       place += kDenseThreads / kRows * 4) {
     float values[4] = {};
-    if (place < places) load_group(from, min(places - place, 4), true, values);
+    if (place < places) load_group(from + place, min(places - place, 4), true, values);
     store_floats(inputs + row * line_length + place, values);
   }
 }
 
 // What a thread that computes holds.
+template <int kRows>
 struct ColumnOfRows {
-  float sums[LongDepth::kRowsOfThread];
+  float sums[kRows];
 
   __device__ void add(const float* inputs, int line_length, const float* weights) {
     SIMT_UNROLL
@@ -84,7 +84,7 @@ struct ColumnOfRows {
       SIMT_UNROLL
       for (int i = 0; i < 4; ++i) right[i] = weights[(k + i) * LongDepth::kColumns];
       SIMT_UNROLL
-      for (int row = 0; row < LongDepth::kRowsOfThread; ++row) {
+      for (int row = 0; row < kRows; ++row) {
         float left[4];
         load_floats(inputs + row * line_length + k, left);
         SIMT_UNROLL
@@ -94,24 +94,27 @@ struct ColumnOfRows {
   }
 };
 
-// Of 64 columns.
+// Of 64 columns, and kRows rows or fewer.
+template <int kRows>
 __device__ inline void multiply_columns(const DenseProduct& args, int first_column, float* memory) {
+  // Half of the block computes.
+  constexpr int kRowsOfThread = kRows * LongDepth::kColumns / LongDepth::kCopying;
+  const auto rows = static_cast<int>(args.rows);
+  const auto depth = static_cast<int>(args.depth);
   const auto thread = static_cast<int>(threadIdx.x);
   const bool copies = thread >= LongDepth::kCopying;
-  const int first_row = thread / LongDepth::kColumns * LongDepth::kRowsOfThread;
+  const int first_row = thread / LongDepth::kColumns * kRowsOfThread;
   const int column = first_column + thread % LongDepth::kColumns;
-  const bool computes = !copies && first_row < args.rows && column < args.columns;
+  const bool computes = !copies && first_row < rows && column < static_cast<int>(args.columns);
   float* const inputs = memory + LongDepth::kStages * LongDepth::kFloatsOfStage;
   // Whole stages of inputs that fit for so many rows.
-  const int at_once =
-      args.rows <= 4 ? LongDepth::kFloatsOfInputs / 4 : LongDepth::kFloatsOfInputs / 8;
+  constexpr int kAtOnce = LongDepth::kFloatsOfInputs / kRows;
 
   WeightCopies weights(args, first_column, copies ? thread - LongDepth::kCopying : 0);
-  const auto stages = static_cast<int>((args.depth + LongDepth::kDepth - 1) / LongDepth::kDepth);
+  const int stages = (depth + LongDepth::kDepth - 1) / LongDepth::kDepth;
   const auto issue = [&](int stage) {
-    const std::int64_t left = args.depth - static_cast<std::int64_t>(stage) * LongDepth::kDepth;
     weights.issue(memory + stage % LongDepth::kStages * LongDepth::kFloatsOfStage,
-                  left > 0 ? within<LongDepth::kDepth>(left) : 0);
+                  min(depth - stage * LongDepth::kDepth, LongDepth::kDepth));
   };
   constexpr int kAhead = LongDepth::kStages - 1;
   if (copies) {
@@ -119,7 +122,7 @@ __device__ inline void multiply_columns(const DenseProduct& args, int first_colu
     for (int stage = 0; stage < kAhead; ++stage) issue(stage);
   }
   const float start = computes && args.bias != nullptr ? args.bias[column] : 0.0F;
-  ColumnOfRows own;
+  ColumnOfRows<kRowsOfThread> own;
   SIMT_UNROLL
   for (float& sum : own.sums) sum = start;
   int first_place = 0;  // of the inputs that are there
@@ -130,10 +133,9 @@ __device__ inline void multiply_columns(const DenseProduct& args, int first_colu
     if (place >= first_place + line_length) {
       if (stage > 0) __syncthreads();  // those before have been read
       first_place = place;
-      const std::int64_t left = args.depth - place;
-      const int places = static_cast<int>(left < at_once ? left : at_once);
+      const int places = min(depth - place, kAtOnce);
       line_length = (places + LongDepth::kDepth - 1) / LongDepth::kDepth * LongDepth::kDepth;
-      copy_inputs_of_rows(args, place, places, line_length, inputs);
+      copy_inputs_of_rows<kRows>(args, place, places, line_length, inputs);
     }
     if (copies) cp_async_wait<kAhead - 1>();
     __syncthreads();  // the stage is there, and the one before it has been read
@@ -149,13 +151,13 @@ __device__ inline void multiply_columns(const DenseProduct& args, int first_colu
   __syncthreads();  // all of it has been read
   if (!computes) return;
   SIMT_NO_UNROLL
-  for (int row = 0; row < LongDepth::kRowsOfThread; ++row) {
-    if (first_row + row < args.rows)
+  for (int row = 0; row < kRowsOfThread; ++row) {
+    if (first_row + row < rows)
       store_activated(own.sums[0], args.activation,
-                      args.out + (first_row + row) * args.out_stride + column);
+                      args.out + ((first_row + row) * static_cast<int>(args.out_stride) + column));
     // Registers cannot be counted through.
     SIMT_UNROLL
-    for (int next = 1; next < LongDepth::kRowsOfThread; ++next) own.sums[next - 1] = own.sums[next];
+    for (int next = 1; next < kRowsOfThread; ++next) own.sums[next - 1] = own.sums[next];
   }
 }
 
@@ -166,9 +168,15 @@ __device__ inline bool has_long_depth(const DenseProduct& args) {
          args.operands_in_fours;
 }
 __device__ inline void multiply_long_depth(const DenseProduct& args, float* memory) {
+  const bool few = args.rows <= LongDepth::kRows / 2;
   SIMT_NO_UNROLL
-  for (int first = 0; first < args.columns; first += LongDepth::kColumns)
-    multiply_columns(args, first, memory);
+  for (int first = 0; first < args.columns; first += LongDepth::kColumns) {
+    if (few) {
+      multiply_columns<LongDepth::kRows / 2>(args, first, memory);
+    } else {
+      multiply_columns<LongDepth::kRows>(args, first, memory);
+    }
+  }
 }
 
 }  // namespace

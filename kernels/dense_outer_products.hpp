@@ -19,32 +19,30 @@ constexpr int kInputsAtOnce = kFloatsOfInputs / kSamples;
 // zeros. Values of a block's rows may lie in its shared memory, from where no asynchronous copy
 // comes.
 template <int kSamples>
-__device__ inline void copy_inputs(const DenseProduct& args, std::int64_t first, int count,
-                                   float* memory) {
+__device__ inline void copy_inputs(const DenseProduct& args, int first, int count, float* memory) {
   const auto samples = static_cast<int>(args.depth);
-  const int pieces = (count + 3) / 4;
+  const auto sample = static_cast<int>(threadIdx.x % kSamples);
+  const float* const line = args.a + (sample * static_cast<int>(args.a_stride) + first);
+  float* const to = memory + sample * kInputsAtOnce<kSamples>;
   SIMT_NO_UNROLL
-  for (int i = static_cast<int>(threadIdx.x); i < pieces * kSamples; i += kDenseThreads) {
-    const int sample = i / pieces;
-    const int input = (i - sample * pieces) * 4;
+  for (int input = static_cast<int>(threadIdx.x) / kSamples * 4; input < count;
+       input += kDenseThreads / kSamples * 4) {
     float values[4] = {};
-    if (sample < samples) {
-      load_group(args.a + sample * args.a_stride + first + input, min(count - input, 4),
-                 args.operands_in_fours, values);
-    }
-    store_floats(memory + sample * kInputsAtOnce<kSamples> + input, values);
+    if (sample < samples)
+      load_group(line + input, min(count - input, 4), args.operands_in_fours, values);
+    store_floats(to + input, values);
   }
 }
 
 // Four neighbouring columns of the gradients of the outputs, for each row.
 template <int kSamples>
-__device__ inline void load_gradients(const DenseProduct& args, std::int64_t column,
+__device__ inline void load_gradients(const DenseProduct& args, int column,
                                       float (&right)[kSamples][4]) {
   SIMT_UNROLL
   for (int k = 0; k < kSamples; ++k) {
     const bool is_there = k < static_cast<int>(args.depth);
-    load_group(args.b + (is_there ? k : 0) * args.b_stride + column, 4, args.operands_in_fours,
-               right[k]);
+    load_group(args.b + ((is_there ? k : 0) * static_cast<int>(args.b_stride) + column), 4,
+               args.operands_in_fours, right[k]);
     SIMT_UNROLL
     for (float& value : right[k]) value = is_there ? value : 0.0F;
   }
@@ -54,11 +52,13 @@ __device__ inline void load_gradients(const DenseProduct& args, std::int64_t col
 template <int kSamples>
 __device__ inline void multiply_inputs(const DenseProduct& args, const float* inputs, float* out,
                                        int inside, const float (&right)[kSamples][4]) {
+  const auto stride = static_cast<int>(args.out_stride);
   float sums[4][4] = {};
-  SIMT_UNROLL
-  for (int i = 0; i < 4; ++i) {
-    if (args.accumulate && i < inside)
-      load_group(out + i * args.out_stride, 4, args.out_in_fours, sums[i]);
+  if (args.accumulate) {
+    SIMT_UNROLL
+    for (int i = 0; i < 4; ++i) {
+      if (i < inside) load_group(out + i * stride, 4, args.out_in_fours, sums[i]);
+    }
   }
   SIMT_UNROLL
   for (int k = 0; k < kSamples; ++k) {
@@ -70,22 +70,29 @@ __device__ inline void multiply_inputs(const DenseProduct& args, const float* in
       for (int c = 0; c < 4; ++c) sums[i][c] = fmaf(left[i], right[k][c], sums[i][c]);
     }
   }
+  if (inside >= 4 && args.out_in_fours) {
+    SIMT_UNROLL
+    for (int i = 0; i < 4; ++i) store_floats(out + i * stride, sums[i]);
+    return;
+  }
   SIMT_UNROLL
   for (int i = 0; i < 4; ++i) {
-    if (i < inside) store_group(out + i * args.out_stride, 4, args.out_in_fours, sums[i]);
+    if (i < inside) store_group(out + i * stride, 4, args.out_in_fours, sums[i]);
   }
 }
 
 // The columns are a multiple of four, at most four for each thread.
 template <int kSamples>
 __device__ inline void add_outer_products(const DenseProduct& args, float* memory) {
-  const auto groups = static_cast<int>(args.columns / 4);
-  const auto thread = static_cast<int>(threadIdx.x);
-  const int lines = kDenseThreads / groups;  // fours of inputs side by side
-  const int line = thread / groups;
-  const std::int64_t column = 4 * (thread - line * groups);
-  for (std::int64_t first = 0; first == 0 || first < args.rows; first += kInputsAtOnce<kSamples>) {
-    const int count = within<kInputsAtOnce<kSamples>>(args.rows - first);
+  const auto inputs = static_cast<int>(args.rows);
+  const auto out_stride = static_cast<int>(args.out_stride);
+  const ThreadLines threads(static_cast<unsigned>(args.columns) / 4);
+  const auto lines = static_cast<int>(threads.lines);  // fours of inputs side by side
+  const auto line = static_cast<int>(threads.line);
+  const auto column = static_cast<int>(4 * threads.place);
+  SIMT_NO_UNROLL
+  for (int first = 0; first == 0 || first < inputs; first += kInputsAtOnce<kSamples>) {
+    const int count = min(inputs - first, kInputsAtOnce<kSamples>);
     copy_inputs<kSamples>(args, first, count, memory);
     float right[kSamples][4];
     load_gradients(args, column, right);
@@ -103,7 +110,7 @@ __device__ inline void add_outer_products(const DenseProduct& args, float* memor
     if (line < lines) {
       SIMT_NO_UNROLL
       for (int input = 4 * line; input < count; input += 4 * lines) {
-        multiply_inputs(args, memory + input, args.out + (first + input) * args.out_stride + column,
+        multiply_inputs(args, memory + input, args.out + ((first + input) * out_stride + column),
                         count - input, right);
       }
     }

@@ -93,6 +93,27 @@ BRAID_HOST_DEVICE inline DenseProduct product_of(const DenseWeightGradient& args
 // The threads of most blocks, of which each copies and computes.
 constexpr int kDenseThreads = 256;
 
+// A block's threads in lines of `across`, as many as fit.
+struct ThreadLines {
+  unsigned lines;
+  unsigned line;  // this thread's; behind the last one if the threads do not fill it
+  unsigned place;
+
+  __device__ explicit ThreadLines(unsigned across) {
+    // Divides whatever there are threads: what it is too large by is less than what is missing to
+    // the next whole number.
+    const auto share = static_cast<unsigned>(
+        static_cast<float>(1U << kShift) * approximate_reciprocal(static_cast<float>(across)) +
+        1.5F);
+    lines = kDenseThreads * share >> kShift;
+    line = threadIdx.x * share >> kShift;
+    place = threadIdx.x - line * across;
+  }
+
+ private:
+  static constexpr int kShift = 20;
+};
+
 // A tile of an operand: lines of elements that lie side by side, with a gap between lines that
 // spreads the lanes of a warp over all banks. Copies of whole
 // stages may have code of their own.

@@ -64,21 +64,22 @@ __device__ inline void multiply_rows(const OneBlock& block, RowProduct kind, Den
     return multiply_column(block, args);
   }
   find_alignment(args);
-  const ElementSteps steps{.a_row = of_weights ? 1 : args.a_stride,
-                           .a_place = of_weights ? args.a_stride : 1,
-                           .b_place = b_along_depth ? 1 : args.b_stride,
-                           .b_column = b_along_depth ? args.b_stride : 1};
+  const auto a_stride = static_cast<int>(args.a_stride);
+  const auto b_stride = static_cast<int>(args.b_stride);
+  const ElementSteps steps{.a_row = of_weights ? 1 : a_stride,
+                           .a_place = of_weights ? a_stride : 1,
+                           .b_place = b_along_depth ? 1 : b_stride,
+                           .b_column = b_along_depth ? b_stride : 1};
   if (!of_weights && args.rows <= kFewRows) {
     if (!b_along_depth && has_long_depth(args)) return multiply_long_depth(args, memory);
     return multiply_few_rows(args, b_along_depth);
   }
+  constexpr int kFewColumns = 4;
+  if (of_weights && args.columns < kFewColumns) return multiply_few_columns(args, steps);
   if (of_weights && has_outer_products(args)) return add_outer_products(args, memory);
   if (args.depth <= kFewPlaces) return multiply_few_places(args, steps);
-  if (of_weights) {
-    constexpr int kFewColumns = 4;
-    if (args.columns <= kFewColumns) return multiply_few_columns(args, steps);
-    return make_tiles<WeightsTile>(args, memory);
-  }
+  if (of_weights && args.columns == kFewColumns) return multiply_few_columns(args, steps);
+  if (of_weights) return make_tiles<WeightsTile>(args, memory);
   if (b_along_depth) return make_row_tiles<Neighbours::along_depth>(args, memory);
   make_row_tiles<Neighbours::across>(args, memory);
 }

@@ -26,17 +26,17 @@ __device__ inline void drop_elements(const Blocks& blocks, const Dropout& args,
   };
   const std::int64_t columns = args.in.columns;
   if constexpr (Width == 4) {
-    for_elements<4>(blocks, args.in.rows, columns, [&](std::int64_t n, std::int64_t c) {
-      const float4 x = Floats<4>::load(args.in.row(n) + c).value;
-      const auto element = static_cast<std::uint64_t>(first + n * columns + c);
-      const auto bits = philox(seed, step, element / 4);
+    for_elements<4>(blocks, args.in.rows, columns, [&](auto n, auto c) {
+      const float4 x = Floats<4>::load(element(args.in, n, c)).value;
+      const auto number = static_cast<std::uint64_t>(first + n * columns + c);
+      const auto bits = philox(seed, step, number / 4);
       Floats<4>{{result_of(x.x, bits[0]), result_of(x.y, bits[1]), result_of(x.z, bits[2]),
                  result_of(x.w, bits[3])}}
-          .store(args.out.row(n) + c);
+          .store(element(args.out, n, c));
     });
   } else {
     const std::int64_t groups = groups_of_elements(first, args.in.rows * columns);
-    for_elements<1>(blocks, 1, groups, [&](std::int64_t, std::int64_t group) {
+    for_elements<1>(blocks, 1, groups, [&](auto, auto group) {
       const auto bits = philox(seed, step, static_cast<std::uint64_t>(first / 4 + group));
       // The place of the first of them; the first group may begin before the first element.
       const std::int64_t begin = 4 * group - first % 4;
@@ -47,8 +47,8 @@ __device__ inline void drop_elements(const Blocks& blocks, const Dropout& args,
       SIMT_UNROLL
       for (int k = 0; k < 4; ++k) {
         const bool is_there = c >= 0 && n < args.in.rows;
-        from[k] = is_there ? args.in.row(n) + c : nullptr;
-        to[k] = is_there ? args.out.row(n) + c : nullptr;
+        from[k] = is_there ? element(args.in, n, c) : nullptr;
+        to[k] = is_there ? element(args.out, n, c) : nullptr;
         if (++c == columns) {
           c = 0;
           ++n;

@@ -9,76 +9,74 @@ namespace {
 
 template <int Width = 1, class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const Affine& args) {
-  for_elements<Width>(blocks, args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
-    Floats<Width>::load(args.in.row(n) + c)
+  for_elements<Width>(blocks, args.in.rows, args.in.columns, [&](auto n, auto c) {
+    Floats<Width>::load(element(args.in, n, c))
         .each([&](float x) { return args.scale * x + args.shift; })
-        .store(args.out.row(n) + c);
+        .store(element(args.out, n, c));
   });
 }
 
 template <int Width = 1, class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const Sum& args) {
-  for_elements<Width>(blocks, args.out.rows, args.out.columns, [&](std::int64_t n, std::int64_t c) {
-    auto sum = Floats<Width>::load(args.in[0].row(n) + c);
-    for (int k = 1; k < args.count; ++k) sum += Floats<Width>::load(args.in[k].row(n) + c);
-    sum.store(args.out.row(n) + c);
+  for_elements<Width>(blocks, args.out.rows, args.out.columns, [&](auto n, auto c) {
+    auto sum = Floats<Width>::load(element(args.in[0], n, c));
+    for (int k = 1; k < args.count; ++k) sum += Floats<Width>::load(element(args.in[k], n, c));
+    sum.store(element(args.out, n, c));
   });
 }
 
 template <int Width = 1, class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const ScaleRows& args) {
-  for_elements<Width>(blocks, args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
+  for_elements<Width>(blocks, args.in.rows, args.in.columns, [&](auto n, auto c) {
     float factor = args.scale;
     if (args.scalar != nullptr) factor *= *args.scalar;
     if (args.row_factor.data != nullptr) factor *= args.row_factor.row(n)[0];
-    Floats<Width>::load(args.in.row(n) + c)
+    Floats<Width>::load(element(args.in, n, c))
         .each([&](float x) { return x * factor; })
-        .store(args.out.row(n) + c);
+        .store(element(args.out, n, c));
   });
 }
 
 template <int Width = 1, class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const Fill& args) {
   const float value = args.scalar != nullptr ? args.value * *args.scalar : args.value;
-  for_elements<Width>(blocks, args.out.rows, args.out.columns, [&](std::int64_t n, std::int64_t c) {
-    Floats<Width>{}.each([&](float) { return value; }).store(args.out.row(n) + c);
+  for_elements<Width>(blocks, args.out.rows, args.out.columns, [&](auto n, auto c) {
+    Floats<Width>{}.each([&](float) { return value; }).store(element(args.out, n, c));
   });
 }
 
 template <int Width = 1, class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const PenaltyGradient& args) {
   const float scale = args.scale != nullptr ? *args.scale : 1.0F;
-  for_elements<Width>(
-      blocks, args.weight.rows, args.weight.columns, [&](std::int64_t n, std::int64_t c) {
-        const auto slope = Floats<Width>::load(args.weight.row(n) + c).each([&](float w) {
-          const float sign = w > 0 ? 1.0F : (w < 0 ? -1.0F : 0.0F);
-          return scale * (args.l1 * sign + 2 * args.l2 * w);
-        });
-        float* const out = args.out.row(n) + c;
-        auto sum = args.accumulate ? Floats<Width>::load(out) : Floats<Width>{};
-        sum += slope;
-        sum.store(out);
-      });
+  for_elements<Width>(blocks, args.weight.rows, args.weight.columns, [&](auto n, auto c) {
+    const auto slope = Floats<Width>::load(element(args.weight, n, c)).each([&](float w) {
+      const float sign = w > 0 ? 1.0F : (w < 0 ? -1.0F : 0.0F);
+      return scale * (args.l1 * sign + 2 * args.l2 * w);
+    });
+    float* const out = element(args.out, n, c);
+    auto sum = args.accumulate ? Floats<Width>::load(out) : Floats<Width>{};
+    sum += slope;
+    sum.store(out);
+  });
 }
 
 // Bytes: 16 at once where rows are aligned, else one.
 template <class Piece = unsigned char, class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const CopyRows& args) {
-  for_elements<sizeof(Piece)>(blocks, args.in.rows, args.in.columns,
-                              [&](std::int64_t n, std::int64_t c) {
-                                if constexpr (sizeof(Piece) == 1) {
-                                  args.out.row(n)[c] = args.in.row(n)[c];
-                                } else {
-                                  st_vec(args.out.row(n) + c, ld_vec<Piece>(args.in.row(n) + c));
-                                }
-                              });
+  for_elements<sizeof(Piece)>(blocks, args.in.rows, args.in.columns, [&](auto n, auto c) {
+    if constexpr (sizeof(Piece) == 1) {
+      *element(args.out, n, c) = *element(args.in, n, c);
+    } else {
+      st_vec(element(args.out, n, c), ld_vec<Piece>(element(args.in, n, c)));
+    }
+  });
 }
 
 template <class T, class Blocks>
 __device__ inline void convert_to_float(const Blocks& blocks, const ToFloat& args) {
   const T* in = static_cast<const T*>(args.in);
   for_elements<1>(blocks, 1, args.count,
-                  [&](std::int64_t, std::int64_t i) { args.out[i] = static_cast<float>(in[i]); });
+                  [&](auto, auto i) { args.out[i] = static_cast<float>(in[i]); });
 }
 
 template <class Blocks>
@@ -93,8 +91,8 @@ __device__ inline void run_rows(const Blocks& blocks, const ToFloat& args) {
 
 template <class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const FloatToIds& args) {
-  for_elements<1>(blocks, args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
-    args.out.row(n)[c] = id_of(args.in.row(n)[c]);
+  for_elements<1>(blocks, args.in.rows, args.in.columns, [&](auto n, auto c) {
+    *element(args.out, n, c) = id_of(*element(args.in, n, c));
   });
 }
 

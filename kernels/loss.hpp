@@ -19,6 +19,12 @@ enum class LossKind : std::uint8_t {
   sparse_categorical_crossentropy,  // clip(p), log, softmax crossentropy of that with the label
 };
 
+// Of whole rows: the classes of a row are told apart.
+constexpr bool is_categorical(LossKind kind) {
+  return kind == LossKind::categorical_crossentropy ||
+         kind == LossKind::sparse_categorical_crossentropy;
+}
+
 struct LossRule {
   LossKind kind = LossKind::mean_squared_error;
   bool from_logits =

@@ -114,11 +114,6 @@ BRAID_HOST_DEVICE inline void with_loss(const LossRule& rule, const Body& body) 
 }
 
 BRAID_HOST_DEVICE inline bool is_mean(LossKind kind) { return kind != LossKind::kl_divergence; }
-BRAID_HOST_DEVICE inline bool is_categorical(LossKind kind) {
-  return kind == LossKind::categorical_crossentropy ||
-         kind == LossKind::sparse_categorical_crossentropy;
-}
-
 BRAID_HOST_DEVICE inline bool ignored(const LossRule& rule, std::int32_t label) {
   return rule.has_ignore_class && label == rule.ignore_class;
 }

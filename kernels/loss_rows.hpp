@@ -11,15 +11,16 @@ namespace {
 __device__ inline int lane_of_thread() { return static_cast<int>(threadIdx.x % 32); }
 
 // The sum of term(c) over the columns, known to all lanes.
-template <class Term>
-__device__ inline float sum_columns(std::int64_t columns, const Term& term_at) {
+template <class Index, class Term>
+__device__ inline float sum_columns(Index columns, const Term& term_at) {
   float sum = 0;
-  for (std::int64_t c = lane_of_thread(); c < columns; c += 32) sum += term_at(c);
+  for (Index c = lane_of_thread(); c < columns; c += 32) sum += term_at(c);
   return sum_of_warp(sum);
 }
-__device__ inline float largest_column(const float* p, std::int64_t columns) {
+template <class Index>
+__device__ inline float largest_column(const float* p, Index columns) {
   float largest = -INFINITY;
-  for (std::int64_t c = lane_of_thread(); c < columns; c += 32) {
+  for (Index c = lane_of_thread(); c < columns; c += 32) {
     largest = p[c] > largest ? p[c] : largest;
   }
   return largest_of_warp(largest);
@@ -27,12 +28,13 @@ __device__ inline float largest_column(const float* p, std::int64_t columns) {
 
 template <class Blocks>
 __device__ inline void elementwise_loss(const Blocks& blocks, const LossForward& args) {
-  const std::int64_t columns = args.predicted.columns;
+  using Index = IndexOf<Blocks>;
+  const auto columns = static_cast<Index>(args.predicted.columns);
   const LossRule rule = args.rule;
   with_loss(rule, [&]<LossKind kind, bool from_logits>() {
     const float share = is_mean(kind) ? 1.0F / static_cast<float>(columns) : 1.0F;
     if (columns == 1) {
-      for_elements<1>(blocks, 1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
+      for_elements<1>(blocks, 1, args.predicted.rows, [&](auto, auto n) {
         const float p = args.predicted.row(n)[0];
         if (args.values.data != nullptr)
           args.values.row(n)[0] = share * term<kind, from_logits>(rule, args.truth.row(n)[0], p);
@@ -41,17 +43,17 @@ __device__ inline void elementwise_loss(const Blocks& blocks, const LossForward&
       });
       return;
     }
-    for_each_by_warp(blocks, args.predicted.rows, [&](std::int64_t n) {
+    for_each_by_warp(blocks, args.predicted.rows, [&](auto n) {
       const float* p = args.predicted.row(n);
       if (args.values.data != nullptr) {
         const float* y = args.truth.row(n);
         const float sum = sum_columns(
-            columns, [&](std::int64_t c) { return term<kind, from_logits>(rule, y[c], p[c]); });
+            columns, [&](Index c) { return term<kind, from_logits>(rule, y[c], p[c]); });
         if (lane_of_thread() == 0) args.values.row(n)[0] = share * sum;
       }
       if (args.probabilities.data == nullptr || !from_logits) return;
       float* probabilities = args.probabilities.row(n);
-      for (std::int64_t c = lane_of_thread(); c < columns; c += 32) {
+      for (Index c = lane_of_thread(); c < columns; c += 32) {
         probabilities[c] = vector_sigmoid(p[c]);
       }
     });
@@ -60,13 +62,14 @@ __device__ inline void elementwise_loss(const Blocks& blocks, const LossForward&
 
 template <class Blocks>
 __device__ inline void elementwise_loss_gradient(const Blocks& blocks, const LossBackward& args) {
-  const std::int64_t columns = args.predicted.columns;
+  using Index = IndexOf<Blocks>;
+  const auto columns = static_cast<Index>(args.predicted.columns);
   const LossRule rule = args.rule;
   const float constant = args.scalar != nullptr ? args.scale * *args.scalar : args.scale;
   with_loss(rule, [&]<LossKind kind, bool from_logits>() {
     const float share = is_mean(kind) ? 1.0F / static_cast<float>(columns) : 1.0F;
     if (columns == 1) {
-      for_elements<1>(blocks, 1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
+      for_elements<1>(blocks, 1, args.predicted.rows, [&](auto, auto n) {
         const float given = args.value_grad.data != nullptr ? args.value_grad.row(n)[0] : 1.0F;
         args.predicted_grad.row(n)[0] =
             share * (constant * given) *
@@ -74,12 +77,12 @@ __device__ inline void elementwise_loss_gradient(const Blocks& blocks, const Los
       });
       return;
     }
-    for_each_by_warp(blocks, args.predicted.rows, [&](std::int64_t n) {
+    for_each_by_warp(blocks, args.predicted.rows, [&](auto n) {
       const float given = args.value_grad.data != nullptr ? args.value_grad.row(n)[0] : 1.0F;
       const float* y = args.truth.row(n);
       const float* p = args.predicted.row(n);
       float* grad = args.predicted_grad.row(n);
-      for (std::int64_t c = lane_of_thread(); c < columns; c += 32) {
+      for (Index c = lane_of_thread(); c < columns; c += 32) {
         grad[c] = share * (constant * given) * slope<kind, from_logits>(rule, y[c], p[c]);
       }
     });
@@ -89,36 +92,35 @@ __device__ inline void elementwise_loss_gradient(const Blocks& blocks, const Los
 template <class Blocks>
 __device__ inline void categorical_loss(const Blocks& blocks, const LossForward& args) {
   const LossRule rule = args.rule;
-  const std::int64_t columns = args.predicted.columns;
+  using Index = IndexOf<Blocks>;
+  const auto columns = static_cast<Index>(args.predicted.columns);
   const bool sparse = args.labels.data != nullptr;
-  for_each_by_warp(blocks, args.predicted.rows, [&](std::int64_t n) {
+  for_each_by_warp(blocks, args.predicted.rows, [&](auto n) {
     const float* p = args.predicted.row(n);
     const Target y = target_of(rule, args.truth, args.labels, n, columns);
     float value = 0;
     if (rule.from_logits) {
       const float largest = largest_column(p, columns);
-      const float sum =
-          sum_columns(columns, [&](std::int64_t c) { return vector_exp(p[c] - largest); });
+      const float sum = sum_columns(columns, [&](Index c) { return vector_exp(p[c] - largest); });
       if (args.probabilities.data != nullptr) {
         const float scale = 1.0F / sum;
         float* probabilities = args.probabilities.row(n);
-        for (std::int64_t c = lane_of_thread(); c < columns; c += 32) {
+        for (Index c = lane_of_thread(); c < columns; c += 32) {
           probabilities[c] = vector_exp(p[c] - largest) * scale;
         }
       }
       // The largest logit is taken away first: the logarithm would drown in a large one.
       const float logarithm = vector_log(sum);
-      value = sum_columns(columns, [&](std::int64_t c) {
+      value = sum_columns(columns, [&](Index c) {
         return y(c) == 0 ? 0.0F : -y(c) * ((p[c] - largest) - logarithm);
       });
     } else if (sparse) {
       // clip, log, softmax crossentropy: renormalised after clipping.
-      const float sum = sum_columns(columns, [&](std::int64_t c) { return clip(p[c]); });
+      const float sum = sum_columns(columns, [&](Index c) { return clip(p[c]); });
       if (!ignored(rule, y.label)) value = vector_log(sum) - vector_log(clip(p[y.label]));
     } else {
-      const float sum = sum_columns(columns, [&](std::int64_t c) { return p[c]; });
-      value = sum_columns(columns,
-                          [&](std::int64_t c) { return -y(c) * vector_log(clip(p[c] / sum)); });
+      const float sum = sum_columns(columns, [&](Index c) { return p[c]; });
+      value = sum_columns(columns, [&](Index c) { return -y(c) * vector_log(clip(p[c] / sum)); });
     }
     const bool counts = !(sparse && ignored(rule, y.label));
     if (args.values.data != nullptr && lane_of_thread() == 0) {
@@ -130,45 +132,47 @@ __device__ inline void categorical_loss(const Blocks& blocks, const LossForward&
 template <class Blocks>
 __device__ inline void categorical_loss_gradient(const Blocks& blocks, const LossBackward& args) {
   const LossRule rule = args.rule;
-  const std::int64_t columns = args.predicted.columns;
+  using Index = IndexOf<Blocks>;
+  const auto columns = static_cast<Index>(args.predicted.columns);
   const bool sparse = args.labels.data != nullptr;
   const float constant = args.scalar != nullptr ? args.scale * *args.scalar : args.scale;
-  for_each_by_warp(blocks, args.predicted.rows, [&](std::int64_t n) {
+  for_each_by_warp(blocks, args.predicted.rows, [&](auto n) {
     const float* p = args.predicted.row(n);
     float* grad = args.predicted_grad.row(n);
     const Target y = target_of(rule, args.truth, args.labels, n, columns);
     const float factor =
         args.value_grad.data != nullptr ? constant * args.value_grad.row(n)[0] : constant;
     const auto write = [&](const auto& slope_at) {
-      for (std::int64_t c = lane_of_thread(); c < columns; c += 32) grad[c] = factor * slope_at(c);
+      for (Index c = lane_of_thread(); c < columns; c += 32) grad[c] = factor * slope_at(c);
     };
     if (sparse && ignored(rule, y.label)) {
-      for (std::int64_t c = lane_of_thread(); c < columns; c += 32) grad[c] = 0;
+      for (Index c = lane_of_thread(); c < columns; c += 32) grad[c] = 0;
     } else if (rule.from_logits) {
       // The sum of the targets is 1 but for what the user gave.
-      const float total =
-          sparse ? 1.0F : sum_columns(columns, [&](std::int64_t c) { return y(c); });
+      const float total = sparse ? 1.0F : sum_columns(columns, [&](Index c) { return y(c); });
       if (args.probabilities.data != nullptr) {
         const float* q = args.probabilities.row(n);
-        write([&](std::int64_t c) { return total * q[c] - y(c); });
+        write([&](Index c) { return total * q[c] - y(c); });
         return;
       }
       const float largest = largest_column(p, columns);
       const float scale =
-          total / sum_columns(columns, [&](std::int64_t c) { return vector_exp(p[c] - largest); });
-      write([&](std::int64_t c) { return scale * vector_exp(p[c] - largest) - y(c); });
+          total / sum_columns(columns, [&](Index c) { return vector_exp(p[c] - largest); });
+      write([&](Index c) { return scale * vector_exp(p[c] - largest) - y(c); });
     } else if (sparse) {
-      const float sum = sum_columns(columns, [&](std::int64_t c) { return clip(p[c]); });
-      write([&](std::int64_t c) {
-        return inside(p[c]) ? 1.0F / sum - (c == y.label ? 1.0F / clip(p[c]) : 0.0F) : 0.0F;
+      const float sum = sum_columns(columns, [&](Index c) { return clip(p[c]); });
+      write([&](Index c) {
+        return inside(p[c])
+                   ? 1.0F / sum -
+                         (static_cast<std::int64_t>(c) == y.label ? 1.0F / clip(p[c]) : 0.0F)
+                   : 0.0F;
       });
     } else {
-      const float sum = sum_columns(columns, [&](std::int64_t c) { return p[c]; });
+      const float sum = sum_columns(columns, [&](Index c) { return p[c]; });
       // d/dp_c of -sum_k y_k log clip(p_k / sum): the clipped terms stand still.
       const float pulled =
-          sum_columns(columns, [&](std::int64_t c) { return inside(p[c] / sum) ? y(c) : 0.0F; });
-      write(
-          [&](std::int64_t c) { return pulled / sum - (inside(p[c] / sum) ? y(c) / p[c] : 0.0F); });
+          sum_columns(columns, [&](Index c) { return inside(p[c] / sum) ? y(c) : 0.0F; });
+      write([&](Index c) { return pulled / sum - (inside(p[c] / sum) ? y(c) / p[c] : 0.0F); });
     }
   });
 }
@@ -181,7 +185,9 @@ __device__ inline void run_rows(const Blocks& blocks, const WeightedSum& args) {
   const unsigned thread = by_warp ? blocks.thread() : threadIdx.x;
   LongSum sum{};
   LongSum weights{};
-  for (std::int64_t n = thread; n < args.value.rows; n += blockDim.x) {
+  const auto rows = static_cast<IndexOf<Blocks>>(args.value.rows);
+  SIMT_NO_UNROLL
+  for (IndexOf<Blocks> n = thread; n < rows; n += blockDim.x) {
     const float weight = args.weight.data != nullptr ? args.weight.row(n)[0] : 1.0F;
     sum.add_product(args.value.row(n)[0], weight);
     weights.add(weight);
@@ -189,10 +195,10 @@ __device__ inline void run_rows(const Blocks& blocks, const WeightedSum& args) {
   if (by_warp) {  // other warps have nothing to add
     if (thread >= 32) return;
     sum = sum_of_warp(sum);
-    weights = sum_of_warp(weights);
+    if (args.with_weights) weights = sum_of_warp(weights);
   } else {
     sum = sum_of_block(sum);
-    weights = sum_of_block(weights);
+    if (args.with_weights) weights = sum_of_block(weights);
   }
   if (thread != 0) return;
   if (args.accumulate) sum.add(args.sums[0]);

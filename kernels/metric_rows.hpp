@@ -7,26 +7,30 @@ namespace braid::kernels {
 namespace {
 
 // The first of the largest.
-__device__ inline std::int64_t largest_of(const float* values, std::int64_t count) {
-  std::int64_t best = 0;
-  for (std::int64_t c = 1; c < count; ++c) {
+template <class Index>
+__device__ inline Index largest_of(const float* values, Index count) {
+  Index best = 0;
+  for (Index c = 1; c < count; ++c) {
     if (values[c] > values[best]) best = c;
   }
   return best;
 }
 
-__device__ inline float accuracy_of_row(const AccuracyValues& args, std::int64_t n) {
-  const std::int64_t columns = args.predicted.columns;
+template <class Index>
+__device__ inline float accuracy_of_row(const AccuracyValues& args, Index n) {
+  const auto columns = static_cast<Index>(args.predicted.columns);
   const float* predicted = args.predicted.row(n);
   if (args.kind == AccuracyKind::sparse_categorical) {
-    return args.labels.row(n)[0] == largest_of(predicted, columns) ? 1.0F : 0.0F;
+    return args.labels.row(n)[0] == static_cast<std::int64_t>(largest_of(predicted, columns))
+               ? 1.0F
+               : 0.0F;
   }
   const float* truth = args.truth.row(n);
   if (args.kind == AccuracyKind::categorical) {
     return largest_of(truth, columns) == largest_of(predicted, columns) ? 1.0F : 0.0F;
   }
   float right = 0;
-  for (std::int64_t c = 0; c < columns; ++c) {
+  for (Index c = 0; c < columns; ++c) {
     const bool binary = args.kind == AccuracyKind::binary;
     const float p = binary ? (predicted[c] > args.threshold ? 1.0F : 0.0F) : predicted[c];
     right += truth[c] == p ? 1.0F : 0.0F;
@@ -36,9 +40,8 @@ __device__ inline float accuracy_of_row(const AccuracyValues& args, std::int64_t
 
 template <class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const AccuracyValues& args) {
-  for_elements<1>(blocks, 1, args.predicted.rows, [&](std::int64_t, std::int64_t n) {
-    args.values.row(n)[0] = accuracy_of_row(args, n);
-  });
+  for_elements<1>(blocks, 1, args.predicted.rows,
+                  [&](auto, auto n) { args.values.row(n)[0] = accuracy_of_row(args, n); });
 }
 
 }  // namespace

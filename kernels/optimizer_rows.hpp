@@ -10,10 +10,14 @@ namespace {
 
 // What the lanes of a warp hold is added to the sum, from the first lane on.
 __device__ inline float add_lanes(float sum, float value, int lanes) {
-  SIMT_UNROLL
-  for (int lane = 0; lane < 32; ++lane) {
-    const float next = __shfl_sync(0xFFFFFFFFU, value, lane);
-    sum = lane < lanes ? sum + next : sum;
+  constexpr int kAtOnce = 8;
+  SIMT_NO_UNROLL
+  for (int first = 0; first < lanes; first += kAtOnce) {
+    SIMT_UNROLL
+    for (int i = 0; i < kAtOnce; ++i) {
+      const float next = __shfl_sync(0xFFFFFFFFU, value, first + i);
+      sum = first + i < lanes ? sum + next : sum;
+    }
   }
   return sum;
 }
@@ -21,23 +25,19 @@ __device__ inline float add_lanes(float sum, float value, int lanes) {
 __device__ inline void sum_slices_by_warps(const OneBlock& blocks, const SumSlices& args) {
   constexpr int kAtOnce = 4;  // of each lane
   const auto lane = static_cast<int>(threadIdx.x % 32);
-  for_each_by_warp(blocks, args.count, [&](std::int64_t i) {
+  for_each_by_warp(blocks, args.count, [&](auto i) {
     const float* const from = args.in + i;
-    const std::int64_t last = args.slices - 1;
+    const auto slices = static_cast<int>(args.slices);
     float sum = *from;
     SIMT_NO_UNROLL
-    for (std::int64_t first = 1; first < args.slices; first += 32 * kAtOnce) {
+    for (int first = 1; first < slices; first += 32 * kAtOnce) {
       float values[kAtOnce];
       SIMT_UNROLL
-      for (int n = 0; n < kAtOnce; ++n) {
-        const std::int64_t slice = first + 32 * n + lane;
-        values[n] = from[(slice < last ? slice : last) * args.slice_stride];
-      }
+      for (int n = 0; n < kAtOnce; ++n)
+        values[n] = from[min(first + 32 * n + lane, slices - 1) * args.slice_stride];
       SIMT_UNROLL
-      for (int n = 0; n < kAtOnce; ++n) {
-        const std::int64_t left = args.slices - first - 32 * n;
-        if (left > 0) sum = add_lanes(sum, values[n], left > 32 ? 32 : static_cast<int>(left));
-      }
+      for (int n = 0; n < kAtOnce; ++n)
+        sum = add_lanes(sum, values[n], min(slices - first - 32 * n, 32));
     }
     __syncwarp();  // all lanes have read what may be overwritten
     if (lane == 0) args.out[i] = sum;
@@ -49,7 +49,7 @@ __device__ inline void run_rows(const Blocks& blocks, const SumSlices& args) {
   if constexpr (std::is_same_v<Blocks, OneBlock>) {
     if (args.count <= kElementThreads / 32) return sum_slices_by_warps(blocks, args);
   }
-  for_elements<1>(blocks, 1, args.count, [&](std::int64_t, std::int64_t i) {
+  for_elements<1>(blocks, 1, args.count, [&](auto, auto i) {
     float sum[1];
     add_up_slices(args.in + i, args.slices, args.slice_stride, sum);
     args.out[i] = sum[0];

@@ -8,12 +8,56 @@
 namespace braid::kernels {
 namespace {
 
-constexpr std::size_t kWarpsOfRows = 8;  // of a block (row_program_cuda.cu)
+constexpr std::int64_t kLanes = 32;
+
+// How many threads of a block have work to do, at most, where the kernels' x_rows.hpp give each
+// thread an element, or each warp a row; all of them of every other kernel.
+template <class T>
+std::int64_t elements_of(const Matrix<T>& matrix) {
+  return matrix.rows * matrix.columns;
+}
+std::int64_t threads_of(const Affine& args) { return elements_of(args.in); }
+std::int64_t threads_of(const Sum& args) { return elements_of(args.out); }
+std::int64_t threads_of(const ScaleRows& args) { return elements_of(args.in); }
+std::int64_t threads_of(const Fill& args) { return elements_of(args.out); }
+std::int64_t threads_of(const ActivationForward& args) { return elements_of(args.in); }
+std::int64_t threads_of(const ActivationBackward& args) { return elements_of(args.in_grad); }
+std::int64_t threads_of(const AccuracyValues& args) { return args.predicted.rows; }
+std::int64_t threads_of(const MaskToWeight& args) { return elements_of(args.mask); }
+std::int64_t threads_of_loss(const LossRule& rule, const Matrix<const float>& predicted) {
+  const bool by_thread = predicted.columns == 1 && !is_categorical(rule.kind);
+  return predicted.rows * (by_thread ? 1 : kLanes);
+}
+std::int64_t threads_of(const LossForward& args) {
+  return threads_of_loss(args.rule, args.predicted);
+}
+std::int64_t threads_of(const LossBackward& args) {
+  return threads_of_loss(args.rule, args.predicted);
+}
+std::int64_t threads_of(const WeightedSum& args) {
+  return args.value.rows <= kLanes ? kLanes : kLanes * kWarpsOfRows;
+}
+std::int64_t threads_of(const SumSlices& args) {
+  return args.count * (args.count <= kWarpsOfRows ? kLanes : 1);
+}
+std::int64_t threads_of(const DenseForward& args) {
+  return kLanes * (args.out.columns == 1 ? args.out.rows : kWarpsOfRows);
+}
+template <class Arguments>
+std::int64_t threads_of(const Arguments& /*args*/) {
+  return kLanes * kWarpsOfRows;
+}
+template <class Arguments>
+std::uint8_t warps_of(const Arguments& args) {
+  const std::int64_t warps = (threads_of(args) + kLanes - 1) / kLanes;
+  return static_cast<std::uint8_t>(std::clamp<std::int64_t>(warps, 1, kWarpsOfRows));
+}
 
 template <class Arguments>
 bool take(const std::type_info& type, const void* arguments, std::int32_t kernel, RowStep& step) {
   if (type != typeid(Arguments)) return false;
   step.kernel = kernel;
+  step.warps = warps_of(*static_cast<const Arguments*>(arguments));
   std::memcpy(step.arguments, arguments, sizeof(Arguments));
   return true;
 }
@@ -45,13 +89,13 @@ void RowSteps::end_list() {
     const auto end = static_cast<std::size_t>(
         std::find_if(order.begin() + static_cast<std::ptrdiff_t>(begin), order.end(), is_later) -
         order.begin());
+    int busy = 0;  // warps, with the wave's steps so far
     for (std::size_t i = begin; i < end; ++i) {
       RowStep& step = first[static_cast<std::ptrdiff_t>(i)];
       step = added[order[i]];
       step.waits = i == begin;
-      // The warps are shared out evenly: how many a step keeps busy is not known here.
-      const std::size_t warp = (i - begin) * kWarpsOfRows / (end - begin);
-      step.first = static_cast<std::uint16_t>(32 * warp);
+      step.first = static_cast<std::uint16_t>(kLanes * (busy % kWarpsOfRows));
+      busy += step.warps;
     }
     begin = end;
   }

@@ -40,6 +40,9 @@ template <class Arguments, class... Kernels>
 constexpr bool kIsRowKernel<Arguments, std::tuple<Kernels...>> =
     (std::is_same_v<Arguments, Kernels> || ...);
 
+// Warps of a block that runs a row program.
+constexpr int kWarpsOfRows = 8;
+
 // The arguments of one of them.
 struct RowStep {
   static constexpr std::size_t kMostBytes = 320;
@@ -51,6 +54,8 @@ struct RowStep {
   // by side.
   std::uint16_t first = 0;
   bool waits = true;  // for all steps before it; else none of the same wave does
+  // From that thread's on, those that have work to do. The others pass by.
+  std::uint8_t warps = kWarpsOfRows;
   alignas(16) std::byte arguments[kMostBytes];
 
   template <class Arguments>

@@ -24,7 +24,7 @@ namespace braid::kernels {
 namespace {
 
 constexpr int kThreads = kDenseThreads;
-static_assert(kThreads == kElementThreads);
+static_assert(kThreads == kElementThreads && kThreads == 32 * kWarpsOfRows);
 static_assert(sizeof(RowStep) % sizeof(uint4) == 0);
 
 static_assert(std::is_same_v<std::tuple_element_t<0, RowKernels>, DenseForward> &&
@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(kThreads, 1) row_program_kernel(RowProgram pro
     } else if (step.waits) {
       __syncthreads();  // the results of those before are there
     }
-    run_step(step, memory);
+    if (OneBlock{step.first}.thread() / 32 < step.warps) run_step(step, memory);
   }
 }
 

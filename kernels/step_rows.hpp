@@ -9,7 +9,7 @@ namespace {
 
 template <class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const EndStep& args) {
-  for_each_by_warp(blocks, args.count, [&](std::int64_t number) {
+  for_each_by_warp(blocks, args.count, [&](auto number) {
     const AddedValues& added = args.added[number];
     for (std::int64_t i = threadIdx.x % 32; i < added.count; i += 32) {
       // A float times a number of rows is exact in double, so a fused sum has the same bits.

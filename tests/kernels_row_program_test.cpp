@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstring>
 #include <optional>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include "tests/support/row_program.hpp"
@@ -223,38 +225,77 @@ TEST_CASE("row program: more steps than are fetched at once run in their order")
 
 TEST_CASE("row program: steps stand in the order of their waves, and only the first of one waits") {
   // Which step is which is told by its shift.
+  struct Named {
+    int name;
+    std::int64_t elements;
+  };
   kernels::RowSteps collector;
-  const auto add = [&](float name) {
-    const kernels::Affine args{.in = {}, .out = {}, .scale = 1, .shift = name};
-    collector.add(typeid(args), &args);
-  };
-  const auto op = [&](int wave, std::initializer_list<float> kernels) {
+  const auto op = [&](int wave, std::initializer_list<Named> kernels) {
     collector.begin_wave(wave);
-    for (const float kernel : kernels) add(kernel);
+    for (const Named& kernel : kernels) {
+      const kernels::Affine args{.in = {nullptr, 1, kernel.elements, kernel.elements},
+                                 .shift = static_cast<float>(kernel.name)};
+      collector.add(typeid(args), &args);
+    }
   };
-  op(2, {1});
-  op(0, {2, 3});
-  op(1, {4});
-  op(0, {5});
-  op(0, {6, 7, 8});
-  op(-1, {9});
+  op(2, {{1, 1}});
+  op(0, {{2, 64}, {3, 300}});
+  op(1, {{4, 1}});
+  op(0, {{5, 65}});
+  op(0, {{6, 100}, {7, 1}, {8, 1}});
+  op(-1, {{9, 0}});
   collector.end_list();
-  op(1, {10});
-  op(1, {11});
+  op(1, {{10, 256}});
+  op(1, {{11, 1}});
   collector.end_list();
-  struct Step {
-    float name;
-    bool waits;
-    std::uint32_t first_thread;
-    bool operator==(const Step&) const = default;
+  std::vector<std::string> got;
+  for (const kernels::RowStep& step : collector.steps()) {
+    std::ostringstream text;
+    text << step.as<kernels::Affine>().shift << (step.waits ? " waits" : "") << ", from thread "
+         << step.first << " on " << static_cast<int>(step.warps);
+    got.push_back(text.str());
+  }
+  // Those of a wave stand side by side, each on as many warps as its elements need.
+  CHECK(got == std::vector<std::string>{"9 waits, from thread 0 on 1",
+                                        "2 waits, from thread 0 on 2", "5, from thread 64 on 3",
+                                        "6, from thread 160 on 4", "3 waits, from thread 0 on 8",
+                                        "7, from thread 0 on 1", "8 waits, from thread 0 on 1",
+                                        "4 waits, from thread 0 on 1",
+                                        "1 waits, from thread 0 on 1",
+                                        "10 waits, from thread 0 on 8", "11, from thread 0 on 1"});
+}
+
+TEST_CASE("row program: a step keeps as many warps busy as its kernel needs") {
+  const auto warps_of = [](const auto& args) {
+    kernels::RowSteps collector;
+    collector.add(typeid(args), &args);
+    return static_cast<int>(collector.steps()[0].warps);
   };
-  std::vector<Step> got;
-  for (const kernels::RowStep& step : collector.steps())
-    got.push_back({step.as<kernels::Affine>().shift, step.waits, step.first});
-  const std::vector<Step> expected{{9, true, 0}, {2, true, 0},    {5, false, 64},  {6, false, 160},
-                                   {3, true, 0}, {7, false, 128}, {8, true, 0},    {4, true, 0},
-                                   {1, true, 0}, {10, true, 0},   {11, false, 128}};
-  CHECK(got == expected);
+  const auto floats = [](std::int64_t rows, std::int64_t columns) {
+    return Matrix<float>{nullptr, rows, columns, columns};
+  };
+  const auto loss = [&](kernels::LossKind kind, std::int64_t rows, std::int64_t columns) {
+    const int forward =
+        warps_of(kernels::LossForward{.rule = {.kind = kind}, .predicted = floats(rows, columns)});
+    CHECK(warps_of(kernels::LossBackward{.rule = {.kind = kind},
+                                         .predicted = floats(rows, columns)}) == forward);
+    return forward;
+  };
+  // A thread for each row of one column, a warp where columns are summed or classes told apart.
+  CHECK(loss(kernels::LossKind::binary_crossentropy, 4, 1) == 1);
+  CHECK(loss(kernels::LossKind::binary_crossentropy, 4, 2) == 4);
+  CHECK(loss(kernels::LossKind::categorical_crossentropy, 3, 1) == 3);
+  CHECK(loss(kernels::LossKind::sparse_categorical_crossentropy, 100, 10) == 8);
+  CHECK(warps_of(kernels::WeightedSum{.value = floats(32, 1)}) == 1);
+  CHECK(warps_of(kernels::WeightedSum{.value = floats(33, 1)}) == 8);
+  CHECK(warps_of(kernels::SumSlices{.count = 8}) == 8);
+  CHECK(warps_of(kernels::SumSlices{.count = 9}) == 1);
+  CHECK(warps_of(kernels::SumSlices{.count = 2}) == 2);
+  CHECK(warps_of(kernels::AccuracyValues{.predicted = floats(33, 10)}) == 2);
+  CHECK(warps_of(kernels::DenseForward{.out = floats(5, 1)}) == 5);
+  CHECK(warps_of(kernels::DenseForward{.out = floats(5, 2)}) == 8);
+  // Of all other kernels nothing is known.
+  CHECK(warps_of(kernels::EndStep{}) == 8);
 }
 
 TEST_CASE("row program: steps of a wave give what they give one after another") {

@@ -261,6 +261,22 @@ TEST_CASE("launches: what is much work for one block is launched alone") {
   CHECK_FALSE(joinable(5, 1)[node(steps)]);
 }
 
+TEST_CASE("launches: rows with more places than 32 bits can count are in no row program") {
+  Graph graph;
+  const Value x = graph.input("x", {.shape = {None, 4}, .batched = true});
+  const Value small = ops::affine(graph, x, 2, 0);
+  const Value wide = graph.input("wide", {.shape = {None, 1}, .batched = true});
+  const auto joins = [&](std::int64_t width) -> bool {
+    std::vector<ValueInfo> infos;
+    for (const GraphValue& value : graph.values()) infos.push_back(value.info);
+    for (ValueInfo& info : infos) info.shape[0] = 3 * 8;
+    infos[index(wide)].shape[1] = width;
+    return find_joinable(graph, infos, 3)[static_cast<std::size_t>(graph.value(small).producer)];
+  };
+  CHECK(joins(std::int64_t{1} << 24U));
+  CHECK_FALSE(joins((std::int64_t{1} << 24U) + 1));
+}
+
 TEST_CASE("launches: ops of a wave read nothing that the others make") {
   Graph graph;
   const Value x = graph.input("x", {.shape = {None, 6}, .batched = true});

@@ -232,3 +232,42 @@ TEST_CASE("samples: quotients of numbers with more than 32 bits are as exact as 
     for (std::size_t i = 0; i < a.size(); ++i) CHECK(out[i] == a[i] / b[i]);
   }
 }
+
+// A wrong one is one off, where a row begins or ends.
+TEST_CASE("samples: rows of places are exact up to half a million places") {
+  std::vector<unsigned> places;
+  std::vector<unsigned> per_row;
+  constexpr unsigned kEnd = 1U << 19U;
+  for (const unsigned width : {1U, 2U, 3U, 7U, 63U, 64U, 65U, 1000U, 4097U, 65535U, kEnd - 1}) {
+    for (const unsigned row : {0U, 1U, 2U, 5U, 7U, kEnd / width - 1, kEnd / width}) {
+      for (const unsigned place : {row * width, row * width + width - 1}) {
+        if (place >= kEnd) continue;
+        places.push_back(place);
+        per_row.push_back(width);
+      }
+    }
+  }
+  std::vector<unsigned> rows(places.size(), 77);
+  run::find_rows(kStream, places.data(), per_row.data(), rows.data(),
+                 static_cast<int>(places.size()));
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    INFO("place " << places[i] << " of rows of " << per_row[i]);
+    CHECK(rows[i] == places[i] / per_row[i]);
+  }
+}
+
+TEST_CASE("samples: a block's threads fall into whole lines") {
+  constexpr unsigned kThreads = 256;
+  for (unsigned across = 1; across <= kThreads; ++across) {
+    std::vector<unsigned> out(std::size_t{3} * kThreads, 777);
+    run::thread_lines(kStream, across, out.data());
+    bool right = true;
+    for (unsigned thread = 0; thread < kThreads; ++thread) {
+      right = right && out[thread] == thread / across &&
+              out[kThreads + thread] == thread % across &&
+              out[2 * kThreads + thread] == kThreads / across;
+    }
+    INFO("lines of " << across);
+    CHECK(right);
+  }
+}

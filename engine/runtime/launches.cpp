@@ -17,6 +17,9 @@ constexpr double kMostOperations = 8e6;
 constexpr std::int64_t kMostElements = 65536;
 // Of a value without rows: one block does it alone while the others have nothing to do.
 constexpr std::int64_t kMostWholeElements = 4096;
+// Of all that a block's rows have, joined or not: it counts their places, also those of a slice of
+// a wide value, with 32 bits (kernels/simt/elements.hpp).
+constexpr std::int64_t kMostPlaces = std::int64_t{1} << 27U;
 
 class Grouping {
  public:
@@ -130,13 +133,16 @@ class Grouping {
 std::vector<bool> find_joinable(const Graph& graph, const std::vector<ValueInfo>& infos,
                                 std::int64_t slices) {
   const auto info = [&](Value value) { return value ? infos[index(value)] : kAbsent; };
+  const bool countable = std::ranges::all_of(infos, [&](const ValueInfo& value) {
+    return !value.present || !value.batched || value.shape.elements() / slices <= kMostPlaces;
+  });
   std::vector<bool> joinable;
   for (const GraphNode& node : graph.nodes()) {
     std::vector<ValueInfo> inputs;
     std::vector<ValueInfo> outputs;
     for (Value input : node.inputs) inputs.push_back(info(input));
     for (Value output : node.outputs) outputs.push_back(info(output));
-    bool joins = node.op->joins_row_programs(inputs);
+    bool joins = countable && node.op->joins_row_programs(inputs);
     bool has_rows = false;
     const auto look = [&](const ValueInfo& value, bool read) {
       if (!value.present || !read) return;

@@ -26,10 +26,43 @@ struct OneBlock {
   }
 };
 
+// What counts the elements of a block's own work: of few, or the places of its rows
+// (engine/runtime/ launches.hpp keeps to that). Half the registers of 64 bits, and a third of the
+// instructions.
+template <class Blocks>
+using IndexOf = std::conditional_t<std::is_same_v<Blocks, OneBlock>, std::uint32_t, std::int64_t>;
+
 // a / b of what is not negative. A division of 64 bits takes a hundred instructions.
 __device__ inline std::int64_t quotient(std::int64_t a, std::int64_t b) {
   if ((a | b) >> 32U == 0) return static_cast<std::uint32_t>(a) / static_cast<std::uint32_t>(b);
   return a / b;
+}
+
+__device__ inline std::uint32_t quotient(std::uint32_t a, std::uint32_t b) { return a / b; }
+
+// The row of the i-th place of rows that have `per_row` each, fewer than half a million in all. A
+// division takes twice as many instructions.
+__device__ inline std::uint32_t row_of_place(std::uint32_t i, std::uint32_t per_row) {
+  // Of what is taken away all roundings together are less than half: never too large, and too small
+  // by less than one.
+  const float share = approximate_reciprocal(static_cast<float>(per_row)) * (1 - 0x1p-20F);
+  const auto row = static_cast<std::uint32_t>(static_cast<float>(i) * share);
+  return row + (i - row * per_row >= per_row ? 1 : 0);
+}
+__device__ inline std::int64_t row_of_place(std::int64_t i, std::int64_t per_row) {
+  return quotient(i, per_row);
+}
+
+// Calls body(i) for `first` and what is so many steps further on, up to `count`.
+template <class Index, class Body>
+__device__ inline void for_strided(Index first, Index count, Index step, const Body& body) {
+  if constexpr (std::is_same_v<Index, std::uint32_t>) {
+    // A block's own work is done in a turn or two: what matters is how much code has to be fetched.
+    SIMT_NO_UNROLL
+    for (Index i = first; i < count; i += step) body(i);
+  } else {
+    for (Index i = first; i < count; i += step) body(i);
+  }
 }
 
 // Calls body(row, column) for every group of Width columns; a thread takes one, then the one all
@@ -37,21 +70,16 @@ __device__ inline std::int64_t quotient(std::int64_t a, std::int64_t b) {
 template <int Width, class Blocks, class Body>
 __device__ inline void for_elements(const Blocks& blocks, std::int64_t rows, std::int64_t columns,
                                     const Body& body) {
-  const std::int64_t per_row = columns / Width;
-  const std::int64_t count = rows * per_row;
-  const std::int64_t step = blocks.count() * kElementThreads;
-  const auto take = [&](std::int64_t i) {
-    const std::int64_t row = rows == 1 ? 0 : quotient(i, per_row);
+  using Index = IndexOf<Blocks>;
+  const Index per_row = static_cast<Index>(columns) / Width;
+  const Index count = static_cast<Index>(rows) * per_row;
+  const auto step = static_cast<Index>(blocks.count() * kElementThreads);
+  const auto take = [&](Index i) {
+    const Index row = rows == 1 ? 0 : row_of_place(i, per_row);
     body(row, (i - row * per_row) * Width);
   };
-  std::int64_t i = blocks.number() * kElementThreads + blocks.thread();
-  if constexpr (std::is_same_v<Blocks, OneBlock>) {
-    // Run once or twice: what matters is how much code has to be fetched.
-    SIMT_NO_UNROLL
-    for (; i < count; i += step) take(i);
-  } else {
-    for (; i < count; i += step) take(i);
-  }
+  for_strided(static_cast<Index>(blocks.number() * kElementThreads + blocks.thread()), count, step,
+              take);
 }
 
 template <int Width, class Body>
@@ -63,10 +91,12 @@ __device__ inline void for_elements(std::int64_t rows, std::int64_t columns, con
 template <class Blocks, class Body>
 __device__ inline void for_each_by_warp(const Blocks& blocks, std::int64_t count,
                                         const Body& body) {
-  const std::int64_t warps = blockDim.x / 32;
+  using Index = IndexOf<Blocks>;
+  const Index warps = blockDim.x / 32;
+  const auto end = static_cast<Index>(count);
   SIMT_NO_UNROLL
-  for (std::int64_t i = blocks.number() * warps + blocks.thread() / 32; i < count;
-       i += blocks.count() * warps) {
+  for (auto i = static_cast<Index>(blocks.number() * warps + blocks.thread() / 32); i < end;
+       i += static_cast<Index>(blocks.count() * warps)) {
     body(i);
   }
 }

@@ -5,6 +5,12 @@
 // Rows of floats in kernels: one or several columns at a time.
 namespace braid::simt {
 
+// An element of a matrix; where the indices have 32 bits, no place of its rows is further away.
+template <class T, class Index>
+__device__ inline T* element(const Matrix<T>& matrix, Index row, Index column) {
+  return matrix.data + (row * static_cast<Index>(matrix.stride) + column);
+}
+
 template <int Width>
 struct Floats;
 

@@ -1,4 +1,5 @@
 // Thread mappings are given at each kernel.
+#include "kernels/dense_product.hpp"
 #include "kernels/simt/elements.hpp"
 #include "kernels/simt/facade.hpp"
 
@@ -257,6 +258,19 @@ __global__ void divide_kernel(const std::int64_t* a, const std::int64_t* b, std:
   if (i < count) out[i] = quotient(a[i], b[i]);
 }
 
+__global__ void find_rows_kernel(const unsigned* place, const unsigned* per_row, unsigned* out,
+                                 int count) {
+  const auto i = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+  if (i < count) out[i] = row_of_place(place[i], per_row[i]);
+}
+
+__global__ void thread_lines_kernel(unsigned across, unsigned* out) {
+  const kernels::ThreadLines threads(across);
+  out[threadIdx.x] = threads.line;
+  out[blockDim.x + threadIdx.x] = threads.place;
+  out[2 * blockDim.x + threadIdx.x] = threads.lines;
+}
+
 }  // namespace
 
 namespace BRAID_GPU {
@@ -307,6 +321,17 @@ void count_ids(const kernels::Stream& stream, const int* ids, int count, unsigne
 void divide(const kernels::Stream& stream, const std::int64_t* a, const std::int64_t* b,
             std::int64_t* out, int count) {
   launch_kernel<divide_kernel>({.grid = 1, .block = 64}, stream, a, b, out, count);
+}
+
+void find_rows(const kernels::Stream& stream, const unsigned* place, const unsigned* per_row,
+               unsigned* out, int count) {
+  launch_kernel<find_rows_kernel>({.grid = blocks_for(count, 64), .block = 64}, stream, place,
+                                  per_row, out, count);
+}
+
+void thread_lines(const kernels::Stream& stream, unsigned across, unsigned* out) {
+  launch_kernel<thread_lines_kernel>({.grid = 1, .block = kernels::kDenseThreads}, stream, across,
+                                     out);
 }
 
 }  // namespace BRAID_GPU

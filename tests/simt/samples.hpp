@@ -40,6 +40,12 @@ struct Product {
   /* out[i] = a[i] / b[i] of numbers [count] that are not negative */                             \
   void divide(const kernels::Stream&, const std::int64_t* a, const std::int64_t* b,               \
               std::int64_t* out, int count);                                                      \
+  /* out[i] = the row of place[i] of rows that have per_row[i] places, all [count] */             \
+  void find_rows(const kernels::Stream&, const unsigned* place, const unsigned* per_row,          \
+                 unsigned* out, int count);                                                       \
+  /* how a block of 256 threads falls into lines of `across`: out[t] of thread t is its line, its \
+     place there, and how many lines there are, each of [256] */                                  \
+  void thread_lines(const kernels::Stream&, unsigned across, unsigned* out);                      \
   }
 BRAID_SAMPLES(emulated)
 BRAID_SAMPLES(cuda)

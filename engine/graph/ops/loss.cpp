@@ -164,8 +164,10 @@ std::vector<Value> LossValues::gradients(GradientBuilder& build) const {
   std::vector<Value> parts;
   if (build.gradient(0)) {
     const Value scalar = same_for_all(graph, build.gradient(0));
+    // Slopes of single numbers do not need them, and need not wait for the losses then.
+    const bool from_probabilities = with_probabilities_ && kernels::is_categorical(rule_.kind);
     parts.push_back(graph.op<LossGradient>({build.input(kTruth), build.input(kPredicted),
-                                            with_probabilities_ ? build.output(1) : Value{},
+                                            from_probabilities ? build.output(1) : Value{},
                                             scalar ? Value{} : build.gradient(0), scalar},
                                            rule_));
   }
