@@ -80,11 +80,9 @@ __device__ inline void convert_rows(const GatherBatch& args, const GatheredColum
   }
 }
 
+// The largest piece that rows consist of has 2 to so many bytes; or their elements are converted.
 constexpr int kConverted = -1;
-
-// The power of two that the largest piece, which rows consist of, has as bytes; or their elements
-// are converted.
-__device__ inline int unit_of(const GatheredColumn& column) {
+__device__ inline int exponent_of_piece(const GatheredColumn& column) {
   if (column.from != column.to) return kConverted;
   const auto bytes = static_cast<std::uint64_t>(column.width) * size_of(column.to);
   const auto places = static_cast<unsigned>(reinterpret_cast<std::uintptr_t>(column.values) |
@@ -97,10 +95,10 @@ __device__ inline int unit_of(const GatheredColumn& column) {
 template <class Index>
 __device__ inline Index gather_column(const GatherBatch& args, const GatheredColumn& column,
                                       const Stride<Index>& stride) {
-  const int unit = unit_of(column);
+  const int exponent = exponent_of_piece(column);
   const auto steps = static_cast<Index>(column.steps);
   const Index bytes = static_cast<Index>(column.width) * static_cast<Index>(size_of(column.to));
-  switch (unit) {
+  switch (exponent) {
     case 4: fill_rows<uint4, uint4>(args, column, bytes / 16, stride); break;
     case 2: fill_rows<std::uint32_t, std::uint32_t>(args, column, bytes / 4, stride); break;
     case 0: fill_rows<std::uint8_t, std::uint8_t>(args, column, bytes, stride); break;
@@ -115,7 +113,7 @@ __device__ inline Index gather_column(const GatherBatch& args, const GatheredCol
   }
   const Index places = static_cast<Index>(args.rows) * steps;
   const Index pieces =
-      places * (unit == kConverted ? static_cast<Index>(column.width) : bytes >> unit);
+      places * (exponent == kConverted ? static_cast<Index>(column.width) : bytes >> exponent);
   if (column.mask == nullptr) return pieces;
   std::uint8_t* const mask = column.mask + args.first * steps;
   for_strided(stride.first, places, stride.step, [&](Index i) {
