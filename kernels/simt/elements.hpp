@@ -26,9 +26,9 @@ struct OneBlock {
   }
 };
 
-// What counts the elements of a block's own work: of few, or the places of its rows
-// (engine/runtime/ launches.hpp keeps to that). Half the registers of 64 bits, and a third of the
-// instructions.
+// What counts the places of a block's own work: no more than 32 bits can count
+// (engine/runtime/launches.cpp sees to that), with half the registers of 64 bits, and a third of
+// the instructions.
 template <class Blocks>
 using IndexOf = std::conditional_t<std::is_same_v<Blocks, OneBlock>, std::uint32_t, std::int64_t>;
 
