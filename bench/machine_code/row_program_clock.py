@@ -11,8 +11,8 @@ readelf and numpy.
 
 Prints the cycles of each wave: from the time its first warp begins until the next one does. Behind
 each step stands how many instructions the warp with the most of them carries out. Where code runs
-once, much of the time is fetching it: --fetch gives the cycles of an instruction, 3 to 7 as far as
-was seen. --profile prints the source lines that the first warp spends most on, from the FIRST step
+once, much of the time is fetching it: --fetch gives the cycles of an instruction; 7 were measured on
+an H200. --profile prints the source lines that the first warp spends most on, from the FIRST step
 to the LAST.
 """
 import argparse
