@@ -10,8 +10,13 @@ namespace {
 template <class Index>
 __device__ inline Index largest_of(const float* values, Index count) {
   Index best = 0;
+  float largest = *values;
   for (Index c = 1; c < count; ++c) {
-    if (values[c] > values[best]) best = c;
+    const float value = values[c];
+    if (value > largest) {
+      best = c;
+      largest = value;
+    }
   }
   return best;
 }

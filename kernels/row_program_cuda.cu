@@ -31,14 +31,14 @@ static_assert(std::is_same_v<std::tuple_element_t<0, RowKernels>, DenseForward> 
               std::is_same_v<std::tuple_element_t<1, RowKernels>, DenseInputGradient> &&
               std::is_same_v<std::tuple_element_t<2, RowKernels>, DenseWeightGradient>);
 
-__device__ __forceinline__ void run_product(const RowStep& step, float* memory) {
+__device__ __forceinline__ void run_product(const RowStep& step, int kernel, float* memory) {
   DenseProduct product;
-  switch (step.kernel) {
+  switch (kernel) {
     case 0: product = product_of(step.as<DenseForward>()); break;
     case 1: product = product_of(step.as<DenseInputGradient>()); break;
     default: product = product_of(step.as<DenseWeightGradient>());
   }
-  multiply_rows(OneBlock{step.first}, static_cast<RowProduct>(step.kernel), product, memory);
+  multiply_rows(OneBlock{step.first}, static_cast<RowProduct>(kernel), product, memory);
 }
 
 template <std::size_t kKernel>
@@ -46,14 +46,13 @@ __device__ __forceinline__ void run_kernel(const RowStep& step) {
   run_rows(OneBlock{step.first}, step.as<std::tuple_element_t<kKernel, RowKernels>>());
 }
 
-// Inlined, or each call would keep registers in memory. One jump: a chain of comparisons took
-// longer than most steps, there and back.
-__device__ __forceinline__ void run_step(const RowStep& step, float* memory) {
+// Inlined, or each call would keep registers in memory. A few jumps, none for products: a chain of
+// comparisons took longer than most steps, there and back.
+__device__ __forceinline__ void run_step(const RowStep& step, int kernel, float* memory) {
   static_assert(std::tuple_size_v<RowKernels> == 26);
-  switch (step.kernel) {
-    case 0:
-    case 1:
-    case 2: return run_product(step, memory);
+  constexpr int kProducts = 3;
+  if (kernel < kProducts) return run_product(step, kernel, memory);
+  switch (kernel) {
     case 3: return run_kernel<3>(step);
     case 4: return run_kernel<4>(step);
     case 5: return run_kernel<5>(step);
@@ -81,13 +80,12 @@ __device__ __forceinline__ void run_step(const RowStep& step, float* memory) {
 }
 
 constexpr int kPieces = static_cast<int>(sizeof(RowStep) / sizeof(uint4));
-// Steps whose arguments are fetched at once: all those of a small model.
-constexpr int kStepsHeld = 32;
-
 constexpr std::int64_t kBytesOfDenseRows =
     kFloatsOfDenseRows * static_cast<std::int64_t>(sizeof(float));
-static_assert(kBytesOfDenseRows + std::int64_t{kStepsHeld} * kPieces * 16 + 1024 <=
-              kSharedOfRowProgram);
+// Steps whose arguments are fetched at once, as many as there is room for beside a kilobyte of what
+// kernels declare: all those of a small model.
+constexpr int kStepsHeld = static_cast<int>((kSharedOfRowProgram - kBytesOfDenseRows - 1024) /
+                                            static_cast<std::int64_t>(sizeof(RowStep)));
 
 // The address that two halves of a word of arguments stand for, if it counts from shared memory.
 __device__ inline void find_in_shared(unsigned& low, unsigned& high, bool counts,
@@ -151,6 +149,18 @@ __device__ inline bool ends_last(unsigned* ended, bool& is_last) {
   return is_last;
 }
 
+// What a warp must know of a step before it takes part or passes by.
+struct StepHead {
+  int kernel;
+  bool waits;
+  bool has_work;  // for this warp
+
+  __device__ explicit StepHead(const RowStep& step)
+      : kernel(step.kernel),
+        waits(step.waits),
+        has_work(OneBlock{step.first}.thread() / 32 < step.warps) {}
+};
+
 __global__ void __launch_bounds__(kThreads, 1) row_program_kernel(RowProgram program) {
   SIMT_DYN_SHARED(float, memory);
   SIMT_SHARED(uint4, held, [kStepsHeld * kPieces]);
@@ -158,17 +168,28 @@ __global__ void __launch_bounds__(kThreads, 1) row_program_kernel(RowProgram pro
   const StepList list(program);
   // One loop for both lists, or the kernel would hold the code of all steps twice.
   SIMT_NO_UNROLL
-  for (int i = 0; i < list.all; ++i) {
+  for (int i = 0; i < list.all;) {
     if (i == list.count && !ends_last(program.ended, is_last[0])) return;
-    const RowStep& step = reinterpret_cast<const RowStep*>(held)[i % kStepsHeld];
     if (i % kStepsHeld == 0) {
       if (i > 0) __syncthreads();  // the ones before have been read, and made
       list.fetch(i, memory + kFloatsOfDenseRows, held);
       __syncthreads();  // the steps are there
-    } else if (step.waits) {
-      __syncthreads();  // the results of those before are there
     }
-    if (OneBlock{step.first}.thread() / 32 < step.warps) run_step(step, memory);
+    const RowStep* step = reinterpret_cast<const RowStep*>(held) + i % kStepsHeld;
+    const int stop = min(i < list.count ? list.count : list.all, i - i % kStepsHeld + kStepsHeld);
+    StepHead head(*step);
+    SIMT_NO_UNROLL
+    while (true) {
+      ++i;
+      // Read before it is needed: most warps pass most steps by.
+      const RowStep* const next = i < stop ? step + 1 : step;
+      const StepHead next_head(*next);
+      if (head.has_work) run_step(*step, head.kernel, memory);
+      if (i == stop) break;
+      if (next_head.waits) __syncthreads();  // the results of those before are there
+      step = next;
+      head = next_head;
+    }
   }
 }
 

@@ -224,6 +224,12 @@ TEST_CASE("launches: what is much work for one block is launched alone") {
   const Value x = graph.input("x", {.shape = {None, 100}, .batched = true});
   const Value small =
       ops::dense(graph, x, graph.weight(weight("small", {100, 32}, Device::cpu())), {});
+  const Value smallest =
+      ops::dense(graph, x, graph.weight(weight("smallest", {100, 2}, Device::cpu())), {});
+  const Value little =
+      ops::dense(graph, x, graph.weight(weight("little", {100, 15}, Device::cpu())), {});
+  const Value middle =
+      ops::dense(graph, x, graph.weight(weight("middle", {100, 256}, Device::cpu())), {});
   const Value large =
       ops::dense(graph, x, graph.weight(weight("large", {100, 257}, Device::cpu())), {});
   const Value whole = ops::affine(graph, graph.weight(weight("w", {65, 64}, Device::cpu())), 2, 0);
@@ -233,6 +239,8 @@ TEST_CASE("launches: what is much work for one block is launched alone") {
   };
   const Value wide = ops::affine(graph, input("wide", {None, 8192}), 2, 0);
   const Value wider = ops::affine(graph, input("wider", {None, 8193}), 2, 0);
+  const Value narrowest = ops::affine(graph, input("narrowest", {None, 1}), 2, 0);
+  const Value less_narrow = ops::affine(graph, input("less narrow", {None, 17}), 2, 0);
   const Value steps = ops::dense(graph, input("steps", {None, 30, 256}),
                                  graph.weight(weight("of steps", {256, 128}, Device::cpu())), {});
   const auto node = [&](Value value) {
@@ -250,12 +258,27 @@ TEST_CASE("launches: what is much work for one block is launched alone") {
   CHECK_FALSE(joinable(128, 32)[node(large)]);
   CHECK(joinable(128, 32)[node(scalar)]);
   CHECK_FALSE(joinable(128, 32)[node(whole)]);
-  // The same layer, too many rows for each block.
+  // The same layer: few rows for each block, and more; and less work.
   CHECK(joinable(8 * 8, 8)[node(small)]);
   CHECK_FALSE(joinable(8 * 8 + 1, 8)[node(small)]);
+  CHECK(joinable(8 * 64, 8)[node(smallest)]);
+  CHECK_FALSE(joinable(8 * 64 + 1, 8)[node(smallest)]);
+  CHECK(joinable(8 * 10, 8)[node(little)]);
+  CHECK_FALSE(joinable(8 * 10 + 1, 8)[node(little)]);
   // As many numbers as a block does well, and more.
   CHECK(joinable(8, 1)[node(wide)]);
   CHECK_FALSE(joinable(8, 1)[node(wider)]);
+  // So many rows, and where they are narrow more of them.
+  CHECK(joinable(8 * 64, 8)[node(less_narrow)]);
+  CHECK_FALSE(joinable(8 * 64 + 1, 8)[node(less_narrow)]);
+  CHECK(joinable(8 * 1024, 8)[node(narrowest)]);
+  CHECK_FALSE(joinable(8 * 1024 + 1, 8)[node(narrowest)]);
+  // Rows of so many numbers.
+  CHECK(joinable(8 * 8, 8)[node(wide)]);
+  CHECK_FALSE(joinable(8 * 8 + 1, 8)[node(wide)]);
+  // As many blocks as have room for the gradients of a layer's weights, and more.
+  CHECK(joinable(256, 163)[node(middle)]);
+  CHECK_FALSE(joinable(256, 164)[node(middle)]);
   // Many steps in each row: as many products as a block does well, and more.
   CHECK(joinable(4, 1)[node(steps)]);
   CHECK_FALSE(joinable(5, 1)[node(steps)]);
@@ -287,11 +310,17 @@ TEST_CASE("launches: ops of a wave read nothing that the others make") {
   const Value sum = ops::concatenate(graph, {b, c}, 1);
   const Value outside = scaled(sum);
   const auto node = [&](Value value) { return graph.value(value).producer; };
-  CHECK(waves_of(graph, {node(a), node(b), node(c), node(sum), node(outside)}) ==
-        std::vector<int>{0, 0, 1, 2, 3});
+  const std::vector<int> all{node(a), node(b), node(c), node(sum), node(outside)};
+  std::vector<bool> nothing(graph.nodes().size(), false);
+  CHECK(waves_of(graph, all, nothing) == std::vector<int>{0, 0, 1, 2, 3});
   // What is not in the group has been made before it.
-  CHECK(waves_of(graph, {node(b), node(c), node(outside)}) == std::vector<int>{0, 0, 0});
-  CHECK(waves_of(graph, {}).empty());
+  CHECK(waves_of(graph, {node(b), node(c), node(outside)}, nothing) == std::vector<int>{0, 0, 0});
+  CHECK(waves_of(graph, {}, nothing).empty());
+  // What shares the memory of something else is there with it, the last of several.
+  nothing[static_cast<std::size_t>(node(sum))] = true;
+  CHECK(waves_of(graph, all, nothing) == std::vector<int>{0, 0, 1, 1, 2});
+  // Also of something that has been made before the group.
+  CHECK(waves_of(graph, {node(sum), node(outside)}, nothing) == std::vector<int>{-1, 0});
 }
 
 TEST_CASE("launches: slices are short while there are multiprocessors for them") {

@@ -73,11 +73,10 @@ def steps_of(memory, parameters, source):
 
 
 def loop_of_steps(listing):
-    """Where the loop over the steps begins: the kernel's last jump back to its beginning."""
-    jumps = [listing.labels[label.group(1)] for _, i in sorted(listing.at.items())
-             if i.opcode == "BRA" and i.guard and (label := re.search(r"`\((\S+)\)", i.operands[-1]))
-             and listing.labels[label.group(1)] < 0x1000 < i.address]
-    return jumps[-1]
+    """Where the loop over the steps begins: the innermost one around most of the kernel's code."""
+    jumps = [(i.address, listing.labels[label.group(1)]) for i in listing.at.values()
+             if i.opcode == "BRA" and (label := re.search(r"`\((\S+)\)", i.operands[-1]))]
+    return max(to for address, to in jumps if address - to > 0.9 * max(listing.at))
 
 
 class Visits:

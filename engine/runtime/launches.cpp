@@ -12,6 +12,16 @@ namespace {
 // Beyond, a launch of all rows, which keeps the whole device busy, pays for itself: with 16 rows a
 // block a step of 2048 images took longer than one of 4096 in launches of their own.
 constexpr std::int64_t kMostRows = kernels::kRowsInShared;
+// But what is little work for a block costs it less than a launch of its own would, also with many
+// rows: losses and metrics, small layers, derivatives of activations.
+constexpr std::int64_t kMostLittleRows = 64;
+constexpr std::int64_t kMostLittleElements = 8192;
+constexpr double kMostLittleOperations = 3e4;
+constexpr std::int64_t kNarrow = 16;  // columns: of these rows, more
+constexpr std::int64_t kMostNarrowElements = 1024;
+// Of a layer's weights and of all blocks' gradients of them, which pass through the second-level
+// cache: sixteen megabytes.
+constexpr std::int64_t kMostSliceElements = std::int64_t{1} << 22U;
 // What a block does in about ten microseconds.
 constexpr double kMostOperations = 8e6;
 constexpr std::int64_t kMostElements = 65536;
@@ -128,6 +138,14 @@ class Grouping {
   std::vector<LaunchGroup> groups_;
 };
 
+// Whether a block's rows of a value are few, or little enough for an op that does little with them.
+bool is_little(const ValueInfo& value, std::int64_t slices) {
+  const std::int64_t rows = value.shape[0];
+  const std::int64_t elements = value.shape.elements();
+  return rows <= kMostRows * slices ||
+         (rows <= kMostLittleRows * slices && elements <= kMostLittleElements * slices) ||
+         (elements <= kNarrow * rows && elements <= kMostNarrowElements * slices);
+}
 }  // namespace
 
 std::vector<bool> find_joinable(const Graph& graph, const std::vector<ValueInfo>& infos,
@@ -144,18 +162,24 @@ std::vector<bool> find_joinable(const Graph& graph, const std::vector<ValueInfo>
     for (Value output : node.outputs) outputs.push_back(info(output));
     bool joins = countable && node.op->joins_row_programs(inputs);
     bool has_rows = false;
+    bool has_few_rows = true;
+    std::int64_t most_whole = 0;  // elements of a value without rows
     const auto look = [&](const ValueInfo& value, bool read) {
       if (!value.present || !read) return;
-      has_rows = has_rows || value.batched;
-      if (!value.batched) return;
-      joins = joins && value.shape[0] <= kMostRows * slices &&
-              value.shape.elements() / slices <= kMostElements;
+      if (!value.batched) {
+        most_whole = std::max(most_whole, value.shape.elements());
+        return;
+      }
+      has_rows = true;
+      has_few_rows = has_few_rows && value.shape[0] <= kMostRows * slices;
+      joins = joins && is_little(value, slices) && value.shape.elements() / slices <= kMostElements;
     };
     for (std::size_t i = 0; i < inputs.size(); ++i) look(inputs[i], node.op->reads(i));
     for (const ValueInfo& output : outputs) look(output, true);
     if (has_rows) {
-      joins = joins &&
-              node.op->operations(inputs, outputs) <= kMostOperations * static_cast<double>(slices);
+      const double most = has_few_rows ? kMostOperations : kMostLittleOperations;
+      joins = joins && most_whole * slices <= kMostSliceElements &&
+              node.op->operations(inputs, outputs) <= most * static_cast<double>(slices);
     } else {
       for (const auto* values : {&inputs, &outputs}) {
         for (const ValueInfo& value : *values)
@@ -172,15 +196,18 @@ std::vector<LaunchGroup> group_launches(const Graph& graph, const std::vector<in
   return Grouping(graph, stage_of_node, joinable).group(sums);
 }
 
-std::vector<int> waves_of(const Graph& graph, const std::vector<int>& nodes) {
+std::vector<int> waves_of(const Graph& graph, const std::vector<int>& nodes,
+                          const std::vector<bool>& launches_nothing) {
+  constexpr int kBefore = -1;
   std::map<int, int> wave_of_node;
   std::vector<int> waves;
   for (const int node : nodes) {
-    int wave = 0;
+    int wave = kBefore;  // of the last one that this one reads from
     for (const Value input : graph.nodes()[static_cast<std::size_t>(node)].values_read()) {
       const auto maker = wave_of_node.find(graph.value(input).producer);
-      if (maker != wave_of_node.end()) wave = std::max(wave, maker->second + 1);
+      if (maker != wave_of_node.end()) wave = std::max(wave, maker->second);
     }
+    if (!launches_nothing[static_cast<std::size_t>(node)]) ++wave;
     wave_of_node[node] = wave;
     waves.push_back(wave);
   }

@@ -26,7 +26,10 @@ std::vector<LaunchGroup> group_launches(const Graph& graph, const std::vector<in
                                         const std::vector<bool>& joinable, bool sums);
 
 // Of the nodes of a group, in the order in which they stand there: each reads only what those of
-// lower waves make, and nodes of other groups.
-std::vector<int> waves_of(const Graph& graph, const std::vector<int>& nodes);
+// lower waves make, and nodes of other groups. One that launches nothing, of all the graph's nodes,
+// has no wave of its own: what it passes on is there behind the wave that it stands for, which is
+// none (-1) if it was made outside the group.
+std::vector<int> waves_of(const Graph& graph, const std::vector<int>& nodes,
+                          const std::vector<bool>& launches_nothing);
 
 }  // namespace braid

@@ -251,6 +251,8 @@ class Planner {
   }
 
   void bind_launches() {
+    std::vector<bool> nothing;
+    for (const GraphNode& node : graph().nodes()) nothing.push_back(launches_nothing(node));
     std::vector<Program::SliceSum> sums;
     for (const LaunchGroup& group : launches_) {
       Program::Stage stage{.rows = group.stage % 2 == 0, .joined = group.joined};
@@ -266,7 +268,7 @@ class Planner {
         }
         sums.clear();
       }
-      const std::vector<int> waves = waves_of(graph(), group.nodes);
+      const std::vector<int> waves = waves_of(graph(), group.nodes, nothing);
       for (std::size_t i = 0; i < group.nodes.size(); ++i)
         bind_node(graph().nodes()[static_cast<std::size_t>(group.nodes[i])], stage, waves[i]);
       if (stage.rows) {
@@ -296,10 +298,14 @@ class Planner {
     }
   }
 
+  // Its value merely shares its input's storage.
+  bool launches_nothing(const GraphNode& node) const {
+    return node.op->alias().kind != Alias::Kind::none &&
+           facts_.storage[index(node.outputs[0])].shared;
+  }
+
   void bind_node(const GraphNode& node, Program::Stage& stage, int wave = 0) {
-    // A value that merely shares its input's storage costs nothing.
-    if (node.op->alias().kind != Alias::Kind::none && facts_.storage[index(node.outputs[0])].shared)
-      return;
+    if (launches_nothing(node)) return;
     Program::BoundOp bound{
         .op = node.op, .inputs = {}, .outputs = {}, .wave = wave, .layer = node.layer};
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
