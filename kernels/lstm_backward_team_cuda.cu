@@ -31,7 +31,7 @@ __device__ inline void keep_weights(const LstmBackward& args, const Team& team, 
       return is_there ? args.recurrent.row(own)[place % 4 * units + place / 4] : 0.0F;
     };
     const int first = line * Operands::kPlaces;
-    right[TurnedLines<kUnits>::place(line, column)] =
+    right[Operands::template right_place<kUnits>(line, column)] =
         Operands::word(weight(first), weight(first + 1));
   }
 }
@@ -39,15 +39,12 @@ __device__ inline void keep_weights(const LstmBackward& args, const Team& team, 
 // The gates' gradients of a unit and row, to where the others find them.
 template <class Operands>
 __device__ inline void give(float* lines, int row, int unit, const float4& z_grad) {
-  float* const to = lines + unit * (4 / Operands::kPlaces) * kTeamRows + row;
-  if constexpr (Operands::kPlaces == 2) {
-    to[0] = Operands::word(z_grad.x, z_grad.y);
-    to[kTeamRows] = Operands::word(z_grad.z, z_grad.w);
-  } else {
-    to[0] = Operands::word(z_grad.x, 0);
-    to[kTeamRows] = Operands::word(z_grad.y, 0);
-    to[2 * kTeamRows] = Operands::word(z_grad.z, 0);
-    to[3 * kTeamRows] = Operands::word(z_grad.w, 0);
+  const float gates[4] = {z_grad.x, z_grad.y, z_grad.z, z_grad.w};
+  SIMT_UNROLL
+  for (int gate = 0; gate < 4; gate += Operands::kPlaces) {
+    const int line = (4 * unit + gate) / Operands::kPlaces;
+    lines[Operands::left_place(line, row)] =
+        Operands::word(gates[gate], gates[gate + Operands::kPlaces - 1]);
   }
 }
 
@@ -70,7 +67,7 @@ __global__ void __launch_bounds__(kTeamThreads, kBlocksOfTeams)
                     static_cast<std::int64_t>(blockIdx.x) * kTeamThreads + threadIdx.x,
                     static_cast<std::int64_t>(gridDim.x) * kTeamThreads);
   }
-  team.clear(kUnits * 4 / Operands::kPlaces);
+  team.clear<Operands>(kUnits * 4 / Operands::kPlaces);
   keep_weights<Operands>(args, team, right);
   grid_sync();
 

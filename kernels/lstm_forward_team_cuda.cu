@@ -26,7 +26,7 @@ __device__ inline void keep_weights(const LstmForward& args, const Team& team, f
     };
     const int line = i / kColumns;
     const int first = line * Operands::kPlaces;
-    right[TurnedLines<kColumns>::place(line, i % kColumns)] =
+    right[Operands::template right_place<kColumns>(line, i % kColumns)] =
         Operands::word(weight(first), weight(first + 1));
   }
 }
@@ -51,9 +51,9 @@ __global__ void __launch_bounds__(kTeamThreads, kBlocksOfTeams)
     float next = 0;
     if constexpr (Operands::kPlaces == 2) next = __shfl_xor_sync(0xFFFFFFFFU, h, 1);
     if (is_there && unit % Operands::kPlaces == 0)
-      lines[unit / Operands::kPlaces * kTeamRows + own_row] = Operands::word(h, next);
+      lines[Operands::left_place(unit / Operands::kPlaces, own_row)] = Operands::word(h, next);
   };
-  team.clear(kUnits / Operands::kPlaces);
+  team.clear<Operands>(kUnits / Operands::kPlaces);
   keep_weights<Operands>(args, team, right);
   __syncthreads();
   for (int tile = team.first_tile(); tile < team.tiles; tile += team.teams) {

@@ -103,6 +103,9 @@ struct LstmCut {
   // Large batches are taken in slices of rows, one after another, so that the pre-activations of a
   // slice (or their gradients) take no more than this, unless one row does.
   std::int64_t slice_bytes = std::int64_t{512} << 20U;
+  // Rows for each multiprocessor up to which steps are faster without matrix units, where those
+  // could make them.
+  std::int64_t rows_without_matrix_units = 3;
 };
 extern LstmCut lstm_cut;
 

@@ -199,7 +199,7 @@ constexpr int kTokensOfStage = LargeTile::kDepth;
 // A thread adds up what blocks have of one of the weight gradients, then of another one.
 __device__ inline void add_shares(const LstmBackwardSlice& slice, const GradientWork& work,
                                   const LstmShares& shares) {
-  constexpr int kAtOnce = 8;
+  constexpr int kAtOnce = 16;  // what takes time is waiting for memory
   const LstmBackward& args = slice.args;
   const std::int64_t features = args.shape.features;
   const std::int64_t units = args.shape.units;

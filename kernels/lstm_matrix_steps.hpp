@@ -14,13 +14,13 @@ namespace {
 
 constexpr int kRowsOnMatrixUnits = 8;
 
-// Of operands that are not float32 anyway; rows that have a multiprocessor each are faster without
-// waiting for others.
+// Of operands that are not float32 anyway; few rows are faster by themselves than if they wait for
+// others.
 template <class Arguments>
 bool steps_on_matrix_units(const Arguments& args) {
   return args.precision != Precision::float32 && has_matrix_units() &&
          args.shape.units <= kUnitsInRegisters && has_default_functions(args) &&
-         args.shape.rows > lstm_cut.multiprocessors;
+         args.shape.rows > lstm_cut.rows_without_matrix_units * lstm_cut.multiprocessors;
 }
 
 // run.operator()<kUnits>(), if so; else false.

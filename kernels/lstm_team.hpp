@@ -13,8 +13,9 @@
 // what it left of one travels while it is at the next.
 //
 // Operands are words of 32 bits, rounded once, by who makes them: a float32, a tf32, or two
-// neighbours of the depth in bfloat16. They lie line by line along the depth. The warps of a block
-// share out the depth; what each has summed up is added in the order of the warps.
+// neighbours of the depth in bfloat16. Eight lines along the depth lie together, as the lanes of a
+// warp that multiplies them want them: nothing is turned on the way. The warps of a block share out
+// the depth; what each has summed up is added in the order of the warps.
 namespace braid::kernels {
 namespace {
 
@@ -29,8 +30,8 @@ constexpr int kTeamDepth = 8;
 constexpr int kTeamStages = 6;
 static_assert(kTeamDepth * kTeamWarps == kTeamDepthOfStage && kTeamRows == kRowsOfTeamTile);
 
-// Where lines of so many words lie in shared memory: turned against their neighbours, so that lanes
-// that read from several lines at once find them in different banks.
+// Where the sums of a warp lie in shared memory, rows of so many: turned against their neighbours,
+// so that lanes that read from several rows at once find them in different banks.
 template <int kWidth>
 struct TurnedLines {
   static __device__ int place(int line, int across) {
@@ -38,7 +39,6 @@ struct TurnedLines {
     return line * kWidth + (across ^ (line / kLines * 8 % kWidth));
   }
 };
-using LeftLines = TurnedLines<kTeamRows>;
 
 // The sums of a warp, [rows][columns], of float32: each lane has squares of four by four.
 struct Float32Team {
@@ -46,6 +46,12 @@ struct Float32Team {
   static constexpr int kPlaces = 1;  // of the depth in a word
 
   static __device__ float word(float first, float) { return first; }
+  // Where words of a tile lie, and of the weights of so many columns.
+  static __device__ int left_place(int line, int row) { return line * kTeamRows + row; }
+  template <int kColumns>
+  static __device__ int right_place(int line, int column) {
+    return line * kColumns + column;
+  }
 
   template <int kColumns>
   struct Sums {
@@ -67,11 +73,11 @@ struct Float32Team {
       SIMT_UNROLL
       for (int k = 0; k < kTeamDepth; ++k) {
         float columns[4];
-        load_floats(right + Lines::place(k, first_column()), columns);
+        load_floats(right + right_place<kColumns>(k, first_column()), columns);
         SIMT_UNROLL
         for (int square = 0; square < kSquares; ++square) {
           float rows[4];
-          load_floats(left + LeftLines::place(k, first_row(square)), rows);
+          load_floats(left + left_place(k, first_row(square)), rows);
           SIMT_UNROLL
           for (int i = 0; i < 4; ++i) {
             SIMT_UNROLL
@@ -98,9 +104,20 @@ struct MatrixUnitsTeam {
   using Operands = MatrixOperands<precision>;
   static constexpr Precision kPrecision = precision;
   static constexpr int kPlaces = Operands::kDepth / kTeamDepth;
+  static constexpr int kFours = 4 * 32;  // words that a warp reads at once
 
   static __device__ float word(float first, float second) {
     return __uint_as_float(Operands::word(first, second));
+  }
+  // A lane has four words of 16 rows together, and those of two columns eight apart.
+  static __device__ int left_place(int line, int row) {
+    return line / kTeamDepth * kTeamDepth * kTeamRows + row / 16 * kFours +
+           (row % 8 * 4 + line % 4) * 4 + row % 16 / 8 + line % 8 / 4 * 2;
+  }
+  template <int kColumns>
+  static __device__ int right_place(int line, int column) {
+    return line / kTeamDepth * kTeamDepth * kColumns + column / 16 * kFours +
+           (column % 8 * 4 + line % 4) * 4 + column % 16 / 8 * 2 + line % 8 / 4;
   }
 
   template <int kColumns>
@@ -111,25 +128,28 @@ struct MatrixUnitsTeam {
     static __device__ int group() { return static_cast<int>(threadIdx.x) % 32 / 4; }
     static __device__ int within() { return static_cast<int>(threadIdx.x) % 4; }
 
+    // The four words of a lane.
+    static __device__ void load(const float* from, unsigned (&words)[4]) {
+      const auto four = ld_vec<float4>(from + static_cast<int>(threadIdx.x) % 32 * 4);
+      words[0] = __float_as_uint(four.x);
+      words[1] = __float_as_uint(four.y);
+      words[2] = __float_as_uint(four.z);
+      words[3] = __float_as_uint(four.w);
+    }
     __device__ void add(const float* left, const float* right) {
       unsigned a[kTeamRows / 16][4];
       SIMT_UNROLL
-      for (int i = 0; i < kTeamRows / 16; ++i) {
-        SIMT_UNROLL
-        for (int part = 0; part < 4; ++part) {
-          a[i][part] = __float_as_uint(
-              left[LeftLines::place(within() + 4 * (part / 2), 16 * i + 8 * (part % 2) + group())]);
-        }
-      }
+      for (int i = 0; i < kTeamRows / 16; ++i) load(left + i * kFours, a[i]);
       SIMT_UNROLL
-      for (int j = 0; j < kColumns / 8; ++j) {
-        unsigned b[2];
+      for (int j = 0; j < kColumns / 8; j += 2) {
+        unsigned both[4];
+        load(right + j / 2 * kFours, both);
         SIMT_UNROLL
         for (int half = 0; half < 2; ++half) {
-          b[half] = __float_as_uint(right[Lines::place(within() + 4 * half, 8 * j + group())]);
+          const unsigned b[2] = {both[2 * half], both[2 * half + 1]};
+          SIMT_UNROLL
+          for (int i = 0; i < kTeamRows / 16; ++i) Operands::multiply(at[i][j + half], a[i], b);
         }
-        SIMT_UNROLL
-        for (int i = 0; i < kTeamRows / 16; ++i) Operands::multiply(at[i][j], a[i], b);
       }
     }
     __device__ void store(float* part) const {
@@ -154,7 +174,7 @@ struct Team {
   int teams = 0;
   int tiles = 0;              // of rows
   int depth = 0;              // lines of a tile, in whole stages
-  float* words = nullptr;     // [2, tiles, depth, kTeamRows] of alternate steps
+  float* words = nullptr;     // [2, tiles, depth, kTeamRows] of alternate steps (left_place)
   unsigned* flags = nullptr;  // [tiles, blocks]
 
   // Where words and flags lie, once it is known how many there are.
@@ -171,6 +191,7 @@ struct Team {
 
   // All lines that the block leaves are 0, those of the last one and what fills up the last stage,
   // too; and it has left no step.
+  template <class Operands>
   __device__ void clear(int lines_of_block) const {
     const int first = block() * lines_of_block;
     const int end = block() + 1 < blocks ? first + lines_of_block : depth;
@@ -179,7 +200,7 @@ struct Team {
         float* const to = lines(step, tile);
         for (int i = first * kTeamRows + static_cast<int>(threadIdx.x); i < end * kTeamRows;
              i += kTeamThreads)
-          to[i] = 0;
+          to[Operands::left_place(i / kTeamRows, i % kTeamRows)] = 0;
       }
       if (threadIdx.x == 0) flags_of(tile)[block()] = 0;
     }
@@ -215,22 +236,18 @@ __device__ inline void multiply_tile(TeamMemory& memory, const float* left, cons
   static_assert(kTeamRows * kColumns <= kTeamStages * kTeamDepth * kTeamRows);
   const auto warp = static_cast<int>(threadIdx.x / 32);
   const auto lane = static_cast<int>(threadIdx.x % 32);
-  constexpr int kFours = kTeamRows / 4;
-  constexpr int kLinesAtOnce = 32 / kFours;
+  constexpr int kWords = kTeamDepth * kTeamRows;  // of a warp's stage
+  constexpr int kWordsAtOnce = 32 * 4;
   const int stages = depth / kTeamDepthOfStage;
-  const float* from =
-      left + std::int64_t{warp * kTeamDepth + lane / kFours} * kTeamRows + lane % kFours * 4;
+  const float* from = left + warp * kWords + lane * 4;
   right += warp * kTeamDepth * kColumns;
   int asked = 0;  // the stage that is asked for next
   int slot = 0;   // and its place
   const auto ask_for_next = [&] {
     if (asked < stages) {
       SIMT_UNROLL
-      for (int line = 0; line < kTeamDepth; line += kLinesAtOnce) {
-        cp_async<16>(
-            memory.stages[warp][slot] + LeftLines::place(line + lane / kFours, lane % kFours * 4),
-            from + line * kTeamRows);
-      }
+      for (int word = 0; word < kWords; word += kWordsAtOnce)
+        cp_async<16>(memory.stages[warp][slot] + word + lane * 4, from + word);
       from += kTeamDepthOfStage * kTeamRows;
     }
     cp_async_commit();

@@ -1,4 +1,7 @@
 #pragma once
+#include <algorithm>
+#include <cmath>
+
 #include "tests/support/lstm_kernel.hpp"
 
 // LSTMs whose products are of rounded operands, from step to step too. The reference rounds the
@@ -11,6 +14,21 @@ inline void check_rounded_results(const Numbers& got, const Numbers& expected,
                                   Precision recurrence = Precision::tf32) {
   CHECK(share_within(got, expected, 5e-6) >= 0.9);
   CHECK(largest_error(got, expected) < (recurrence == Precision::tf32 ? 0.002 : 0.016));
+}
+
+// So many rows have numbers that differ by more.
+inline std::int64_t rows_beyond(const Numbers& got, const Numbers& expected, std::int64_t rows,
+                                double most) {
+  REQUIRE(got.size() == expected.size());
+  const std::size_t columns = got.size() / static_cast<std::size_t>(rows);
+  std::int64_t beyond = 0;
+  for (std::size_t first = 0; first < got.size(); first += columns) {
+    double worst = 0;
+    for (std::size_t i = first; i < first + columns; ++i)
+      worst = std::max(worst, std::abs(got[i] - expected[i]));
+    beyond += worst > most ? 1 : 0;
+  }
+  return beyond;
 }
 
 // The problem as the reference has to take it. Who has no matrix units takes float32.
@@ -43,7 +61,8 @@ inline void check_rounded_lstm(const LstmProblem& problem, Precision recurrence,
   for (const auto& [some, wanted] : {std::pair{&got_grads.initial_h, &expected_grads.initial_h},
                                      {&got_grads.initial_c, &expected_grads.initial_c}}) {
     if (wanted->empty()) continue;
-    CHECK(share_within(*some, *wanted, 2e-5) >= 0.9);
+    CHECK(rows_beyond(*some, *wanted, problem.rows, 2e-5) <=
+          std::max<std::int64_t>(1, problem.rows / 10));
     CHECK(largest_error(*some, *wanted) < 0.01);
   }
 }
