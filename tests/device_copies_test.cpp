@@ -172,6 +172,58 @@ TEST_CASE("device copies: none may overtake launches of another stream that nobo
   CHECK(other.there(1).front() == 0xFF);
 }
 
+TEST_CASE("device copies: a stream comes behind an event of another, and the host goes on") {
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  const Place copying(device);
+  const Place working(device);
+  PinnedBlock block(device);
+  const DeviceEvent copied(device);
+  const DeviceEvent worked(device);
+  for (const std::uint8_t number : {1, 2, 3}) {
+    std::memset(block.take(64), number, 64);
+    worked.await_in(copying.stream);
+    block.start_upload(0, copying.memory.get(), 64, copying.stream);
+    copied.record(copying.stream);
+    copied.await_in(working.stream);
+    working.access.copy(working.memory.get(), copying.memory.get(), 64, working.stream);
+    worked.record(working.stream);
+  }
+  CHECK(working.there(64) == std::vector<std::uint8_t>(64, 3));
+}
+
+TEST_CASE("device copies: none may overwrite what launches of another stream may still read") {
+  const Device device = Device::emulated();
+  const Place copying(device);
+  const Place working(device);
+  PinnedBlock block(device);
+  const DeviceEvent event(device);
+  block.take(64);
+  const auto send = [&] { block.start_upload(0, copying.memory.get(), 64, copying.stream); };
+  const auto work = [&] {
+    working.access.fill(working.memory.get(), std::byte{1}, 64, working.stream);
+  };
+  send();
+  send();
+  event.record(copying.stream);
+  event.await_in(working.stream);
+  event.record(working.stream);
+  work();
+  // Behind an event that came too early.
+  event.await_in(copying.stream);
+  CHECK_THROWS_WITH(send(), ContainsSubstring("may still read"));
+  event.record(working.stream);
+  event.await_in(copying.stream);
+  send();
+
+  event.record(copying.stream);
+  event.await_in(working.stream);
+  work();
+  CHECK_THROWS_AS(send(), DeviceError);
+  working.access.synchronize(working.stream);
+  send();
+}
+
 TEST_CASE("device copies: what a recording cannot hold is refused within one") {
   const Place place(Device::emulated());
   PinnedBlock block(Device::emulated());

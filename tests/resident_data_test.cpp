@@ -2,26 +2,13 @@
 #include <functional>
 #include <optional>
 
-#include "kernels/simt/emulated_traffic.hpp"
 #include "tests/support/captured.hpp"
 #include "tests/support/data_forms.hpp"
 #include "tests/support/refusals.hpp"
+#include "tests/support/traffic.hpp"
 
 using namespace braid;
 using namespace braid::testing;
-
-namespace {
-
-simt::EmulatedTraffic traffic_of(const std::function<void()>& work) {
-  const simt::EmulatedTraffic before = simt::emulated_traffic();
-  work();
-  const simt::EmulatedTraffic after = simt::emulated_traffic();
-  return {after.uploads - before.uploads, after.downloads - before.downloads,
-          after.replays - before.replays, after.started - before.started,
-          after.waits - before.waits};
-}
-
-}  // namespace
 
 TEST_CASE("resident data: a fit leaves the bits of one that the host feeds, however many steps") {
   const Device device = GENERATE(from_range(gpus()));
@@ -243,6 +230,13 @@ TEST_CASE("resident data: BRAID_DUMP=data says whether they are") {
   const std::string text = captured.text();
   CHECK_THAT(text, ContainsSubstring("resident on " + to_string(device)));
   CHECK_THAT(text, ContainsSubstring("fed by the host"));
+
+  Captured streaming(STDERR_FILENO);
+  {
+    const Streamed streamed(1);
+    trained(device, many_types, 1, quiet(8, 1));
+  }
+  CHECK_THAT(streaming.text(), ContainsSubstring("streamed to " + to_string(device)));
 }
 
 TEST_CASE(

@@ -66,6 +66,9 @@ class DeviceAccess {
   virtual void record_event(void* event, void* stream) const = 0;
   virtual bool is_done(void* event) const = 0;
   virtual void wait_for(void* event) const = 0;
+  // What the stream is given from now on comes behind the event, of whatever stream of the device;
+  // the host goes on.
+  virtual void await_in(void* stream, void* event) const = 0;
   // Between two events for timing that have happened; 0 on a device without a clock of its own.
   virtual double seconds_between(void* /*first*/, void* /*last*/) const { return 0; }
 

@@ -18,6 +18,8 @@ class DeviceEvent {
   void record(void* stream) const { access_.record_event(event_, stream); }
   bool is_done() const { return access_.is_done(event_); }
   void wait() const { access_.wait_for(event_); }
+  // What the stream is given from now on comes behind the event; the host goes on.
+  void await_in(void* stream) const { access_.await_in(stream, event_); }
   // Both for timing, and done.
   double seconds_since(const DeviceEvent& earlier) const {
     return access_.seconds_between(earlier.event_, event_);

@@ -19,7 +19,7 @@ class PinnedBlock {
 
   // So many bytes that no copy needs any more: waits where one still does. OutOfMemory.
   std::byte* take(std::size_t bytes);
-  const std::byte* data() const { return memory_; }
+  std::byte* data() const { return memory_; }
   // Puts a value somewhere into the bytes taken.
   void put(std::size_t place, const void* value, std::size_t bytes) {
     if (bytes > 0) std::memcpy(memory_ + place, value, bytes);
@@ -28,6 +28,10 @@ class PinnedBlock {
   // Copies that return at once: the bytes stay as they are, or are not there, until all is done.
   void start_upload(std::size_t place, std::byte* to, std::size_t bytes, void* stream);
   void start_download(std::size_t place, const std::byte* from, std::size_t bytes, void* stream);
+  // What the stream is given from now on comes behind the copies.
+  void await_in(void* stream) const {
+    if (event_) event_->await_in(stream);
+  }
   bool is_done() const { return !event_ || event_->is_done(); }
   void wait() const {
     if (event_) event_->wait();

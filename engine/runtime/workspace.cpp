@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 #include "engine/core/error.hpp"
 #include "engine/runtime/parallel.hpp"
@@ -16,6 +17,9 @@ namespace {
 // Enough for batches of every length; each holds a graph of the driver's.
 constexpr std::size_t kMostRecordings = 256;
 constexpr std::int64_t kInputAlignment = 256;  // as separate allocations have it
+// In front of the inputs that are sent with it, which stay aligned.
+constexpr std::size_t kStateBytes = 256;
+static_assert(sizeof(RunState) <= kStateBytes);
 
 kernels::Stream stream_on(Device device, void* native) {
   switch (device.kind()) {
@@ -172,25 +176,45 @@ void Workspace::bind(const Program& program, const std::vector<const std::byte*>
   *random_state_.data() = state;
 }
 
-void Workspace::send(const Program& program, const std::vector<const std::byte*>& inputs,
-                     const RunState& state) {
-  const auto offset = [&](std::size_t input) {
-    return static_cast<std::size_t>(inputs_[input] - inputs_there_.data());
-  };
+std::size_t Workspace::bytes_of_inputs(const Program& program) const {
   std::size_t end = 0;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    if (inputs_[i] != nullptr) end = offset(i) + static_cast<std::size_t>(input_bytes(program, i));
+    if (inputs_[i] != nullptr)
+      end = place_of_input(i) + static_cast<std::size_t>(input_bytes(program, i));
   }
-  PinnedBlock& block = staging_.next(sizeof state + end);
-  block.put(0, &state, sizeof state);
+  return end;
+}
+
+const std::vector<std::byte*>& Workspace::stage(const Program& program) {
+  await_streams_but(stream_.native);
+  reserve(program);
+  staged_block_ = nullptr;  // what was staged before is given up
+  PinnedBlock& block = staging_.next(kStateBytes + bytes_of_inputs(program));
+  staged_.assign(inputs_.size(), nullptr);
+  for (std::size_t i = 0; i < inputs_.size(); ++i) {
+    if (inputs_[i] != nullptr) staged_[i] = block.data() + kStateBytes + place_of_input(i);
+  }
+  staged_block_ = &block;
+  staged_program_ = program.id();
+  return staged_;
+}
+
+void Workspace::send(const Program& program, const std::vector<const std::byte*>& inputs,
+                     const RunState& state) {
+  const std::size_t bytes = bytes_of_inputs(program);
+  PinnedBlock* block = std::exchange(staged_block_, nullptr);
+  if (block == nullptr || staged_program_ != program.id())
+    block = &staging_.next(kStateBytes + bytes);
+  block->put(0, &state, sizeof state);
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (inputs_[i] == nullptr) continue;
-    block.put(sizeof state + offset(i), inputs[i],
-              static_cast<std::size_t>(input_bytes(program, i)));
+    const std::size_t place = kStateBytes + place_of_input(i);
+    if (inputs[i] != block->data() + place)
+      block->put(place, inputs[i], static_cast<std::size_t>(input_bytes(program, i)));
   }
-  block.start_upload(0, reinterpret_cast<std::byte*>(random_state_.data()), sizeof state,
-                     stream_.native);
-  block.start_upload(sizeof state, inputs_there_.data(), end, stream_.native);
+  block->start_upload(0, reinterpret_cast<std::byte*>(random_state_.data()), sizeof state,
+                      stream_.native);
+  block->start_upload(kStateBytes, inputs_there_.data(), bytes, stream_.native);
 }
 
 void Workspace::run(const Program& program, const std::vector<const std::byte*>& inputs,

@@ -45,6 +45,11 @@ class Workspace {
   void run(const Program& program, const std::vector<const std::byte*>& inputs,
            const RunState& state = {}, const Followers& followers = {});
 
+  // On a device: where the host may put the inputs, so that the next run of the program has them
+  // sent without a copy; null for inputs that it does not read. That run is given these pointers.
+  // OutOfMemory.
+  const std::vector<std::byte*>& stage(const Program& program);
+
   // Takes all memory that runs of the program need. OutOfMemory.
   void reserve(const Program& program) { reserve(program, nullptr); }
   // Runs a program on a device, several times over. What these runs depend on lies there already;
@@ -103,6 +108,11 @@ class Workspace {
   // Gives the inputs of a program their places on the device.
   void place_inputs(const Program& program);
   void set_input(const Program& program, std::size_t input, const std::byte* data);
+  // Bytes of all inputs, as they lie side by side.
+  std::size_t bytes_of_inputs(const Program& program) const;
+  std::size_t place_of_input(std::size_t input) const {
+    return static_cast<std::size_t>(inputs_[input] - inputs_there_.data());
+  }
   // Sends inputs and state to the device, without a wait.
   void send(const Program& program, const std::vector<const std::byte*>& inputs,
             const RunState& state);
@@ -136,6 +146,9 @@ class Workspace {
   Buffer inputs_there_;             // of a device: copies of the inputs, side by side
   std::vector<std::byte*> inputs_;  // where each is there; null where the program reads none
   Staging staging_;
+  PinnedBlock* staged_block_ = nullptr;  // of the inputs that were staged and not sent
+  std::uint64_t staged_program_ = 0;
+  std::vector<std::byte*> staged_;                       // places in it
   mutable std::vector<std::vector<std::byte>> fetched_;  // of a device: copies of outputs
   Buffer arena_;
   std::vector<Buffer> tiles_;  // one a worker

@@ -1,24 +1,26 @@
 #pragma once
+#include "engine/train/device_steps.hpp"
 #include "engine/train/lease.hpp"
 #include "engine/train/progress.hpp"
-#include "engine/train/resident_steps.hpp"
 #include "engine/train/row_order.hpp"
 
 namespace braid {
 
-// Epochs over the same bound rows, step by step: of training or of evaluation. Their data are fed
-// batch by batch, unless they are kept on the device.
+// Epochs over the same bound rows, step by step: of training or of evaluation. The host feeds batch
+// after batch and waits for each, unless it prepares the device for all.
 class Trainer::Epochs {
  public:
   Epochs(Trainer& trainer, const std::string& call, Pass pass, const Bound& bound,
          std::int64_t batch_size);
 
-  // Where the device has room for them; worth it if they are used more than once, or in many
-  // batches. OutOfMemory where there is no room for a batch.
-  void keep_on_device(const Lease& lease);
+  // Where the device has room for the data, or for some batches of them; worth it if they are used
+  // more than once, or in many batches. OutOfMemory where there is no room for a batch.
+  void prepare_device(const Lease& lease);
 
   std::int64_t steps() const { return (bound_.rows + batch_size_ - 1) / batch_size_; }
   void begin(const Lease& lease, const Shuffle& shuffle);
+  // All steps of an epoch have been run, and the next will be of this shuffle.
+  void expect(const Lease& lease, const Shuffle& shuffle);
   // Steps first .. last - 1; begins where the last call ended.
   void run(Lease& lease, std::int64_t first, std::int64_t last);
   // Of the epoch so far: waits for its steps.
@@ -35,7 +37,7 @@ class Trainer::Epochs {
   std::int64_t batch_size_;
   std::vector<std::int64_t> order_;  // of rows that the host feeds; empty: as they lie
   RunningLogs logs_;
-  std::unique_ptr<ResidentSteps> resident_;
+  std::unique_ptr<DeviceSteps> device_steps_;
 };
 
 }  // namespace braid

@@ -76,7 +76,8 @@ class Trainer::FitRun final : public TrainingControl {
   void take(const TensorDict& x, const TensorDict& y);
   void check(const std::string& call, Rows& rows, const ClassWeight& class_weight, Pass pass) const;
   void make_epochs(const std::string& call, Rows& rows, Pass pass) const;
-  Logs validate();
+  // The last time, or not, as far as is known.
+  Logs validate(bool last);
   void train_epochs(History& history);
   Shuffle shuffle(int epoch) const;
   void train_epoch(Lease& lease, Progress& progress);
@@ -99,7 +100,7 @@ void Trainer::FitRun::check(const std::string& call, Rows& rows, const ClassWeig
   check_values(call, lease.step(), trainer_.objective_.get(), trainer_.model_, rows.bound);
   check_finite(call, lease.step(), rows.bound);
   const std::int64_t batch = options_.batch_size;
-  prepare(call, lease, rows.bound, {0, std::min(rows.bound.rows, batch)});
+  told_with(call, [&] { lease.session().plan(rows.bound, {0, std::min(rows.bound.rows, batch)}); });
 }
 
 void Trainer::FitRun::take(const TensorDict& x, const TensorDict& y) {
@@ -130,7 +131,7 @@ void Trainer::FitRun::take(const TensorDict& x, const TensorDict& y) {
 void Trainer::FitRun::make_epochs(const std::string& call, Rows& rows, Pass pass) const {
   const Lease lease = trainer_.lease(call, pass, rows.bound);
   rows.epochs = std::make_unique<Epochs>(trainer_, call, pass, rows.bound, options_.batch_size);
-  rows.epochs->keep_on_device(lease);
+  rows.epochs->prepare_device(lease);
 }
 
 History Trainer::FitRun::run(const TensorDict& x, const TensorDict& y) {
@@ -176,9 +177,11 @@ void Trainer::FitRun::train_epochs(History& history) {
                    std::to_string(static_cast<std::int64_t>(options_.epochs)));
     epochs.begin(lease, shuffle(epoch));
     train_epoch(lease, progress);
+    const bool last = stopped_ || epoch + 1 >= options_.epochs;
+    if (!last) epochs.expect(lease, shuffle(epoch + 1));
     Logs logs = epochs.logs(lease);
     if (validation_) {
-      for (const auto& [name, value] : validate()) logs.set("val_" + name, value);
+      for (const auto& [name, value] : validate(last)) logs.set("val_" + name, value);
     }
     tell([&](callbacks::Callback& callback) { callback.on_epoch_end(epoch, logs); });
     progress.end(logs);
@@ -186,11 +189,12 @@ void Trainer::FitRun::train_epochs(History& history) {
   }
 }
 
-Logs Trainer::FitRun::validate() {
+Logs Trainer::FitRun::validate(bool last) {
   Lease lease = trainer_.lease(kCall, Pass::evaluate, validation_->bound);
   Progress silent(0, 0);
   tell([](callbacks::Callback& callback) { callback.on_test_begin(); });
   trainer_.evaluate_rows(lease, *validation_->epochs, silent, options_.callbacks);
+  if (!last) validation_->epochs->expect(lease, {});
   Logs logs = validation_->epochs->logs(lease);
   tell([&](callbacks::Callback& callback) { callback.on_test_end(logs); });
   return logs;

@@ -4,7 +4,6 @@
 #include <cstring>
 
 #include "engine/core/error.hpp"
-#include "engine/train/gathering.hpp"
 
 namespace braid {
 namespace {
@@ -54,8 +53,7 @@ void Session::measure(const Feed& feed, const Tensor& tensor, const BatchRows& r
   ends[1] = shape[1];
 }
 
-void Session::stage(const Feed& feed, const Tensor& tensor, const BatchRows& rows,
-                    Gathering& gathering) {
+void Session::stage(const Feed& feed, const Tensor& tensor, const BatchRows& rows) {
   const auto place = static_cast<std::size_t>(feed.value);
   kernels::GatheredColumn column = column_of(feed, tensor);
   if (!feed.ragged && rows.order.empty() && column.from == column.to) {
@@ -72,20 +70,35 @@ void Session::stage(const Feed& feed, const Tensor& tensor, const BatchRows& row
     pointers_[static_cast<std::size_t>(feed.ends)] = mask;
     column.mask = reinterpret_cast<std::uint8_t*>(mask);
   }
-  gathering.add(column);
+  gathered_.push_back(column);
+}
+
+void Session::stage_for_device(const Feed& feed, const Tensor& tensor,
+                               const std::vector<std::byte*>& places) {
+  const auto place = static_cast<std::size_t>(feed.value);
+  kernels::GatheredColumn column = column_of(feed, tensor);
+  column.out = places[place];
+  if (feed.ragged) column.steps = infos_[place].shape[1];
+  if (feed.ends >= 0)
+    column.mask = reinterpret_cast<std::uint8_t*>(places[static_cast<std::size_t>(feed.ends)]);
+  if (column.out == nullptr) column.width = 0;  // the mask alone, if anything, is wanted
+  if (column.out != nullptr || column.mask != nullptr) gathered_.push_back(column);
 }
 
 void Session::prepare(const Bound& bound, const BatchRows& rows) {
-  const kernels::StepCursor cursor{.row = rows.begin};
-  Gathering gathering({}, {.order = rows.order.empty() ? nullptr : rows.order.data(),
-                           .cursor = &cursor,
-                           .rows = rows.count()});
-  step_.for_feeds(bound, [&](const Feed& feed, const Tensor& tensor) {
-    measure(feed, tensor, rows);
-    stage(feed, tensor, rows, gathering);
-  });
-  gathering.launch();
-  program_ = step_.executor().program(infos_);
+  program_ = plan(bound, rows);
+  gathered_.clear();
+  if (workspace_.device() == Device::cpu()) {
+    step_.for_feeds(bound,
+                    [&](const Feed& feed, const Tensor& tensor) { stage(feed, tensor, rows); });
+  } else {
+    const std::vector<std::byte*>& places = workspace_.stage(*program_);
+    std::copy(places.begin(), places.end(), pointers_.begin());
+    step_.for_feeds(bound, [&](const Feed& feed, const Tensor& tensor) {
+      stage_for_device(feed, tensor, places);
+    });
+  }
+  gather_here(gathered_, rows);
 }
 
 std::shared_ptr<const Program> Session::plan(const Bound& bound, const BatchRows& rows) {

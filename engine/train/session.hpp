@@ -5,24 +5,9 @@
 #include <span>
 #include <vector>
 
-#include "engine/train/step_graph.hpp"
+#include "engine/train/gathering.hpp"
 
 namespace braid {
-
-class Gathering;
-
-// Rows of bound data that make one batch: `order[begin .. end - 1]`, or rows begin .. end - 1
-// themselves without an order.
-struct BatchRows {
-  std::int64_t begin = 0;
-  std::int64_t end = 0;
-  std::span<const std::int64_t> order = {};
-
-  std::int64_t count() const { return end - begin; }
-  std::int64_t row(std::int64_t i) const {
-    return order.empty() ? begin + i : order[static_cast<std::size_t>(begin + i)];
-  }
-};
 
 // One runner of a step graph: brings rows of the user's tensors into the form the graph wants (in
 // place where they have it already), runs, and keeps its memory for the next batch. One at a time
@@ -67,12 +52,16 @@ class Session {
   // Finds the shape of a batch of the tensor, and how long its ragged rows are.
   void measure(const Feed& feed, const Tensor& tensor, const BatchRows& rows);
   // Has the tensor's rows gathered, or takes them where they are.
-  void stage(const Feed& feed, const Tensor& tensor, const BatchRows& rows, Gathering& gathering);
+  void stage(const Feed& feed, const Tensor& tensor, const BatchRows& rows);
+  // The same for a device: gathered to where they are sent from, if the program reads them.
+  void stage_for_device(const Feed& feed, const Tensor& tensor,
+                        const std::vector<std::byte*>& places);
   std::byte* buffer(int value, std::int64_t bytes);
 
   StepGraph& step_;
   std::vector<ValueInfo> infos_;
   std::vector<const std::byte*> pointers_;
+  std::vector<kernels::GatheredColumn> gathered_;
   std::vector<std::vector<std::byte>> buffers_;
   std::vector<std::vector<std::int64_t>>
       lengths_;  // of the ragged rows of this batch, by graph input

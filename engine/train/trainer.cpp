@@ -175,7 +175,7 @@ Logs Trainer::evaluate(const TensorDict& x, const TensorDict& y, const EvaluateO
   check_values(call, run.step(), objective_.get(), model_, bound);
   check_finite(call, run.step(), bound);
   Epochs epochs(*this, call, Pass::evaluate, bound, options.batch_size);
-  if (epochs.steps() > 1) epochs.keep_on_device(run);
+  if (epochs.steps() > 1) epochs.prepare_device(run);
   Progress progress(options.verbose, epochs.steps());
   evaluate_rows(run, epochs, progress);
   Logs result = epochs.logs(run);

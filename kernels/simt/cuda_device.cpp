@@ -128,6 +128,11 @@ class CudaAccess final : public DeviceAccess {
     select();
     require(cudaEventSynchronize(static_cast<cudaEvent_t>(event)), "cudaEventSynchronize");
   }
+  void await_in(void* stream, void* event) const override {
+    select();
+    require(cudaStreamWaitEvent(static_cast<cudaStream_t>(stream), static_cast<cudaEvent_t>(event)),
+            "cudaStreamWaitEvent");
+  }
   double seconds_between(void* first, void* last) const override {
     select();
     float milliseconds = 0;

@@ -138,7 +138,10 @@ class EmulatedAccess final : public DeviceAccess {
   void start_upload(std::byte* to, const std::byte* from, std::size_t bytes,
                     void* stream) const override {
     ++started_;
-    late_copies_of(stream, "an upload").upload(to, from, bytes);
+    LateCopies& late = late_copies_of(stream, "an upload");
+    if (late.may_be_read(to))
+      throw DeviceError("an upload over bytes that launches of another stream may still read");
+    late.upload(to, from, bytes);
   }
   void start_download(std::byte* to, const std::byte* from, std::size_t bytes,
                       void* stream) const override {
@@ -169,6 +172,11 @@ class EmulatedAccess final : public DeviceAccess {
     ++waits_;
     const auto& emulated = *static_cast<EmulatedEvent*>(event);
     emulated.late->wait_for(emulated.place);
+  }
+  void await_in(void* stream, void* event) const override {
+    LateCopies& late = late_copies_of(stream, "an event to come behind");
+    const auto& emulated = *static_cast<EmulatedEvent*>(event);
+    if (emulated.late != nullptr) late.await(emulated.late, emulated.place);
   }
 
   bool can_record() const override { return true; }

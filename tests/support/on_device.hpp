@@ -1,6 +1,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdlib>
+#include <string>
 #include <vector>
 
 #include <braid/braid.hpp>
@@ -47,9 +48,21 @@ struct WithoutRecordings : Environment {
   WithoutRecordings() : Environment("BRAID_NO_GRAPH", "1") {}
 };
 
-// Devices take no data set into their memory.
-struct FedByTheHost : Environment {
-  FedByTheHost() : Environment("BRAID_NO_RESIDENT_DATA", "1") {}
+// Devices take no data set into their memory, but windows of so many bytes.
+class Streamed {
+ public:
+  explicit Streamed(std::int64_t window_bytes)
+      : window_("BRAID_WINDOW_BYTES", std::to_string(window_bytes).c_str()) {}
+
+ private:
+  Environment whole_{"BRAID_NO_RESIDENT_DATA", "1"};
+  Environment window_;
+};
+
+// Nor these: the host feeds each batch, and waits for it.
+class FedByTheHost {
+  Environment whole_{"BRAID_NO_RESIDENT_DATA", "1"};
+  Environment windows_{"BRAID_NO_STREAMED_DATA", "1"};
 };
 
 // The emulated device has so many bytes of memory left.

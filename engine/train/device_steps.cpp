@@ -1,4 +1,4 @@
-#include "engine/train/resident_steps.hpp"
+#include "engine/train/device_steps.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "engine/core/error.hpp"
+#include "engine/train/resident_rows.hpp"
+#include "engine/train/streamed_rows.hpp"
 #include "kernels/step.hpp"
 
 namespace braid {
@@ -15,11 +17,10 @@ namespace {
 // Steps whose rates are worked out at once when somebody changes the rate within an epoch.
 constexpr std::int64_t kStepsAhead = 256;
 
-void dump(Device device, std::int64_t bytes, bool resident) {
+void dump(std::int64_t bytes, const std::string& where) {
   if (!dump_wanted("data")) return;
   std::fprintf(stderr, "data\n  %lld bytes of columns, order and rates, %s\n",
-               static_cast<long long>(bytes),
-               resident ? ("resident on " + to_string(device)).c_str() : "fed by the host");
+               static_cast<long long>(bytes), where.c_str());
 }
 
 // What changes from step to step, beside the rates that follow it.
@@ -34,50 +35,62 @@ bool same(const kernels::UpdateRates& a, const kernels::UpdateRates& b) {
 
 }  // namespace
 
-std::unique_ptr<ResidentSteps> ResidentSteps::make(Session& session, const StepGraph& step,
-                                                   const Bound& bound, std::int64_t batch_size,
-                                                   OptimizerState* optimizer,
-                                                   const RunningLogs& logs) {
+std::unique_ptr<DeviceSteps> DeviceSteps::make(Session& session, const StepGraph& step,
+                                               const Bound& bound, std::int64_t batch_size,
+                                               std::int64_t steps_per_execution,
+                                               OptimizerState* optimizer, const RunningLogs& logs) {
   const Device device = step.executor().device();
   if (device == Device::cpu()) return nullptr;
-  const bool forbidden = std::getenv("BRAID_NO_RESIDENT_DATA") != nullptr;
   const auto largest = session.reserve_largest(bound, std::min(bound.rows, batch_size));
-  const std::int64_t bytes =
-      ResidentColumns::bytes(step, *largest, bound) +
-      bound.rows * static_cast<std::int64_t>(sizeof(std::int64_t) + sizeof(kernels::UpdateRates));
+  const std::int64_t rates = bound.rows * static_cast<std::int64_t>(sizeof(kernels::UpdateRates));
   const auto free = static_cast<std::int64_t>(access_to(device).free_bytes());
-  std::unique_ptr<ResidentSteps> steps;
-  if (!forbidden && (free == 0 || bytes <= free / 2)) {
+  // Null where it must not be, or has no room.
+  const auto tried = [&](const char* ban, std::int64_t bytes,
+                         const auto& make_rows) -> std::unique_ptr<DeviceSteps> {
+    if (std::getenv(ban) != nullptr || (free != 0 && bytes > free / 2)) return nullptr;
     try {
-      steps.reset(new ResidentSteps(device, step, *largest, bound, batch_size, optimizer, logs));
+      return std::unique_ptr<DeviceSteps>(
+          new DeviceSteps(device, step, *largest, bound, batch_size, optimizer, logs, make_rows()));
     } catch (const OutOfMemory&) {
-      // Somebody else was faster.
+      return nullptr;  // somebody else was faster
     }
+  };
+  const std::int64_t resident = ResidentRows::bytes(step, *largest, bound) + rates;
+  auto steps = tried("BRAID_NO_RESIDENT_DATA", resident,
+                     [&] { return std::make_unique<ResidentRows>(device, step, *largest, bound); });
+  if (steps != nullptr) {
+    dump(resident, "resident on " + to_string(device));
+    return steps;
   }
-  dump(device, bytes, steps != nullptr);
+  const std::int64_t streamed =
+      StreamedRows::bytes(step, *largest, bound, batch_size, steps_per_execution) + rates;
+  steps = tried("BRAID_NO_STREAMED_DATA", streamed, [&] {
+    return std::make_unique<StreamedRows>(device, step, *largest, bound, batch_size,
+                                          steps_per_execution);
+  });
+  dump(steps != nullptr ? streamed : resident,
+       steps != nullptr ? "streamed to " + to_string(device) : "fed by the host");
   return steps;
 }
 
-ResidentSteps::ResidentSteps(Device device, const StepGraph& step, const Program& program,
-                             const Bound& bound, std::int64_t batch_size, OptimizerState* optimizer,
-                             const RunningLogs& logs)
+DeviceSteps::DeviceSteps(Device device, const StepGraph& step, const Program& program,
+                         const Bound& bound, std::int64_t batch_size, OptimizerState* optimizer,
+                         const RunningLogs& logs, std::unique_ptr<EpochRows> rows)
     : step_(step),
       bound_(bound),
       batch_size_(batch_size),
       optimizer_(optimizer),
       device_(device),
-      columns_(device, step, program, bound),
-      order_there_(device, bound.rows, "the order of the rows"),
+      rows_(std::move(rows)),
       cursor_(device, 1, "the cursor of an epoch"),
       sums_read_(device),
       sums_asked_for_(device),
       staging_(device) {
   if (optimizer_ != nullptr) rates_ = {device, steps(), "the rates of an epoch's steps"};
-  step.for_feeds(bound, [&](const Feed& feed, const Tensor&) { lengths_decide_ |= feed.ragged; });
   lay_out_sums(program, logs);
 }
 
-void ResidentSteps::lay_out_sums(const Program& program, const RunningLogs& logs) {
+void DeviceSteps::lay_out_sums(const Program& program, const RunningLogs& logs) {
   for (std::size_t i = 0; i < logs.sums(); ++i) {
     const RunningLogs::Summand summand = logs.summand(step_, i);
     if (summand.output < 0) continue;
@@ -89,12 +102,11 @@ void ResidentSteps::lay_out_sums(const Program& program, const RunningLogs& logs
   sums_there_ = {device_, sum_count_, "the sums of losses and metrics"};
 }
 
-BatchRows ResidentSteps::batch(std::int64_t step) const {
-  return {step * batch_size_, std::min(bound_.rows, (step + 1) * batch_size_), order_};
+BatchRows DeviceSteps::batch(std::int64_t step) const {
+  return {step * batch_size_, std::min(bound_.rows, (step + 1) * batch_size_), rows_->order()};
 }
 
-void ResidentSteps::begin_epoch(const Session& session, const Shuffle& shuffle,
-                                std::uint64_t seed) {
+void DeviceSteps::begin_epoch(const Session& session, const Shuffle& shuffle, std::uint64_t seed) {
   seed_ = seed;
   done_ = 0;
   asked_after_.reset();  // of another epoch
@@ -102,17 +114,15 @@ void ResidentSteps::begin_epoch(const Session& session, const Shuffle& shuffle,
   access_to(device_).fill(reinterpret_cast<std::byte*>(sums_there_.data()), std::byte{0},
                           static_cast<std::size_t>(sum_count_) * sizeof(double),
                           session.stream().native);
-  shuffled_ = shuffle.has_value();
-  if (shuffle) {
-    kernels::ShuffleRows there = *shuffle;
-    there.order = order_there_.data();
-    kernels::launch(session.stream(), there);
-  }
-  if (lengths_decide_) write_order(shuffle, order_);
+  rows_->begin_epoch(session.stream(), shuffle);
   bring_up_to_date(session, steps());
 }
 
-bool ResidentSteps::is_up_to_date(std::int64_t last) const {
+void DeviceSteps::expect_epoch(const Session& session, const Shuffle& shuffle) {
+  rows_->expect_epoch(session.stream(), shuffle);
+}
+
+bool DeviceSteps::is_up_to_date(std::int64_t last) const {
   if (optimizer_ == nullptr) return true;
   const auto next = static_cast<std::size_t>(done_ - first_known_);
   return iteration_ == optimizer_->iterations() &&
@@ -120,10 +130,10 @@ bool ResidentSteps::is_up_to_date(std::int64_t last) const {
          same(known_rates_[next], optimizer_->rates_at(iteration_));
 }
 
-void ResidentSteps::bring_up_to_date(const Session& session, std::int64_t last) {
+void DeviceSteps::bring_up_to_date(const Session& session, std::int64_t last) {
   iteration_ = optimizer_ == nullptr ? 0 : optimizer_->iterations();
   const std::int64_t rates = optimizer_ == nullptr ? 0 : last - done_;
-  const Sent sent{.cursor = {.row = done_ * batch_size_, .step = done_},
+  const Sent sent{.cursor = {.row = rows_->first_place() + done_ * batch_size_, .step = done_},
                   .random_state = {.seed = seed_, .step = static_cast<std::uint64_t>(iteration_)}};
   const std::size_t rate_bytes = static_cast<std::size_t>(rates) * sizeof(kernels::UpdateRates);
   PinnedBlock& block = staging_.next(sizeof sent + rate_bytes);
@@ -143,26 +153,25 @@ void ResidentSteps::bring_up_to_date(const Session& session, std::int64_t last) 
   send(sizeof sent, optimizer_->rates(), sizeof(kernels::UpdateRates));
 }
 
-void ResidentSteps::run(Session& session, std::int64_t first, std::int64_t last,
-                        const std::function<void()>& update) {
+void DeviceSteps::run(Session& session, std::int64_t first, std::int64_t last,
+                      const std::function<void()>& update) {
   if (!is_up_to_date(last))
     bring_up_to_date(session, std::min(steps(), std::max(last, first + kStepsAhead)));
-  auto program = session.plan(bound_, batch(first));
+  std::shared_ptr<const Program> program;
   while (first < last) {
+    const std::int64_t there = rows_->before_launch(session.stream(), first, last);
+    if (program == nullptr) program = session.plan(bound_, batch(first));
     // As many steps of one program as there are.
     std::shared_ptr<const Program> next;
     std::int64_t count = 1;
-    for (; first + count < last; ++count) {
+    for (; first + count < there; ++count) {
       next = session.plan(bound_, batch(first + count));
       if (next != program) break;
     }
+    if (first + count == there) next = nullptr;
     const auto fill = [&](const kernels::Stream& stream, const std::vector<std::byte*>& inputs,
                           std::int64_t begin, std::int64_t rows) {
-      columns_.gather(stream, *program, inputs,
-                      {.order = shuffled_ ? order_there_.data() : nullptr,
-                       .cursor = cursor_.data(),
-                       .first = begin,
-                       .rows = rows});
+      rows_->gather(stream, *program, inputs, cursor_.data(), begin, rows);
     };
     const auto end = [&](const kernels::Stream& stream) { end_step(stream, session); };
     session.run_steps(program, {.key = key_,
@@ -177,11 +186,12 @@ void ResidentSteps::run(Session& session, std::int64_t first, std::int64_t last,
     }
     done_ += count;
     first += count;
+    rows_->after_launch(session.stream(), first);
     program = next;
   }
 }
 
-void ResidentSteps::end_step(const kernels::Stream& stream, const Session& session) const {
+void DeviceSteps::end_step(const kernels::Stream& stream, const Session& session) const {
   kernels::EndStep end{};
   for (const Sum& sum : sums_) {
     if (end.count == kernels::kMaxAddedValues) {
@@ -204,14 +214,14 @@ void ResidentSteps::end_step(const kernels::Stream& stream, const Session& sessi
   kernels::launch(stream, end);
 }
 
-void ResidentSteps::fetch(const Session& session, PinnedBlock& block) const {
+void DeviceSteps::fetch(const Session& session, PinnedBlock& block) const {
   const std::size_t bytes = static_cast<std::size_t>(sum_count_) * sizeof(double);
   block.take(bytes);
   block.start_download(0, reinterpret_cast<const std::byte*>(sums_there_.data()), bytes,
                        session.stream().native);
 }
 
-void ResidentSteps::take_up(const PinnedBlock& block, std::int64_t steps, RunningLogs& logs) const {
+void DeviceSteps::take_up(const PinnedBlock& block, std::int64_t steps, RunningLogs& logs) const {
   const std::span<const double> sums(reinterpret_cast<const double*>(block.data()),
                                      static_cast<std::size_t>(sum_count_));
   logs.set_counts(std::min(bound_.rows, steps * batch_size_), steps);
@@ -221,19 +231,19 @@ void ResidentSteps::take_up(const PinnedBlock& block, std::int64_t steps, Runnin
   }
 }
 
-void ResidentSteps::read(const Session& session, RunningLogs& logs) {
+void DeviceSteps::read(const Session& session, RunningLogs& logs) {
   fetch(session, sums_read_);
   sums_read_.wait();
   take_up(sums_read_, done_, logs);
 }
 
-void ResidentSteps::ask(const Session& session) {
+void DeviceSteps::ask(const Session& session) {
   if (asked_after_) return;
   fetch(session, sums_asked_for_);
   asked_after_ = done_;
 }
 
-std::optional<std::int64_t> ResidentSteps::answer(RunningLogs& logs) {
+std::optional<std::int64_t> DeviceSteps::answer(RunningLogs& logs) {
   if (!asked_after_ || !sums_asked_for_.is_done()) return std::nullopt;
   take_up(sums_asked_for_, *asked_after_, logs);
   return std::exchange(asked_after_, std::nullopt);

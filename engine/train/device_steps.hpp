@@ -2,30 +2,34 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <span>
 #include <vector>
 
+#include "engine/train/epoch_rows.hpp"
 #include "engine/train/optimizer_state.hpp"
-#include "engine/train/resident_columns.hpp"
-#include "engine/train/row_order.hpp"
 #include "engine/train/running_logs.hpp"
 
 namespace braid {
 
-// The steps of epochs whose data lie on a device, with all that changes from step to step: the
-// order of the rows, how far the epoch has come, the rates of the optimizer, the seed of dropout,
-// the sums of losses and metrics. The host launches, and waits only where it must have the sums.
-class ResidentSteps {
+// The steps of epochs on a device, which has all that changes from step to step: the rows of the
+// batches, how far the epoch has come, the rates of the optimizer, the seed of dropout, the sums of
+// losses and metrics. The host launches, and waits only where it must have the sums, or for the
+// copies of rows that do not stay on the device.
+class DeviceSteps {
  public:
-  // Null where the steps are to be fed by the host: on the CPU, and where data, order and rates
-  // would take more than half of the memory that the device has left once the largest batch is
-  // planned, or where BRAID_NO_RESIDENT_DATA is set. BRAID_DUMP=data says which it is. OutOfMemory
-  // where that batch finds no memory. Without an optimizer nothing is learnt.
-  static std::unique_ptr<ResidentSteps> make(Session& session, const StepGraph& step,
-                                             const Bound& bound, std::int64_t batch_size,
-                                             OptimizerState* optimizer, const RunningLogs& logs);
+  // The data stay on the device, unless they, their order and the rates would take more than half
+  // of the memory that it has left once the largest batch is planned, or BRAID_NO_RESIDENT_DATA is
+  // set. Then they are streamed, window by window, unless these would, or BRAID_NO_STREAMED_DATA is
+  // set. Null where neither is possible, as on the CPU: the host has to feed each batch.
+  // BRAID_DUMP=data says which it is. OutOfMemory where the largest batch finds no memory. Without
+  // an optimizer nothing is learnt.
+  static std::unique_ptr<DeviceSteps> make(Session& session, const StepGraph& step,
+                                           const Bound& bound, std::int64_t batch_size,
+                                           std::int64_t steps_per_execution,
+                                           OptimizerState* optimizer, const RunningLogs& logs);
 
   void begin_epoch(const Session& session, const Shuffle& shuffle, std::uint64_t seed);
+  // All steps of an epoch are launched; if another follows, it will be of this shuffle.
+  void expect_epoch(const Session& session, const Shuffle& shuffle);
   // Launches steps first .. last - 1; `update` is launched behind each.
   void run(Session& session, std::int64_t first, std::int64_t last,
            const std::function<void()>& update);
@@ -45,8 +49,9 @@ class ResidentSteps {
     std::int64_t count;
   };
 
-  ResidentSteps(Device device, const StepGraph& step, const Program& program, const Bound& bound,
-                std::int64_t batch_size, OptimizerState* optimizer, const RunningLogs& logs);
+  DeviceSteps(Device device, const StepGraph& step, const Program& program, const Bound& bound,
+              std::int64_t batch_size, OptimizerState* optimizer, const RunningLogs& logs,
+              std::unique_ptr<EpochRows> rows);
 
   std::int64_t steps() const { return (bound_.rows + batch_size_ - 1) / batch_size_; }
   BatchRows batch(std::int64_t step) const;
@@ -66,9 +71,7 @@ class ResidentSteps {
   OptimizerState* optimizer_;
   Device device_;
   std::uint64_t key_ = new_launch_key();
-  ResidentColumns columns_;
-  bool shuffled_ = false;
-  DeviceArray<std::int64_t> order_there_;
+  std::unique_ptr<EpochRows> rows_;
   DeviceArray<kernels::StepCursor> cursor_;
   DeviceArray<kernels::UpdateRates> rates_;  // of each step of the epoch
   std::vector<Sum> sums_;
@@ -79,8 +82,6 @@ class ResidentSteps {
   PinnedBlock sums_asked_for_;
   std::optional<std::int64_t> asked_after_;  // steps of the epoch; none: nothing is on its way
   Staging staging_;
-  bool lengths_decide_ = false;      // which program runs a batch: rows are ragged
-  std::vector<std::int64_t> order_;  // only then known here
   std::uint64_t seed_ = 0;
   std::int64_t done_ = 0;       // steps of the epoch
   std::int64_t iteration_ = 0;  // of the optimizer, when these are done
