@@ -108,4 +108,25 @@ double copied_bytes_per_second(Device device) {
   return best;
 }
 
+double uploaded_bytes_per_second(Device device) {
+  const std::size_t bytes = device.kind() == Device::Kind::cuda ? std::size_t{1} << 27U : 1 << 16;
+  const braid::DeviceAccess& access = braid::access_to(device);
+  const auto to = braid::allocate_on(device, bytes, "an upload");
+  std::byte* const from = access.allocate_pinned(bytes);
+  if (from == nullptr) throw braid::OutOfMemory("no page-locked memory for an upload");
+  std::fill_n(from, bytes, std::byte{0x3f});
+  void* const stream = access.new_stream();
+  double best = 0;
+  for (int repeat = 0; repeat < 6; ++repeat) {
+    access.synchronize(stream);
+    const auto start = Clock::now();
+    access.start_upload(to.get(), from, bytes, stream);
+    access.synchronize(stream);
+    best = std::max(best, static_cast<double>(bytes) / seconds_since(start));
+  }
+  access.release_stream(stream);
+  access.release_pinned(from);
+  return best;
+}
+
 }  // namespace bench

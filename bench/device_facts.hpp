@@ -29,4 +29,7 @@ DeviceFacts facts_of(braid::Device device);
 // the best of several.
 double copied_bytes_per_second(braid::Device device);
 
+// Bytes a second of a large copy from page-locked memory of the host: the best of several.
+double uploaded_bytes_per_second(braid::Device device);
+
 }  // namespace bench

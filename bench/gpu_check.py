@@ -25,6 +25,7 @@ from pathlib import Path
 
 import gpu_report
 from gpu_report import Result
+from processes import library_setting
 
 ROOT = Path(__file__).resolve().parent.parent
 NO_DEVICE = 3
@@ -65,9 +66,7 @@ class Check:
         self.slots = threading.BoundedSemaphore(jobs)
         self.deadline = float("inf")  # of what runs side by side
         self.facts = {}
-        self.settings = {"BRAID_SOURCE": str(source or "")}  # of every program
-        if "BRAID_CUBLASLT" not in os.environ and (cublaslt := find_cublaslt()):
-            self.settings["BRAID_CUBLASLT"] = cublaslt
+        self.settings = {"BRAID_SOURCE": str(source or ""), **library_setting()}  # of every program
         out.mkdir(parents=True, exist_ok=True)
         self.log = open(out / "log.txt", "w", encoding="utf-8")
         self.log_is_free = threading.Lock()
@@ -118,6 +117,7 @@ def tests(check, seconds, files, environment, prefix=(), options=(), pieces=1):
     return Ran(max((each.status for each in ran), key=abs), "\n".join(each.text for each in ran), any(each.cut for each in ran), pieces)
 
 
+STEP_BENCH, DEVICE_BENCH = "bench/braid_step_bench", "bench/braid_device_bench"
 ON_GPU = {"BRAID_TEST_BACKENDS": "cuda", "BRAID_DEVICE": "cuda"}
 
 
@@ -175,7 +175,7 @@ def graph(check, seconds):
     for model in ("m1", "m2", "m3"):
         digests = []
         for environment in ({}, {}, {"BRAID_NO_GRAPH": "1"}):
-            command = [check.program("bench/braid_step_bench"), "--device", "cuda", "--ask", f"digest {model} 32 4 60"]
+            command = [check.program(STEP_BENCH), "--device", "cuda", "--ask", f"digest {model} 32 4 60"]
             ran = check.run(command, max(SHORTEST, seconds - (time.monotonic() - begin)), environment)
             if ran.cut:
                 return Result("cut", f"out of time at {model}; the same: {', '.join(same) or 'none yet'}", ran.text)
@@ -187,14 +187,6 @@ def graph(check, seconds):
         else:
             same.append(f"{model} {digests[0]}")
     return Result("failed" if wrong else "passed", "; ".join(wrong or same))
-
-
-def find_cublaslt():
-    """A file of a Python installation, for programs whose loader knows of none."""
-    name = "libcublasLt.so.1[23]"
-    folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
-    found = [path for folder in folders for path in sorted(folder.glob(f"nvidia/*/lib/{name}"), reverse=True)]
-    return str(found[0]) if found else None
 
 
 def find_sanitizer():
@@ -233,7 +225,7 @@ def sanitizer(tool):
 
 def kernel_times(title, file, only=(), environment=None):
     def work(check, seconds):
-        command = [check.program("bench/braid_device_bench"), "--device", "cuda", "--budget", int(seconds * 0.8), *only]
+        command = [check.program(DEVICE_BENCH), "--device", "cuda", "--budget", int(seconds * 0.8), *only]
         ran = check.run([*command, "--json", check.out / file], seconds, environment)
         if ran.cut or ran.status != 0:
             return Result("cut" if ran.cut else "failed", gpu_report.last_line(ran.text), ran.text)
@@ -242,11 +234,10 @@ def kernel_times(title, file, only=(), environment=None):
     return work
 
 
-def comparison(title, script, *options):
+def comparison(title, script, program, *options):
     def work(check, seconds):
         folder = Path(__file__).resolve().parent
-        program = check.program("bench/braid_step_bench" if script == "run.py" else "bench/braid_device_bench")
-        command = [sys.executable, folder / script, "--braid", program, "--budget", int(seconds * 0.85), *options]
+        command = [sys.executable, folder / script, "--braid", check.program(program), "--budget", int(seconds * 0.85), *options]
         if seconds < PATIENT:
             command += ["--repeats", "3"]
         ran = check.run(command, seconds, {"PYTHONUNBUFFERED": "1"})
@@ -272,14 +263,20 @@ STEPS = [
          kernel_times("Dense without cuBLASLt", "own_products.json", ["--only", "Dense"], {"BRAID_CUBLASLT": "none"}), True),
     Step("rounded-products", "Dense's products in bfloat16", 10,
          kernel_times("Dense in bfloat16", "rounded_products.json", ["--only", "Dense", "--precision", "bfloat16"]), True),
-    Step("steps", "steps of the models against PyTorch and JAX", 120, comparison("Steps of the models", "run.py", "--device", "cuda"), True),
-    Step("lstm-layers", "the LSTM against cuDNN called directly", 50, comparison("LSTM layers", "lstm_layers.py"), True),
+    Step("steps", "steps of the models against PyTorch and JAX", 120,
+         comparison("Steps of the models", "run.py", STEP_BENCH, "--device", "cuda"), True),
+    Step("goals", "large layers against PyTorch; launching, memory, data from the host", 60,
+         comparison("Goals", "goals.py", STEP_BENCH), True),
+    Step("lstm-layers", "the LSTM against cuDNN called directly", 50, comparison("LSTM layers", "lstm_layers.py", DEVICE_BENCH), True),
+    Step("lstm-rounded", "LSTMs of many units in bfloat16, against cuDNN's in bfloat16 and float16", 30,
+         comparison("LSTM layers in bfloat16", "lstm_layers.py", DEVICE_BENCH, "--precision", "bfloat16", "--units", "512", "256", "1024",
+                    "--rows", "256", "32", "512", "--algorithms", "standard", "static"), True),
 ]
 
 
 def device_facts(check):
     """Of the GPU that answers; or why none does."""
-    program = check.program("bench/braid_device_bench")
+    program = check.program(DEVICE_BENCH)
     if not program.exists():
         return None, f"there is no {program}: build with BRAID_BENCHMARKS=ON, or unpack a bundle"
     ran = check.run([program, "--device", "cuda", "--facts"], 60)

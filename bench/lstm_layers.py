@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """The LSTM layer of Braid against cuDNN called directly, with each of its algorithms, in alternation, on a GPU.
 
-  python3 bench/lstm_layers.py [--braid PROGRAM] [--units 64 128] [--rows 32 256] [--budget SECONDS]
+  python3 bench/lstm_layers.py [--braid PROGRAM] [--units 64 128] [--rows 32 256] [--lengths full] [--precision bfloat16]
+                               [--budget SECONDS]
 
 Times are microseconds of a time step, forward and forward with all gradients; both sides are recorded once and replayed.
-cuDNN comes with PyTorch, whose own LSTM says what must come out.
+cuDNN comes with PyTorch, whose own LSTM says what must come out. Beside bfloat16 stands cuDNN in float16: all of its arrays are of
+that type, Braid's are float32.
 """
 
 import argparse
@@ -18,20 +20,24 @@ from processes import Failure, Program, Rival
 ROOT = Path(__file__).resolve().parent.parent
 STEPS, FEATURES = 200, 128
 ALGORITHMS = ("standard", "static", "dynamic", "small")
+# By precision: those of cuDNN beside it.
+CUDNN_PRECISIONS = {"float32": ["float32"], "tf32": ["tf32"], "bfloat16": ["bfloat16", "float16"]}
 
 
 def options_of(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--braid", type=Path, default=ROOT / "build/release/bench/braid_device_bench")
-    parser.add_argument("--units", nargs="+", type=int, default=[64, 128, 256, 512])
+    parser.add_argument("--units", nargs="+", type=int, default=[64, 128, 256, 512, 1024])
     parser.add_argument("--rows", nargs="+", type=int, default=[256, 32, 1024, 8])
-    parser.add_argument("--precision", choices=["float32", "tf32"], default="float32", help="of products; Braid's with the hidden state are float32")
+    parser.add_argument("--lengths", nargs="+", choices=["full", "ragged"], default=["full", "ragged"], help="of the rows")
+    parser.add_argument("--precision", choices=list(CUDNN_PRECISIONS), default="float32", help="of products (of Braid's: braid/model.hpp)")
+    parser.add_argument("--algorithms", nargs="+", choices=ALGORITHMS, default=ALGORITHMS, help="of cuDNN")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--budget", type=float, default=math.inf, help="seconds after which no further row is begun")
     return parser.parse_args(words)
 
 
-def measure(braid, cudnn, size, options):
+def measure(braid, rivals, size, options):
     """{who: (forward, both)} in microseconds of a time step, or why there is no time."""
     times = {}
 
@@ -48,8 +54,10 @@ def measure(braid, cudnn, size, options):
 
     for _ in range(options.repeats):
         ask("Braid", braid, "lstm", *size)
-        for algorithm in ALGORITHMS if cudnn else ():
-            ask(algorithm, cudnn, "cudnn", algorithm, *size)
+        for precision, rival in rivals.items():
+            shown = "" if precision == options.precision else f"{precision} "
+            for algorithm in options.algorithms if rival.programs else ():
+                ask(shown + algorithm, rival.programs[0], "cudnn", algorithm, *size)
     return times
 
 
@@ -75,26 +83,29 @@ def main(words):
     except (Failure, ValueError) as failure:
         print(f"cannot start Braid: {failure}")
         return 3
-    rival = Rival("cuDNN", "cudnn_peer.py", sys.executable, logs, logs, [{"BENCH_PRECISION": options.precision}])
-    rival.greet()
-    print(f"Braid on {braid.detail}; cuDNN: {rival.missing or rival.detail}")
+    rivals = {precision: Rival(f"cuDNN {precision}", "cudnn_peer.py", sys.executable, logs, logs, [{"BENCH_PRECISION": precision}])
+              for precision in CUDNN_PRECISIONS[options.precision]}
+    for rival in rivals.values():
+        rival.greet()
+    print(f"Braid on {braid.detail}; cuDNN: {'; '.join(rival.missing or rival.detail for rival in rivals.values())}")
     print("microseconds of a time step: forward / forward and backward", flush=True)
     start = time.monotonic()
     left = []
     try:
-        for ragged in (0, 1):
+        for ragged in [number for number, lengths in enumerate(("full", "ragged")) if lengths in options.lengths]:
             for units in options.units:
                 for rows in options.rows:
                     size = (rows, STEPS, FEATURES, units, ragged)
                     if time.monotonic() - start > options.budget:
                         left.append(f"H={units} B={rows} {'ragged' if ragged else 'full'}")
                         continue
-                    print(line_of(size, measure(braid, rival.programs[0] if rival.programs else None, size, options)), flush=True)
+                    print(line_of(size, measure(braid, rivals, size, options)), flush=True)
         if left:
             print(f"left out, as {options.budget:.0f} seconds were over: {', '.join(left)}")
     finally:
         braid.close()
-        rival.close()
+        for rival in rivals.values():
+            rival.close()
     return 0
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import select
 import subprocess
+import sys
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -131,3 +132,11 @@ def finds(python, module):
         return subprocess.run([str(python), "-c", look], capture_output=True, timeout=60).returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
+
+
+def library_setting():
+    """cuBLASLt in a file of a Python installation, for Braid's programs, whose loader knows of none."""
+    name = "libcublasLt.so.1[23]"
+    folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
+    found = [path for folder in folders for path in sorted(folder.glob(f"nvidia/*/lib/{name}"), reverse=True)]
+    return {"BRAID_CUBLASLT": str(found[0])} if found and "BRAID_CUBLASLT" not in os.environ else {}

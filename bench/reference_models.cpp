@@ -13,8 +13,13 @@ struct Counts {
   std::int64_t numbers;    // rows of model 1
   std::int64_t sequences;  // of model 2
   std::int64_t images;     // of model 3
+  std::int64_t wide;       // of model 4
+  std::int64_t ids;        // of model 5
 };
-Counts rows_of{4096, 256, 4096};
+Counts rows_of{4096, 256, 4096, 64, 8};
+// Of the models that are one large layer: as large as a GPU wants, or small, to be tried.
+std::int64_t wide_units = 64;
+std::int64_t large_vocabulary = 500;
 Precision chosen_precision = Precision::float32;
 int chosen_steps = 1;
 constexpr std::int64_t kSingleRows = 8;
@@ -79,6 +84,17 @@ Tensor random_floats(Random& random, Shape shape) {
   return Tensor::from(values, std::move(shape));
 }
 
+// A million random numbers and their repetitions, which begin at another place in every row.
+Tensor repeated_floats(Random& random, Shape shape) {
+  constexpr std::int64_t kOwn = 1000003;  // a prime
+  Tensor all = Tensor::uninitialized(std::move(shape), DType::float32);
+  auto* const values = all.data<float>();
+  const std::int64_t own = std::min(kOwn, all.elements());
+  for (std::int64_t i = 0; i < own; ++i) values[i] = static_cast<float>(random.normal());
+  for (std::int64_t i = own; i < all.elements(); ++i) values[i] = values[i - own];
+  return all;
+}
+
 // 1 where the first numbers of a row are large, with a tenth of the labels turned round: something
 // to learn, of which something always remains.
 Tensor labels_of(Random& random, const Tensor& features) {
@@ -107,13 +123,13 @@ Tensor classes_of(Random& random, const Tensor& features) {
   return Tensor::from(classes, {features.rows(), kClasses});
 }
 
-// A model of Dense layers alone, with an input "text".
+// A model of Dense layers alone.
 class OfDenseLayers : public ReferenceModel {
  public:
   explicit OfDenseLayers(std::vector<DenseSize> layers) : layers_(std::move(layers)) {}
 
   Work training_work(const Rows& batch) const final {
-    Work work = dense_training(layers_, batch.x["text"].rows());
+    Work work = dense_training(layers_, (*batch.x.begin()).second.rows());
     work.bytes += bytes_of(batch.x) + bytes_of(batch.y);
     return work;
   }
@@ -269,6 +285,80 @@ class TwoOutputs final : public OfDenseLayers {
   }
 };
 
+// As many Dense layers of 4096 x 4096 as wanted, each a product that fills a GPU.
+class WideLayers final : public OfDenseLayers {
+ public:
+  explicit WideLayers(bool two)
+      : OfDenseLayers(two ? std::vector<DenseSize>{{wide_units, wide_units, false},
+                                                   {wide_units, wide_units, true}}
+                          : std::vector<DenseSize>{{wide_units, wide_units, false}}),
+        two_(two) {
+    Random random(kSeed, 4);
+    training_.x = {{"features", repeated_floats(random, {rows_of.wide, wide_units})}};
+    training_.y = {{"target", repeated_floats(random, {rows_of.wide, wide_units})}};
+    single_ = training_.slice(0, kSingleRows);
+  }
+
+ private:
+  Model build() const override {
+    auto features = Input({.shape = {wide_units}, .name = "features"});
+    SymbolicTensor h = features;
+    if (two_) h = layers::Dense({.units = wide_units, .name = "hidden"})(h);
+    auto target = layers::Dense({.units = wide_units, .name = "target"})(h);
+    Model model({features}, {target});
+    model.compile({.optimizer = optimizers::Adam({.learning_rate = 1e-3}),
+                   .loss = "mean_squared_error",
+                   .steps_per_execution = chosen_steps,
+                   .precision = chosen_precision});
+    return model;
+  }
+
+  bool two_;
+};
+
+// The mean of the vectors of 200 ids: a table of a million rows, and hardly anything else.
+class LargeTable final : public ReferenceModel {
+ public:
+  LargeTable() {
+    Random random(kSeed, 5);
+    std::vector<std::int32_t> ids;
+    for (std::int64_t i = 0; i < rows_of.ids * kLongest; ++i) {
+      const auto vocabulary = static_cast<std::uint64_t>(large_vocabulary);
+      ids.push_back(static_cast<std::int32_t>(random.below(vocabulary)));
+    }
+    training_.x = {{"sequence", Tensor::from(ids, {rows_of.ids, kLongest})}};
+    training_.y = {{"target", random_floats(random, {rows_of.ids, kEmbedding})}};
+    single_ = training_.slice(0, kSingleRows);
+  }
+
+  // As in model 2.
+  Work training_work(const Rows& batch) const override {
+    const Tensor& ids = batch.x["sequence"];
+    const std::set<std::int32_t> distinct(ids.data<std::int32_t>(),
+                                          ids.data<std::int32_t>() + ids.elements());
+    return {.operations = 2.0 * static_cast<double>(ids.elements() * kEmbedding),
+            .bytes = kUpdateBytes * static_cast<double>(distinct.size()) * kEmbedding +
+                     bytes_of(batch.x) + bytes_of(batch.y)};
+  }
+  Work prediction_work(const Rows& row) const override {
+    return {.operations = static_cast<double>(kLongest * kEmbedding),
+            .bytes = kFloatBytes * kLongest * kEmbedding + bytes_of(row.x)};
+  }
+
+ private:
+  Model build() const override {
+    auto sequence = Input({.shape = {kLongest}, .name = "sequence", .dtype = DType::int32});
+    auto h = layers::Embedding({.input_dim = large_vocabulary, .output_dim = kEmbedding})(sequence);
+    auto target = layers::GlobalAveragePooling1D({.name = "target"})(h);
+    Model model({sequence}, {target});
+    model.compile({.optimizer = optimizers::Adam({.learning_rate = 1e-3}),
+                   .loss = "mean_squared_error",
+                   .steps_per_execution = chosen_steps,
+                   .precision = chosen_precision});
+    return model;
+  }
+};
+
 }  // namespace
 
 Rows Rows::slice(std::int64_t begin, std::int64_t end) const {
@@ -279,7 +369,11 @@ void ReferenceModel::set_precision(Precision precision) { chosen_precision = pre
 
 void ReferenceModel::set_steps_per_execution(int steps) { chosen_steps = steps; }
 
-void ReferenceModel::make_large_data() { rows_of = {65536, 8192, 16384}; }
+void ReferenceModel::make_large_data() {
+  rows_of = {65536, 8192, 16384, 8192, 1024};
+  wide_units = 4096;
+  large_vocabulary = 1000000;
+}
 
 const ReferenceModel& ReferenceModel::named(const std::string& name) {
   if (name == "m1") {
@@ -298,7 +392,20 @@ const ReferenceModel& ReferenceModel::named(const std::string& name) {
     static const TwoOutputs model;
     return model;
   }
-  throw NameError("there is no reference model \"" + name + "\"; there are m1, m2, m2f and m3");
+  if (name == "m4") {
+    static const WideLayers model(false);
+    return model;
+  }
+  if (name == "m4d") {
+    static const WideLayers model(true);
+    return model;
+  }
+  if (name == "m5") {
+    static const LargeTable model;
+    return model;
+  }
+  throw NameError("there is no reference model \"" + name +
+                  "\"; there are m1, m2, m2f, m3, m4, m4d and m5");
 }
 
 Model ReferenceModel::make() const {

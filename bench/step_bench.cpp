@@ -9,6 +9,11 @@
 //   outputs MODEL COUNT              predictions of single rows, by output
 //   fit MODEL BATCH COUNT SECONDS    microseconds of a step within fit
 //   fit-many MODEL BATCH COUNT SECONDS  the same with COUNT steps a launch
+//   epochs MODEL BATCH COUNT AT_ONCE SECONDS  microseconds of a step within one fit, of it the
+//                                    host's for launching, AT_ONCE steps a launch: least and median
+//   upload MODEL BATCH COUNT         bytes of a batch, and the microseconds that a copy of so many
+//                                    from page-locked memory to the device takes
+//   memory MODEL BATCH COUNT         bytes that a step takes beside weights, optimizer and inputs
 //   facts MODEL BATCH COUNT          op calls, arena bytes, calls of operator new of a warm step
 //   floor MODEL BATCH COUNT          the least that a step takes; BATCH 0: of one predicted row
 //   digest MODEL BATCH COUNT STEPS   of all bits of weights, optimizer, losses and predictions
@@ -32,10 +37,12 @@
 
 #include "bench/clock.hpp"
 #include "bench/device_facts.hpp"
+#include "bench/fit_clock.hpp"
 #include "bench/floors.hpp"
 #include "bench/precision_names.hpp"
 #include "bench/reference_models.hpp"
 #include "bench/state_digest.hpp"
+#include "bench/step_memory.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "kernels/launch.hpp"
 #include "tests/support/heap_counter.hpp"
@@ -176,6 +183,38 @@ json fit(const ReferenceModel& reference, std::int64_t batch, std::int64_t count
           {"steps", steps}};
 }
 
+json least_and_median(const std::vector<double>& values) {
+  return {{"least", {*std::min_element(values.begin(), values.end())}},
+          {"median", {median(values)}}};
+}
+
+json epochs(const ReferenceModel& reference, std::int64_t batch, std::int64_t count,
+            std::int64_t at_once, double seconds) {
+  const bench::FitTimes times = bench::times_within_fit(reference, batch, count, at_once, seconds);
+  json answer = least_and_median(times.step);
+  answer["host"] = least_and_median(times.host);
+  answer["processor"] = least_and_median(times.processor);
+  answer["steps"] = static_cast<std::int64_t>(times.step.size()) * count;
+  return answer;
+}
+
+json upload(const std::vector<Rows>& batches) {
+  double bytes = 0;
+  for (const Rows& batch : batches) {
+    for (const TensorDict& tensors : {batch.x, batch.y}) {
+      for (const auto& [name, tensor] : tensors)
+        bytes += static_cast<double>(tensor.bytes()) / static_cast<double>(batches.size());
+    }
+  }
+  const double rate = bench::uploaded_bytes_per_second(default_device());
+  return {{"bytes", bytes}, {"us", bytes / rate * 1e6}};
+}
+
+json memory(const ReferenceModel& reference, const Rows& batch) {
+  const bench::StepMemory memory = bench::memory_of_step(reference, batch);
+  return {{"arena", memory.arena}, {"scratch", memory.scratch}};
+}
+
 json facts(const ReferenceModel& reference, const std::vector<Rows>& batches) {
   Model model = reference.make();
   for (const Rows& batch : batches) model.train_on_batch(batch.x, batch.y);
@@ -242,7 +281,7 @@ json answer(const std::string& line, Floors& floors) {
   const ReferenceModel& reference = ReferenceModel::named(name);
   std::int64_t batch = 0;
   std::int64_t count = 1;
-  double last = 0;  // seconds, or steps
+  double last = 0;  // seconds, or steps, or steps of a launch
   if (request != "predict" && request != "outputs") words >> batch;
   words >> count >> last;
   if (request == "outputs") return outputs(reference, count);
@@ -250,9 +289,16 @@ json answer(const std::string& line, Floors& floors) {
   if (request == "floor") return floor_of(floors, reference, batch, count);
   if (request == "fit") return fit(reference, batch, count, last, 1);
   if (request == "fit-many") return fit(reference, batch, count, last, count);
+  if (request == "epochs") {
+    double seconds = 0;
+    words >> seconds;
+    return epochs(reference, batch, count, static_cast<std::int64_t>(last), seconds);
+  }
   if (request == "facts" && batch == 0) return prediction_facts(reference, count);
   const std::vector<Rows> batches = batches_of(reference.training(), batch, count);
   if (request == "facts") return facts(reference, batches);
+  if (request == "upload") return upload(batches);
+  if (request == "memory") return memory(reference, batches.front());
   if (request == "train") return train(reference, batches, last);
   if (request == "digest")
     return {{"digest", bench::digest_of_training(reference, batch, batches,

@@ -53,12 +53,13 @@ def load():
             self.name, self.initial = name, weights
             self.batches = [(tensors(x), tensors(y)) for x, y in batches]
             self.singles = [tensors(x) for x in singles]
-            self.module = torch_models.make(name, packs=variant == "eager").to(device)
+            self.module = torch_models.make(name, weights, packs=variant == "eager").to(device)
             trained = [weight for weight in self.module.parameters() if weight.requires_grad]
             on_gpu = {"fused": True, "capturable": True} if place == "cuda" else {"foreach": True}
             self.optimizer = torch.optim.Adam(trained, lr=1e-3, eps=EPSILON, **on_gpu)
             self.loss_function = self.loss_of
             if variant == "compile":
+                torch.compiler.reset()  # else another batch size would be compiled for sizes that change
                 self.loss_function = torch.compile(self.loss_of)
             elif variant == "reduce-overhead":
                 self.loss_function = torch.compile(self.loss_of, mode="reduce-overhead")
@@ -137,6 +138,19 @@ def load():
             if not worst < 1e-4:
                 raise RuntimeError(f"the recorded step computes something else: losses are {worst:.1e} apart")
             self.reset()
+
+        def memory(self):
+            """Bytes that a step takes at most, beside weights, optimizer and inputs."""
+            if place != "cuda":
+                raise Absent("memory is counted on a GPU alone")
+            for _ in range(WARM_STEPS):
+                self.step(0)
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.cuda.synchronize()
+            held = torch.cuda.memory_allocated()
+            torch.cuda.reset_peak_memory_stats()
+            self.step(0)
+            return torch.cuda.max_memory_allocated() - held
 
         def predict(self, i):
             with torch.inference_mode():

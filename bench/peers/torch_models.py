@@ -84,17 +84,58 @@ class TwoOutputs(nn.Module):
         }
 
 
-def make(name, packs=True):
-    if name in ("m2", "m2f"):
-        return SequenceAndFeatures(packs)
-    if name not in ("m1", "m3"):
+class WideLayers(nn.Module):
+    """Dense layers one behind the other."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.names = [key.removesuffix("/kernel") for key in weights if key.endswith("/kernel")]
+        self.layers = nn.ModuleList(nn.Linear(*weights[name + "/kernel"].shape) for name in self.names)
+
+    def set(self, weights):
+        for name, layer in zip(self.names, self.layers):
+            set_dense(layer, weights, name)
+
+    def forward(self, x):
+        h = x["features"]
+        for layer in self.layers:
+            h = layer(h)
+        return {"target": h}
+
+
+class LargeTable(nn.Module):
+    def __init__(self, weights):
+        super().__init__()
+        self.embedding = nn.Embedding(*weights["embedding/embeddings"].shape)
+
+    def set(self, weights):
+        self.embedding.weight.copy_(torch.from_numpy(weights["embedding/embeddings"]))
+
+    def forward(self, x):
+        return {"target": self.embedding(x["sequence"]).mean(dim=1)}
+
+
+def make(name, weights, packs=True):
+    """Models that are one large layer have the sizes of their weights."""
+    makers = {
+        "m1": TwoInputs,
+        "m2": lambda: SequenceAndFeatures(packs),
+        "m2f": lambda: SequenceAndFeatures(packs),
+        "m3": TwoOutputs,
+        "m4": lambda: WideLayers(weights),
+        "m4d": lambda: WideLayers(weights),
+        "m5": lambda: LargeTable(weights),
+    }
+    if name not in makers:
         raise Absent(f"there is no model {name}")
-    return TwoInputs() if name == "m1" else TwoOutputs()
+    return makers[name]()
 
 
 def loss_of(logits, y):
     if "label" in logits:
         return functional.binary_cross_entropy_with_logits(logits["label"], y["label"])
+    if "target" in logits:
+        return functional.mse_loss(logits["target"], y["target"])
     return sum(0.5 * functional.cross_entropy(logits[key], y[key]) for key in logits)
 
 

@@ -40,7 +40,7 @@ def load():
             self.name, self.initial = name, weights
             self.batches = [(tensors(x), tensors(y)) for x, y in batches]
             self.singles = [tensors(x) for x in singles]
-            self.module = torch_models.make(name)
+            self.module = torch_models.make(name, weights)
             self.reset()
 
         def reset(self):

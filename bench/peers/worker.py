@@ -8,6 +8,7 @@ A rival is a class with
       loss(i) -> float   the same for rivals whose step returns something else than the loss
       predict(i)         numpy results of single row i
       launch(i), fetch   for devices: a step whose loss may wait, and the loss of one
+      memory()           for devices: bytes of a step on the first batch
       steps_at_once      that launch takes from i on, in turn (1)
       longest_rows       ragged rows are padded to the longest of all, not of their batch (no)
 """
@@ -170,6 +171,8 @@ class Worker:
         if request == "losses":
             loss = getattr(model, "loss", model.step)
             return {"losses": [loss(i % count) for i in range(int(numbers[2]))]}
+        if request == "memory":
+            return {"bytes": model.memory()}
         if request == "stream":
             return streamed(count, float(numbers[2]), model)
         if request == "train":

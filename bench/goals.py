@@ -1,0 +1,386 @@
+#!/usr/bin/env python3
+"""What goals ask for beside steps of the models: one large layer with its optimizer, and what a step costs beside its
+arithmetic. On a GPU.
+
+  python3 bench/goals.py [PART...] [--batch 8192] [--precision bfloat16] [--budget SECONDS]
+
+  host       what launching a step costs the host
+  memory     what a step of model 2 takes, against PyTorch
+  streaming  steps that the host feeds, against steps on resident data
+  embedding  a table of 1,000,000 x 128, 51,200 ids a step, against PyTorch
+  dense      a layer of 4096 x 4096, forward, backward and Adam, against PyTorch
+
+bench/README.md says what is measured. With --device cpu or emulated everything is small: that shows that it runs.
+"""
+
+import argparse
+import math
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import run
+from processes import Failure, Program, Rival, finds, library_setting
+from report import against, microseconds, short
+
+ROOT = Path(__file__).resolve().parent.parent
+CHECKED_STEPS = 10
+# Operands of 8 or 11 bits: losses were seen to part by 2e-5.
+ROUNDED_TOLERANCE = 1e-3
+DATA_BYTES = 4e9  # that must be free where data are written for the rivals
+SMALL = 128  # times fewer rows without a GPU
+UNITS = 4096
+WIDE_ROWS = 8192  # that there are data of
+PEAK = 788e12  # operations a second, in bfloat16, that the goal counts with
+DENSE_GOALS = {8192: (1180, {"eager": 1.25, "compile": 1.1}), 1024: (200, {"eager": 1.5, "compile": 1.2})}
+EMBEDDING_GOAL, EMBEDDING_RATIO = 70, 12
+HOST_GOALS = {1: 4, 16: 0.5}  # microseconds a step, by steps of a launch
+MEMORY_RATIO = 3
+STREAMED = {256: ("m2", 8), 1024: ("m1", 16), 8192: ("m3", 2)}  # batch: model, batches
+NO_STALL = 0.02  # of a step: as well as times can be told apart
+UPLOAD_SHARE = 0.9
+
+
+@dataclass
+class Part:
+    batches: tuple
+    precision: str
+    variants: tuple  # of PyTorch
+    measure: object  # measure(bench, batch) prints what it finds
+
+
+@dataclass
+class Setting:
+    """Everybody at one precision."""
+
+    precision: str
+    logs: Path
+    braid: Program = None
+    fed: Program = None  # Braid, with data that stay on the host
+    rivals: dict = field(default_factory=dict)  # by variant
+
+
+class Bench:
+    def __init__(self, options, data):
+        self.options, self.data = options, data
+        self.large = options.device == "cuda"
+        self.settings = {}
+        self.written = set()
+        self.goals = []  # (title, whether it was reached)
+
+    def setting(self, precision):
+        if precision not in self.settings:
+            logs = ROOT / "build/bench-data" / precision
+            logs.mkdir(parents=True, exist_ok=True)
+            self.settings[precision] = Setting(precision, logs)
+        return self.settings[precision]
+
+    def start(self, precision, variants):
+        """PyTorch takes its time: all at once."""
+        setting = self.setting(precision)
+        pythons = [Path(sys.executable), Path("/usr/bin/python3"), self.options.venv / "bin" / "python"]
+        place = "cuda" if self.large else "cpu"
+        for variant in variants:
+            if variant not in setting.rivals:
+                python = next((python for python in pythons if finds(python, "torch")), None)
+                environment = {"BENCH_DEVICE": place, "BENCH_PRECISION": precision, "BENCH_VARIANT": variant}
+                name = f"PyTorch {variant}"
+                setting.rivals[variant] = Rival(name, "torch_gpu_peer.py", python, self.data, setting.logs, [environment])
+
+    def braid(self, precision, fed=False):
+        setting = self.setting(precision)
+        name = "fed" if fed else "braid"
+        if getattr(setting, name) is None:
+            command = [str(self.options.braid), "--device", self.options.device, "--precision", precision]
+            environment = {**library_setting(), **({"BRAID_NO_RESIDENT_DATA": "1"} if fed else {})}
+            program = Program(command + (["--large"] if self.large else []), setting.logs / f"{name}.log", environment)
+            setattr(setting, name, program)
+            program.greet()
+        return getattr(setting, name)
+
+    def greet_rivals(self):
+        for precision, setting in self.settings.items():
+            for rival in setting.rivals.values():
+                rival.greet()
+                print(f"{rival.name} {precision}: {rival.missing or rival.detail}", flush=True)
+                for program in rival.programs:
+                    program.patience = max(60, min(self.options.budget, program.patience))
+
+    def rivals(self, precision, variants, *models):
+        """Those that are there, with the data of these models written for them."""
+        there = self.setting(precision).rivals
+        ready = {variant: there[variant].programs[0] for variant in variants if not there[variant].missing}
+        missing = [model for model in models if model not in self.written]
+        if ready and missing:
+            self.braid(precision).ask("write", self.data, *missing)
+            self.written.update(missing)
+        return ready
+
+    def rows(self, batch):
+        return batch if self.large else max(1, batch // SMALL)
+
+    def alternate(self, turns):
+        """{who: answers, or why there are none} of turns (who, program, request)."""
+        answers = {who: [] for who, _, _ in turns}
+        for repeat in range(self.options.repeats):
+            for who, program, words in turns if repeat % 2 == 0 else reversed(turns):
+                if isinstance(answers[who], str):
+                    continue
+                time.sleep(run.REST)
+                try:
+                    answers[who].append(program.ask(*words))
+                except Failure as failure:
+                    if who == "Braid":
+                        raise
+                    answers[who] = str(failure)
+        return answers
+
+    def agreeing(self, precision, rivals, model, batch, count):
+        """{variant: None, or why it is not timed}."""
+        words = ("losses", model, batch, count, CHECKED_STEPS)
+        answers = {}
+        asked = []
+        for variant, program in rivals.items():  # all at once: nothing is timed here
+            try:
+                program.send(*words)
+                asked.append(variant)
+            except Failure as failure:
+                answers[variant] = str(failure)
+        try:
+            ours = self.braid(precision).ask(*words)["losses"]
+        finally:
+            for variant in asked:  # whatever becomes of Braid: the next answer is to another question
+                try:
+                    answers[variant] = rivals[variant].read()["losses"]
+                except Failure as failure:
+                    answers[variant] = str(failure)
+        tolerance = run.CURVE_TOLERANCE if precision == "float32" else ROUNDED_TOLERANCE
+        return {variant: self.verdict(ours, answer, tolerance) for variant, answer in answers.items()}
+
+    @staticmethod
+    def verdict(ours, theirs, tolerance):
+        if isinstance(theirs, str):
+            return theirs
+        deviation = statistics.mean(run.differences(ours, theirs))
+        return None if deviation <= tolerance else f"not timed: its losses deviate by {deviation:.1e}"
+
+    def steps(self, part, precision, model, batch, count):
+        """{who: microseconds of a step, or why nobody knows}: Braid within fit, PyTorch with losses that wait."""
+        rivals = self.rivals(precision, part.variants, model)
+        rows, seconds = self.rows(batch), self.options.seconds
+        verdicts = self.agreeing(precision, rivals, model, rows, count)
+        turns = [("Braid", self.braid(precision), ("epochs", model, rows, count, 1, seconds))]
+        turns += [(variant, rivals[variant], ("stream", model, rows, count, seconds)) for variant, why in verdicts.items() if not why]
+        answers = {**verdicts, **self.alternate(turns)}
+        return {who: value if isinstance(value, str) else run.combine(value).least for who, value in answers.items()}
+
+    def reached(self, title, is_reached):
+        self.goals.append((title, is_reached))
+
+    def close(self):
+        for setting in self.settings.values():
+            for program in [setting.braid, setting.fed, *setting.rivals.values()]:
+                if program is not None:
+                    program.close()
+
+
+def sentence(found, goals=None):
+    """Braid's time, and the others' as so many times Braid's."""
+    parts = [f"Braid {microseconds(found['Braid'])} us"]
+    for who, value in found.items():
+        if isinstance(value, str):
+            parts.append(f"PyTorch {who}: {value}")
+        elif who != "Braid":
+            ratio = against(value / found["Braid"], (goals or {}).get(who))
+            parts.append(f"PyTorch {who} {microseconds(value)} us ({ratio})")
+    return ", ".join(parts)
+
+
+def look_at(bench, title, found, goals):
+    """Goals that are held against rivals."""
+    for who, goal in goals.items():
+        if isinstance(found.get(who), float):
+            bench.reached(f"{title} against {who}", found[who] / found["Braid"] >= goal)
+
+
+def dense(bench, part, precision, batch):
+    """What the second of two layers adds is a layer with all its gradients, and without data, loss and what begins a step."""
+    count = WIDE_ROWS // batch
+    title = f"dense B={batch} {precision}"
+    one = bench.steps(part, precision, "m4", batch, count)
+    print(f"{title}, one layer: {sentence(one)}", flush=True)
+    two = bench.steps(part, precision, "m4d", batch, count)
+    print(f"{title}, two layers: {sentence(two)}", flush=True)
+    numbers = [who for who in one if isinstance(one[who], float) and isinstance(two.get(who), float)]
+    layer = {who: two[who] - one[who] for who in numbers if two[who] > one[who]}
+    if "Braid" not in layer:
+        print(f"{title}: two layers took no longer than one")
+        return
+    goal, ratios = DENSE_GOALS[batch]
+    rate = 6 * batch * UNITS**2 / (layer["Braid"] * 1e-6)
+    share = f", {100 * rate / PEAK:.0f} % of {PEAK / 1e12:.0f}" if precision == "bfloat16" else ""
+    line = f"{title}, the second layer: {sentence(layer, ratios)}; {rate / 1e12:.0f} TFLOP/s{share}"
+    if precision == "bfloat16":
+        line += f"; goal {goal} us"
+        bench.reached(f"{title} {goal} us", layer["Braid"] <= goal)
+    print(line, flush=True)
+    look_at(bench, title, layer, ratios)
+
+
+def embedding(bench, part, precision, batch):
+    title = f"embedding B={batch} {precision}"
+    found = bench.steps(part, precision, "m5", batch, 4)
+    ratios = {"eager": EMBEDDING_RATIO}
+    print(f"{title}, {200 * batch:,} ids: {sentence(found, ratios)}; goal {EMBEDDING_GOAL} us", flush=True)
+    bench.reached(f"{title} {EMBEDDING_GOAL} us", found["Braid"] <= EMBEDDING_GOAL)
+    look_at(bench, title, found, ratios)
+
+
+def host(bench, part, precision, batch):
+    """Epochs so short that no queue of launches fills up."""
+    count = 128
+    for model in ("m1", "m3"):
+        for at_once, goal in HOST_GOALS.items():
+            words = ("epochs", model, batch, count, at_once, bench.options.seconds)
+            answers = bench.alternate([("Braid", bench.braid(precision), words)])["Braid"]
+            clock, processor = (min(answer[key]["median"][0] for answer in answers) for key in ("host", "processor"))
+            title = f"host {model} B={batch}, {at_once} a launch"
+            print(f"{title}: {clock:.3g} us a step by the clock, {processor:.3g} us of processor time; goal {goal:g} us; "
+                  f"the step takes {microseconds(run.combine(answers).least)} us", flush=True)
+            bench.reached(title, processor <= goal)
+
+
+def memory(bench, part, precision, batch):
+    rows = bench.rows(batch)
+    rivals = bench.rivals(precision, part.variants, "m2")
+    ours = bench.braid(precision).ask("memory", "m2", rows, 1)
+    taken = ours["arena"] + ours["scratch"]
+    title = f"memory m2 B={batch} {precision}"
+    parts = [f"Braid {short(taken)}B ({short(ours['arena'])}B of values, {short(ours['scratch'])}B of scratch)"]
+    for variant, program in rivals.items():
+        try:
+            theirs = program.ask("memory", "m2", rows, 1)["bytes"]
+        except Failure as failure:
+            parts.append(f"PyTorch {variant}: {failure}")
+            continue
+        parts.append(f"PyTorch {variant} {short(theirs)}B ({against(theirs / taken, MEMORY_RATIO)})")
+        bench.reached(f"{title} against {variant}", theirs / taken >= MEMORY_RATIO)
+    print(f"{title}: {', '.join(parts)}", flush=True)
+
+
+def streaming(bench, part, precision, batch):
+    model, count = STREAMED[batch]
+    rows = bench.rows(batch)
+    words = ("epochs", model, rows, count, 1, bench.options.seconds)
+    turns = [("Braid", bench.braid(precision), words), ("fed", bench.braid(precision, fed=True), words)]
+    answers = bench.alternate(turns)
+    if isinstance(answers["fed"], str):
+        raise Failure(answers["fed"])
+    resident, fed = (run.combine(answers[who]).least for who in ("Braid", "fed"))
+    upload = {"us": 0, "bytes": 0}
+    if bench.options.device != "cpu":
+        upload = bench.braid(precision).ask("upload", model, rows, count)
+    stall, share = 1 - resident / fed, upload["us"] / fed
+    title = f"streaming {model} B={batch}"
+    print(f"{title}: resident {microseconds(resident)} us, fed by the host {microseconds(fed)} us: stalls {100 * max(stall, 0):.0f} %; "
+          f"a copy of its {short(upload['bytes'])}B takes {microseconds(upload['us'])} us, {100 * share:.0f} % of the fed step", flush=True)
+    bench.reached(title, stall <= NO_STALL if upload["us"] < resident else share >= UPLOAD_SHARE)
+
+
+# The quick ones first: time may run out.
+PARTS = {
+    "host": Part((32,), "float32", (), host),
+    "memory": Part((8192,), "float32", ("eager", "padded"), memory),
+    "streaming": Part(tuple(STREAMED), "float32", (), streaming),
+    "embedding": Part((256,), "float32", ("eager",), embedding),
+    "dense": Part(tuple(DENSE_GOALS), "bfloat16", ("eager", "compile"), dense),
+}
+
+
+def options_of(words):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help="these alone: " + ", ".join(PARTS))
+    parser.add_argument("--batch", nargs="+", type=int, help="these batch sizes alone")
+    parser.add_argument("--braid", type=Path, default=ROOT / "build/release/bench/braid_step_bench", help="Braid's program")
+    parser.add_argument("--venv", type=Path, default=ROOT / "build/bench-venv", help="where torch is looked for last")
+    parser.add_argument("--device", choices=["cuda", "cpu", "emulated"], default="cuda")
+    precisions = ["float32", "tf32", "bfloat16"]
+    parser.add_argument("--precision", choices=precisions, help="of everybody (bfloat16 for dense, else float32)")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.1, help="length of a block")
+    parser.add_argument("--budget", type=float, default=math.inf, help="seconds after which no further row is begun")
+    options = parser.parse_args(words)
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+    if not rows_of(options):
+        parser.error("no part has such a batch")
+    return options
+
+
+def rows_of(options):
+    """(part's name, batch) in the order in which they are measured."""
+    chosen = [name for name in PARTS if not options.parts or name in options.parts]
+    return [(name, batch) for name in chosen for batch in PARTS[name].batches if not options.batch or batch in options.batch]
+
+
+def measure_all(bench, options):
+    """Prints what is found; returns whether Braid could be asked everything."""
+    start = time.monotonic()
+    left, good = [], True
+    for name, batch in rows_of(options):
+        if time.monotonic() - start > options.budget:
+            left.append(f"{name} B={batch}")
+            continue
+        part = PARTS[name]
+        try:
+            part.measure(bench, part, options.precision or part.precision, batch)
+        except Failure as failure:
+            print(f"{name} B={batch}: {failure}", flush=True)
+            good = False
+    if bench.goals:
+        missed = [title for title, is_reached in bench.goals if not is_reached]
+        print(f"goals that could be looked at: {len(bench.goals) - len(missed)} of {len(bench.goals)} reached" +
+              (f"; not {', '.join(missed)}" if missed else ""))
+    if left:
+        print(f"left out, as {options.budget:.0f} seconds were over: {', '.join(left)}")
+    return good
+
+
+def folder_of_data():
+    """In memory if there is room: more than a gigabyte is written once and read twice."""
+    shared = Path("/dev/shm")
+    roomy = shared.is_dir() and shutil.disk_usage(shared).free > DATA_BYTES
+    return Path(tempfile.mkdtemp(prefix="braid-goals-", dir=shared if roomy else None))
+
+
+def main(words):
+    options = options_of(words)
+    data = folder_of_data()
+    bench = Bench(options, data)
+    try:
+        rows = rows_of(options)
+        for name in dict.fromkeys(name for name, _ in rows):
+            bench.start(options.precision or PARTS[name].precision, PARTS[name].variants)
+        bench.greet_rivals()  # while they start they would disturb what the host's time is taken of
+        try:
+            braid = bench.braid(options.precision or PARTS[rows[0][0]].precision)
+            small = "" if bench.large else "; everything is small, and numbers say nothing of goals"
+            print(f"Braid: {braid.detail}{small}", flush=True)
+        except (Failure, ValueError) as failure:
+            print(f"cannot start Braid: {failure}; build the target braid_step_bench")
+            return run.NO_DEVICE if "no device" in str(failure) else 1
+        return 0 if measure_all(bench, options) else 1
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        bench.close()
+        shutil.rmtree(data, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
