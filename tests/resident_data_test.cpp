@@ -243,6 +243,9 @@ TEST_CASE(
     "resident data: with less and less memory a fit is fed by the host, then refused, and "
     "nothing is lost") {
   const OnDevice here(Device::emulated());
+  // Streamed data take less, but not nothing.
+  std::optional<Streamed> streaming;
+  if (GENERATE(false, true)) streaming.emplace(1);
   const FitOptions options = quiet(8, 2);
   const Outcome expected = trained(Device::emulated(), many_types, 2, options);
   // Where the data fit by what the device says, and where it says too much.

@@ -201,37 +201,6 @@ TEST_CASE("streamed data: evaluate gives the numbers of one that the host feeds"
   }
 }
 
-TEST_CASE("streamed data: with less and less memory the host feeds, then refuses") {
-  const OnDevice here(Device::emulated());
-  const Streamed streaming(1);
-  const FitOptions options = quiet(8, 2);
-  const Outcome expected = trained(Device::emulated(), many_types, 2, options);
-  for (const bool boasts : {false, true}) {
-    int fitted = 0;
-    int refused = 0;
-    for (std::size_t bytes = 1; bytes < 40000; bytes += 1500) {
-      Sample s = many_types(2);
-      const State before = state_of(s.model);
-      std::optional<MemoryLeft> left(bytes);
-      if (boasts) simt::pretend_free_memory(1U << 30U);
-      try {
-        const Outcome outcome = outcome_of(s.model, s.model.fit(s.x, s.y, options));
-        CHECK(outcome == expected);
-        ++fitted;
-      } catch (const OutOfMemory&) {
-        ++refused;
-        left.reset();
-        CHECK(state_of(s.model) == before);
-        CHECK(outcome_of(s.model, s.model.fit(s.x, s.y, options)) == expected);
-      }
-      simt::pretend_free_memory(0);
-    }
-    CAPTURE(boasts, fitted, refused);
-    CHECK(fitted > 2);
-    CHECK(refused > 2);
-  }
-}
-
 TEST_CASE("streamed data: a device that breaks within an epoch ends the fit with its error") {
   const OnDevice here(Device::emulated());
   const Streamed streaming(1);
