@@ -48,6 +48,12 @@ struct DenseWeightGradient {
   // all in one go.
   float* scratch = nullptr;
   LibraryMemory for_library;  // may be the same as `scratch`
+  // More than one: sums that the caller adds up. Each is that of dense_weight_part_rows(N, parts)
+  // rows, the last one's may be fewer; from one to the next it is so many floats. Without
+  // `accumulate` and `scratch`.
+  std::int64_t parts = 1;
+  std::int64_t kernel_part_floats = 0;
+  std::int64_t bias_part_floats = 0;
 };
 BRAID_KERNEL(DenseWeightGradient)
 

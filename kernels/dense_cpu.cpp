@@ -49,7 +49,9 @@ void run(const DenseInputGradient& args) {
   product_transposed_b(args.out_grad, args.kernel, args.in_grad, args.accumulate);
 }
 
-void run(const DenseWeightGradient& args) {
+namespace {
+
+void sum_all_rows(const DenseWeightGradient& args) {
   if (args.kernel_grad)
     product_transposed_a(args.in, args.out_grad, args.kernel_grad, args.accumulate);
   if (args.bias_grad == nullptr) return;
@@ -61,6 +63,22 @@ void run(const DenseWeightGradient& args) {
     const float* out_grad = args.out_grad.row(n);
 #pragma GCC ivdep
     for (std::int64_t m = 0; m < columns; ++m) args.bias_grad[m] += out_grad[m];
+  }
+}
+
+}  // namespace
+
+void run(const DenseWeightGradient& args) {
+  if (args.parts == 1) return sum_all_rows(args);
+  DenseWeightGradient part = args;
+  const std::int64_t length = dense_weight_part_rows(args.in.rows, args.parts);
+  for (std::int64_t first = 0; first < args.in.rows; first += length) {
+    part.in.data = args.in.row(first);
+    part.out_grad.data = args.out_grad.row(first);
+    part.in.rows = part.out_grad.rows = std::min(length, args.in.rows - first);
+    sum_all_rows(part);
+    if (part.kernel_grad) part.kernel_grad.data += args.kernel_part_floats;
+    if (part.bias_grad != nullptr) part.bias_grad += args.bias_part_floats;
   }
 }
 

@@ -94,11 +94,7 @@ __device__ inline void start_sums(Tile& tile, const DenseProduct& args, const fl
   }
 }
 
-// Activations that are worth a code of their own: they are the most frequent, and short.
-__device__ inline bool is_plain_relu(const Activation& f) {
-  return f.kind == ActivationKind::relu && f.a == 0 && f.c == 0 && !(f.b > 0 && f.b < INFINITY);
-}
-
+// Plain relu and none are worth a code of their own: they are the most frequent, and short.
 __device__ inline float plain_relu_of(float x) {
   return function_of<ActivationKind::relu>(x, Activation{ActivationKind::relu});
 }
@@ -195,7 +191,7 @@ struct ColumnSum<Tile, true> {
         column >= args.columns) {
       return;
     }
-    target = args.column_sums + part * args.floats_of_part + column;
+    target = args.column_sums + part * args.floats_of_sums + column;
     if (args.accumulate) sum = *target;
   }
   __device__ void add(const float* b, int steps) {

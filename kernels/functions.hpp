@@ -37,6 +37,11 @@ BRAID_HOST_DEVICE inline float gelu_slope(float x) {
   return std::fabs(x) < 1.0F ? near : far;
 }
 
+// Without a slope below zero, a threshold or a limit.
+BRAID_HOST_DEVICE inline bool is_plain_relu(const Activation& f) {
+  return f.kind == ActivationKind::relu && f.a == 0 && f.c == 0 && !(f.b > 0 && f.b < INFINITY);
+}
+
 template <ActivationKind kind>
 BRAID_HOST_DEVICE inline float function_of(float x, const Activation& f) {
   if constexpr (kind == ActivationKind::linear) return x;

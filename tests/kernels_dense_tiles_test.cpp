@@ -29,6 +29,19 @@ void check_some(const std::vector<float>& got, std::int64_t columns, std::int64_
   CHECK(wrong == 0);
 }
 
+// The problem of some of the rows alone.
+DenseProblem cut(const DenseProblem& problem, std::int64_t first, std::int64_t rows) {
+  const auto rows_of = [&](const Numbers& all, std::int64_t columns) {
+    return Numbers(all.begin() + first * columns, all.begin() + (first + rows) * columns);
+  };
+  DenseProblem part = problem;
+  part.in_parts = false;
+  part.size.rows = rows;
+  part.in = rows_of(problem.in, problem.size.depth);
+  part.out_grad = rows_of(problem.out_grad, problem.size.columns);
+  return part;
+}
+
 template <class Left, class Right>
 std::vector<Total> some_totals(std::int64_t count, std::int64_t columns, std::int64_t depth,
                                const Left& left, const Right& right) {
@@ -210,15 +223,7 @@ TEST_CASE("dense: rows summed in parts give the sums of the parts, in order") {
             sums[i] = static_cast<float>(sums[i]) + static_cast<float>(more[i]);
         };
         for (std::int64_t first = 0; first < size.rows; first += length) {
-          DenseProblem part = problem;
-          part.in_parts = false;
-          part.size.rows = std::min(length, size.rows - first);
-          const auto cut = [&](const Numbers& all, std::int64_t columns) {
-            return Numbers(all.begin() + first * columns,
-                           all.begin() + (first + part.size.rows) * columns);
-          };
-          part.in = cut(problem.in, size.depth);
-          part.out_grad = cut(problem.out_grad, size.columns);
+          const DenseProblem part = cut(problem, first, std::min(length, size.rows - first));
           const auto gradients = dense_weight_gradients(backend, part, 0);
           add(kernel, gradients.kernel);
           add(bias, gradients.bias);
@@ -231,6 +236,46 @@ TEST_CASE("dense: rows summed in parts give the sums of the parts, in order") {
             CHECK(got.bias == bias);
           }
         }
+      }
+    }
+  }
+}
+
+TEST_CASE("dense: sums of parts of the rows are left to the caller who wants them") {
+  RandomNumbers random(75);
+  for (const DenseSize& size :
+       {DenseSize{512, 5, 9}, DenseSize{770, 33, 4}, DenseSize{600, 1, 1}, DenseSize{523, 0, 3}}) {
+    const DenseProblem problem(size, random);
+    const std::int64_t parts = kernels::dense_weight_parts(size.rows, size.depth, size.columns);
+    const std::int64_t length = kernels::dense_weight_part_rows(size.rows, parts);
+    REQUIRE(parts > 1);
+    auto in = filled(problem.in, size.rows, size.depth, 0);
+    auto out_grad = filled(problem.out_grad, size.rows, size.columns, 0);
+    for (const Backend backend : tested_backends()) {
+      for (const std::int64_t gap : {0, 3}) {
+        INFO(described(size) << ", gap " << gap);
+        GuardedMatrix<float> kernel(parts * size.depth, size.columns, gap);
+        GuardedMatrix<float> bias(parts, size.columns, gap);
+        const std::int64_t stride = size.columns + gap;
+        launch_on(backend, kernels::DenseWeightGradient{
+                               .in = in.matrix(),
+                               .out_grad = out_grad.matrix(),
+                               .kernel_grad = {kernel.data(), size.depth, size.columns, stride},
+                               .bias_grad = bias.data(),
+                               .parts = parts,
+                               .kernel_part_floats = size.depth * stride,
+                               .bias_part_floats = stride});
+        DenseWeightGradients expected;
+        for (std::int64_t first = 0; first < size.rows; first += length) {
+          const auto part = dense_weight_gradients(
+              backend, cut(problem, first, std::min(length, size.rows - first)), 0);
+          expected.kernel.insert(expected.kernel.end(), part.kernel.begin(), part.kernel.end());
+          expected.bias.insert(expected.bias.end(), part.bias.begin(), part.bias.end());
+        }
+        CHECK(kernel.values() == expected.kernel);
+        CHECK(bias.values() == expected.bias);
+        CHECK(kernel.guards_are_intact());
+        CHECK(bias.guards_are_intact());
       }
     }
   }

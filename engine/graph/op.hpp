@@ -47,7 +47,10 @@ class Op {
   virtual std::int64_t parts(Infos) const { return 1; }
   // Bytes of scratch memory for a run over `rows` rows of the batch.
   virtual std::int64_t scratch_bytes(Infos, std::int64_t /*rows*/) const { return 0; }
-  // The same for what a GPU's library makes.
+  // Of an op that a GPU runs on the whole batch: how many sums, over parts of the rows, it can
+  // leave to be added up instead of adding them up in its scratch memory (Run::sums).
+  virtual std::int64_t sums_on_device(Infos, std::int64_t /*rows*/) const { return 1; }
+  // The same as scratch_bytes for what a GPU's library makes.
   virtual std::int64_t library_bytes(Infos, std::int64_t /*rows*/, kernels::Precision) const {
     return 0;
   }

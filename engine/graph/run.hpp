@@ -23,7 +23,7 @@ struct Operand {
   std::int64_t offset = 0;           // bytes from the base
   std::int64_t batch_row_bytes = 0;  // from one row of the batch to the next
   std::int64_t slice_bytes = 0;      // a sum over rows: from one slice's block to the next
-  std::int64_t slices = 1;           // an output that is still to be added up: from so many
+  std::int64_t slices = 1;           // an output that is to be added up later: from so many
   std::int64_t rows = 0;  // matrix rows: of one batch row where batched, else of the whole
   std::int64_t columns = 0;
   std::int64_t stride = 0;  // elements
@@ -68,6 +68,13 @@ class Run {
   bool out_batched(std::size_t index) const { return outputs_[index].batched; }
   const Shape& in_shape(std::size_t index) const { return inputs_[index].shape; }
   const Shape& out_shape(std::size_t index) const { return outputs_[index].shape; }
+
+  // Sums that an output wants instead of one (Op::sums_on_device), and the floats from one to the
+  // next.
+  std::int64_t sums(std::size_t index) const { return outputs_[index].slices; }
+  std::int64_t floats_of_sum(std::size_t index) const {
+    return outputs_[index].slice_bytes / static_cast<std::int64_t>(sizeof(float));
+  }
 
   std::int64_t first_row() const { return frame_.first_row; }
   std::int64_t rows() const { return frame_.rows; }

@@ -20,6 +20,9 @@ struct GraphFacts {
   std::int64_t bytes_of_block = 0;
   ValueUses uses;
   std::vector<Storage> storage;
+  // Of values, on a device: sums that one launch leaves to the caller to add up
+  // (Op::sums_on_device).
+  std::vector<std::int64_t> sums_left;
 
   std::vector<ValueInfo> infos_of(const std::vector<Value>& values) const;
   // Of one row of the batch where batched.

@@ -30,6 +30,7 @@ class Planner {
     if (facts_.on_device) find_launches();
     find_uses();
     facts_.storage = share_storage(graph(), facts_.infos, facts_.stage_of_node, facts_.uses);
+    find_sums_left();
     place_externals();
     memory_ = find_lives(facts_);
     cut();
@@ -117,6 +118,32 @@ class Planner {
     }
     for (std::size_t v = 0; v < facts_.infos.size(); ++v)
       facts_.uses.producer.push_back(is_folded(v) ? -1 : graph().values()[v].producer);
+  }
+
+  // Launches of the whole batch that leave sums to the caller, which reads them anyway, save a
+  // launch that adds them up. Each has memory of its own for as long as the caller does.
+  void find_sums_left() {
+    constexpr std::int64_t kMostBytes = std::int64_t{32} << 20U;
+    facts_.sums_left.assign(facts_.infos.size(), 1);
+    if (!facts_.on_device) return;
+    std::int64_t bytes = 0;
+    for (std::size_t n = 0; n < graph().nodes().size(); ++n) {
+      if (facts_.stage_of_node[n] == kDeadStage || facts_.joinable[n]) continue;
+      const GraphNode& node = graph().nodes()[n];
+      const std::int64_t sums =
+          node.op->sums_on_device(facts_.infos_of(node.inputs), program_.batch_);
+      std::vector<std::size_t> left;
+      for (const Value output : node.outputs) {
+        if (output && facts_.is_alive(index(output))) left.push_back(index(output));
+      }
+      if (sums == 1 || !std::ranges::all_of(left, [&](auto v) { return is_left_to_caller(v); }))
+        continue;
+      std::int64_t more = 0;
+      for (const std::size_t v : left) more += slice_bytes(facts_, v) * sums;
+      if (bytes + more > kMostBytes) continue;
+      bytes += more;
+      for (const std::size_t v : left) facts_.sums_left[v] = sums;
+    }
   }
 
   bool is_folded(std::size_t value) const { return folded_.contains(static_cast<int>(value)); }
@@ -224,16 +251,25 @@ class Planner {
         program_.outputs_.back().slices = program_.slices_;
         program_.outputs_.back().slice_bytes = slice_bytes(facts_, index(output));
       }
+      if (output && facts_.sums_left[index(output)] > 1)
+        leave_sums(index(output), program_.outputs_.back());
       if (facts_.on_device) program_.output_stages_.push_back(output ? stage_of(index(output)) : 0);
     }
   }
 
   // The caller adds it up, and nobody needs it before.
-  bool stays_in_slices(std::size_t value) const {
-    return facts_.on_device && program_.slices_ > 1 && facts_.is_summed_by_slices(value) &&
-           facts_.uses.readers[value].empty() &&
+  bool is_left_to_caller(std::size_t value) const {
+    return facts_.uses.readers[value].empty() &&
            std::find(left_in_slices_.begin(), left_in_slices_.end(),
                      Value{static_cast<int>(value)}) != left_in_slices_.end();
+  }
+  bool stays_in_slices(std::size_t value) const {
+    return facts_.on_device && program_.slices_ > 1 && facts_.is_summed_by_slices(value) &&
+           is_left_to_caller(value);
+  }
+  void leave_sums(std::size_t value, Operand& result) const {
+    result.slices = facts_.sums_left[value];
+    result.slice_bytes = slice_bytes(facts_, value);
   }
 
   // The stage that makes a value, or adds up its slices.
@@ -310,6 +346,7 @@ class Planner {
         .op = node.op, .inputs = {}, .outputs = {}, .wave = wave, .layer = node.layer};
     for (std::size_t i = 0; i < node.inputs.size(); ++i)
       bound.inputs.push_back(operand(node.inputs[i]));
+    bool leaves_sums = false;
     for (Value output : node.outputs) {
       Operand result = output && facts_.is_alive(index(output)) ? operand(output) : Operand{};
       if (output) result.shape = facts_.infos[index(output)].shape;
@@ -322,6 +359,10 @@ class Planner {
                                 .count = facts_.infos[v].shape.elements()});
         }
       }
+      if (result.base >= 0 && facts_.sums_left[index(output)] > 1) {
+        leave_sums(index(output), result);
+        leaves_sums = true;
+      }
       bound.outputs.push_back(std::move(result));
     }
     const std::vector<ValueInfo> inputs = facts_.infos_of(node.inputs);
@@ -330,8 +371,10 @@ class Planner {
     const std::int64_t rows =
         stage.rows && !facts_.on_device ? program_.tile_rows_ : program_.batch_;
     if (!stage.joined) {
-      program_.scratch_bytes_ =
-          std::max(program_.scratch_bytes_, node.op->scratch_bytes(inputs, rows));
+      if (!leaves_sums) {
+        program_.scratch_bytes_ =
+            std::max(program_.scratch_bytes_, node.op->scratch_bytes(inputs, rows));
+      }
       if (facts_.on_device) {
         program_.scratch_bytes_ = std::max(
             program_.scratch_bytes_, node.op->library_bytes(inputs, rows, program_.precision_));

@@ -71,7 +71,8 @@ std::vector<ValueMemory> find_lives(const GraphFacts& facts) {
     if (made == kDeadStage || !facts.is_alive(v)) continue;
     const bool by_rows = made % 2 == 0;
     if (root.kind != Kind::external)
-      root.kind = facts.is_summed_by_slices(v) ? Kind::slice_sum : Kind::arena;
+      root.kind =
+          facts.is_summed_by_slices(v) || facts.sums_left[v] > 1 ? Kind::slice_sum : Kind::arena;
     const auto touch = [&](int node) {
       const int time = facts.time_of(node);
       root.first_node = std::min(root.first_node, node);
@@ -117,7 +118,9 @@ MemoryLayout lay_out(const GraphFacts& facts, std::int64_t batch, const RowCut& 
             v, {facts.row_bytes(v) * (facts.infos[v].batched ? batch : 1), asks.first, asks.last});
         break;
       case Kind::slice_sum:
-        arena.add(v, {slice_bytes(facts, v) * cut.slices, asks.first, asks.last});
+        arena.add(
+            v, {slice_bytes(facts, v) * (facts.sums_left[v] > 1 ? facts.sums_left[v] : cut.slices),
+                asks.first, asks.last});
         break;
       case Kind::none:
       case Kind::external: break;

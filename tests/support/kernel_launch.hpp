@@ -60,6 +60,9 @@ bool can_be_row_step(const Arguments& arguments) {
   if constexpr (requires { arguments.scratch; }) {
     if (arguments.scratch != nullptr) return false;
   }
+  if constexpr (requires { arguments.parts; }) {
+    if (arguments.parts > 1) return false;
+  }
   return kernels::kIsRowKernel<Arguments>;
 }
 

@@ -93,6 +93,14 @@ class DenseWeightGradient final : public Op {
     return kernels::dense_weight_scratch(matrix_rows(in[kIn], rows), in[kIn].shape.back(),
                                          in[kKernel].shape.back());
   }
+  std::int64_t sums_on_device(Infos in, std::int64_t rows) const override {
+    const std::int64_t samples = matrix_rows(in[kIn], rows);
+    const std::int64_t depth = in[kIn].shape.back();
+    const std::int64_t columns = in[kKernel].shape.back();
+    // The library makes one.
+    if (std::min({samples, depth, columns}) >= kernels::kLeastLibrarySize) return 1;
+    return kernels::dense_weight_parts(samples, depth, columns);
+  }
   std::int64_t library_bytes(Infos in, std::int64_t rows,
                              kernels::Precision precision) const override {
     return library_memory(in[kIn], in[kKernel], rows, precision);
@@ -114,7 +122,10 @@ class DenseWeightGradient final : public Op {
         .accumulate = run.accumulate(),
         .precision = run.precision(),
         .scratch = run.parts() == 1 ? reinterpret_cast<float*>(run.scratch()) : nullptr,
-        .for_library = run.memory_for_library()});
+        .for_library = run.memory_for_library(),
+        .parts = std::max(run.sums(0), run.sums(1)),
+        .kernel_part_floats = run.floats_of_sum(0),
+        .bias_part_floats = run.floats_of_sum(1)});
   }
 
   double operations(Infos in, Infos) const override {
