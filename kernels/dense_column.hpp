@@ -18,45 +18,68 @@ BRAID_HOST_DEVICE inline DenseProduct column_of_row(DenseProduct args) {
   return args;
 }
 
-// Four terms at a time, in an order that depends on the depth alone.
-__device__ inline float add_products(const float* a, const float* b, std::int64_t b_step,
-                                     std::int64_t count, bool a_in_fours, float sum) {
-  float left[4] = {0, 0, 0, 0};
-  if (a_in_fours && count >= 4) {
-    load_floats(a, left);
-  } else {
-    SIMT_UNROLL
-    for (int i = 0; i < 4; ++i) {
-      if (i < count) left[i] = a[i];
-    }
+// Four neighbouring terms, of which `inside` are there.
+__device__ inline void load_terms(const float* from, int inside, bool in_fours, float (&terms)[4]) {
+  if (in_fours && inside >= 4) {
+    load_floats(from, terms);
+    return;
   }
   SIMT_UNROLL
-  for (int i = 0; i < 4; ++i) {
-    if (i < count) sum = fmaf(left[i], b[i * b_step], sum);
-  }
-  return sum;
+  for (int i = 0; i < 4; ++i) terms[i] = i < inside ? from[i] : 0.0F;
 }
 
-// A warp takes a row, its lanes the depth in fours.
-template <class Blocks>
+// A warp takes kRows rows, all of which it asks for at once; its lanes take the depth in fours. The
+// order of a sum depends on the depth alone. Behind the last row the first of them stands again.
+template <int kRows, class Blocks>
 __device__ inline void multiply_column(const Blocks& blocks, const DenseProduct& args) {
-  const int lane = static_cast<int>(threadIdx.x % 32);
-  const Activation f = args.activation;
-  for_each_by_warp(blocks, args.rows, [&](std::int64_t n) {
-    const float* a = args.a + n * args.a_stride;
-    float sum = 0;
-    for (std::int64_t k = 4 * lane; k < args.depth; k += 4 * 32) {
-      sum = add_products(a + k, args.b + k * args.b_stride, args.b_stride, args.depth - k,
-                         args.operands_in_fours, sum);
+  using Index = IndexOf<Blocks>;
+  const auto lane = static_cast<Index>(threadIdx.x % 32);
+  const auto rows = static_cast<Index>(args.rows);
+  const auto depth = static_cast<Index>(args.depth);
+  const auto a_stride = static_cast<Index>(args.a_stride);
+  const auto b_stride = static_cast<Index>(args.b_stride);
+  for_each_by_warp(blocks, (rows + kRows - 1) / kRows, [&](Index group) {
+    const Index first = group * kRows;
+    const auto is_there = [&](Index row) { return first + row < rows; };
+    float sums[kRows] = {};
+    for (Index k = 4 * lane; k < depth; k += 4 * 32) {
+      const int inside = depth - k < 4 ? static_cast<int>(depth - k) : 4;
+      float left[kRows][4];
+      float right[4];
+      SIMT_UNROLL
+      for (Index row = 0; row < kRows; ++row) {
+        load_terms(args.a + (first + (is_there(row) ? row : 0)) * a_stride + k, inside,
+                   args.operands_in_fours, left[row]);
+      }
+      SIMT_UNROLL
+      for (int i = 0; i < 4; ++i) right[i] = args.b[(k + (i < inside ? i : 0)) * b_stride];
+      SIMT_UNROLL
+      for (int i = 0; i < 4; ++i) {
+        SIMT_UNROLL
+        for (int row = 0; row < kRows; ++row) {
+          const float sum = fmaf(left[row][i], right[i], sums[row]);
+          sums[row] = i < inside ? sum : sums[row];
+        }
+      }
     }
-    sum = sum_of_warp(sum);
-    if (lane != 0) return;
-    float& out = args.out[n * args.out_stride];
-    if (args.accumulate) sum += out;
-    if (args.bias != nullptr) sum += *args.bias;
-    with_kind(f.kind, [&]<ActivationKind kind>() { out = function_of<kind>(sum, f); });
+    float own = 0;  // of the lane's row
+    SIMT_UNROLL
+    for (Index row = 0; row < kRows; ++row) {
+      const float sum = sum_of_warp(sums[row]);
+      own = row == lane ? sum : own;
+    }
+    if (lane >= kRows || !is_there(lane)) return;
+    float& out = args.out[(first + lane) * static_cast<Index>(args.out_stride)];
+    if (args.accumulate) own += out;
+    if (args.bias != nullptr) own += *args.bias;
+    with_kind(args.activation.kind,
+              [&]<ActivationKind kind>() { out = function_of<kind>(own, args.activation); });
   });
 }
+
+// Rows that a warp takes at once where there are more than warps. (Few rows end sooner by a warp
+// each.)
+constexpr int kRowsOfColumn = 4;
 
 }  // namespace
 }  // namespace braid::kernels

@@ -16,13 +16,23 @@ namespace {
 constexpr int kWarps = 4;
 constexpr int kThreads = kWarps * 32;
 
-__global__ void dense_column_kernel(DenseProduct args) { multiply_column(AllBlocks{}, args); }
+template <int kRows>
+__global__ void dense_column_kernel(DenseProduct args) {
+  multiply_column<kRows>(AllBlocks{}, args);
+}
+
+template <int kRows>
+void launch_column(const Stream& stream, const DenseProduct& args) {
+  launch_kernel<dense_column_kernel<kRows>>(
+      {.grid = blocks_for(args.rows, kWarps * kRows), .block = kThreads}, stream, args);
+}
 
 // b's elements are b_stride apart.
 void launch_column(const Stream& stream, DenseProduct args) {
+  constexpr std::int64_t kBusyBlocks = 8 * kDenseMultiprocessors;
   find_alignment_of_column(args);
-  launch_kernel<dense_column_kernel>({.grid = blocks_for(args.rows, kWarps), .block = kThreads},
-                                     stream, args);
+  if (args.rows <= kWarps * kBusyBlocks) return launch_column<1>(stream, args);
+  launch_column<kRowsOfColumn>(stream, args);
 }
 
 }  // namespace

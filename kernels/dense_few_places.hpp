@@ -195,7 +195,7 @@ __device__ inline void multiply_few_columns(const DenseProduct& args, const Elem
   if (args.depth <= kFewPlaces) {
     multiply_few_columns<kFewPlaces>(args, steps);
   } else {
-    multiply_few_columns<2 * kFewPlaces>(args, steps);
+    multiply_few_columns<4 * kFewPlaces>(args, steps);
   }
 }
 

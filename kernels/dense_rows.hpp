@@ -3,6 +3,7 @@
 #include "kernels/dense_few_places.hpp"
 #include "kernels/dense_few_rows.hpp"
 #include "kernels/dense_float32.hpp"
+#include "kernels/dense_held.hpp"
 #include "kernels/dense_kernel.hpp"
 #include "kernels/dense_long_depth.hpp"
 #include "kernels/dense_outer_products.hpp"
@@ -25,7 +26,7 @@ constexpr std::int64_t kFloatsOfProduct =
 constexpr std::int64_t kFloatsOfDenseRows =
     larger(larger(kFloatsOfProduct<Neighbours::across>, kFloatsOfProduct<Neighbours::along_depth>),
            larger(kFloatsOfTile<WeightsTile>, LongDepth::kFloats));
-static_assert(kFloatsOfInputs <= kFloatsOfDenseRows);
+static_assert(kFloatsOfInputs <= kFloatsOfDenseRows && HeldProduct::kFloats <= kFloatsOfDenseRows);
 
 template <class Tile>
 __device__ inline void make_tiles(DenseProduct args, float* memory) {
@@ -53,15 +54,16 @@ __device__ inline void make_row_tiles(const DenseProduct& args, float* memory) {
 enum class RowProduct : std::uint8_t { forward, input_gradient, weight_gradient };
 
 // All kinds go through the same code as far as they can: the next step finds it fetched.
-__device__ inline void multiply_rows(const OneBlock& block, RowProduct kind, DenseProduct args,
-                                     float* memory) {
+__device__ __forceinline__ void multiply_rows(const OneBlock& block, RowProduct kind,
+                                              DenseProduct args, float* memory) {
   const bool of_weights = kind == RowProduct::weight_gradient;
   const bool b_along_depth = kind == RowProduct::input_gradient;
   if (args.columns == 0 || (args.rows == 0 && args.column_sums == nullptr)) return;
   if (!of_weights && args.columns == 1) {
     if (b_along_depth) args = column_of_row(args);
     find_alignment_of_column(args);
-    return multiply_column(block, args);
+    if (args.rows <= kDenseThreads / 32) return multiply_column<1>(block, args);
+    return multiply_column<kRowsOfColumn>(block, args);
   }
   find_alignment(args);
   const auto a_stride = static_cast<int>(args.a_stride);
@@ -75,10 +77,14 @@ __device__ inline void multiply_rows(const OneBlock& block, RowProduct kind, Den
     return multiply_few_rows(args, b_along_depth);
   }
   constexpr int kFewColumns = 4;
-  if (of_weights && args.columns < kFewColumns) return multiply_few_columns(args, steps);
+  const bool has_few_places = args.depth <= kFewPlaces;
+  if (of_weights && has_few_places && args.columns < kFewColumns)
+    return multiply_few_columns(args, steps);
   if (of_weights && has_outer_products(args)) return add_outer_products(args, memory);
-  if (args.depth <= kFewPlaces) return multiply_few_places(args, steps);
-  if (of_weights && args.columns == kFewColumns) return multiply_few_columns(args, steps);
+  if (has_few_places) return multiply_few_places(args, steps);
+  const HeldProduct held(args, !of_weights, b_along_depth);
+  if (held.fits()) return multiply_held(args, held, memory);
+  if (of_weights && args.columns <= kFewColumns) return multiply_few_columns(args, steps);
   if (of_weights) return make_tiles<WeightsTile>(args, memory);
   if (b_along_depth) return make_row_tiles<Neighbours::along_depth>(args, memory);
   make_row_tiles<Neighbours::across>(args, memory);

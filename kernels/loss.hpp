@@ -25,6 +25,12 @@ constexpr bool is_categorical(LossKind kind) {
          kind == LossKind::sparse_categorical_crossentropy;
 }
 
+// Lanes of a GPU's warp that share a row of so many classes: its sums are trees over as many.
+constexpr int lanes_of_classes(std::int64_t classes) {
+  constexpr std::int64_t kFew = 16;
+  return classes <= kFew ? 8 : 32;
+}
+
 struct LossRule {
   LossKind kind = LossKind::mean_squared_error;
   bool from_logits =
@@ -66,6 +72,7 @@ BRAID_KERNEL(LossBackward)
 
 // sums[0] (+)= sum_n value[n] * weight[n], sums[1] (+)= sum_n weight[n]; an absent weight is 1
 // everywhere. Accumulated in double in the order of n, rounded once.
+constexpr std::int64_t kWeightedByWarp = 64;  // so many rows, or fewer, are one warp's on a GPU
 struct WeightedSum {
   Matrix<const float> value;   // [N, 1]  read
   Matrix<const float> weight;  // [N, 1]  read; may be absent

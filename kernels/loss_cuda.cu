@@ -1,4 +1,5 @@
-// A warp owns a row, or of one column a thread; sums over rows are one block's.
+// A warp owns a row, of few classes some of its lanes, of one column a thread; sums over rows are
+// one block's.
 #include "kernels/loss.hpp"
 
 #include "kernels/loss_rows.hpp"
@@ -11,7 +12,8 @@ constexpr int kWarps = 4;
 
 LaunchShape shape_of(const LossRule& rule, const Matrix<const float>& predicted) {
   if (!is_categorical(rule.kind) && predicted.columns == 1) return element_shape(predicted.rows);
-  return {.grid = blocks_for(predicted.rows, kWarps), .block = kWarps * 32};
+  const int lanes = is_categorical(rule.kind) ? lanes_of_classes(predicted.columns) : 32;
+  return {.grid = blocks_for(predicted.rows, kWarps * 32 / lanes), .block = kWarps * 32};
 }
 
 __global__ void elementwise_loss_kernel(LossForward args) { elementwise_loss(AllBlocks{}, args); }
@@ -53,7 +55,8 @@ void run(const Stream& stream, const LossBackward& args) {
 }
 
 void run(const Stream& stream, const WeightedSum& args) {
-  launch_kernel<weighted_sum_kernel>(sum_shape(args.value.rows), stream, args);
+  const std::int64_t rows = args.value.rows;
+  launch_kernel<weighted_sum_kernel>(sum_shape(rows <= kWeightedByWarp ? 1 : rows), stream, args);
 }
 
 }  // namespace BRAID_GPU

@@ -3,8 +3,8 @@
 #include "kernels/loss_functions.hpp"
 #include "kernels/simt/elements.hpp"
 
-// A warp owns a row: its lanes walk the columns, and sum them in a tree of fixed shape. A thread
-// owns a row of one column, with the same bits.
+// A warp, or of few classes some of its lanes, own a row: they walk the columns, and sum them in a
+// tree of fixed shape. A thread owns a row of one column, with the same bits.
 namespace braid::kernels {
 namespace {
 
@@ -17,15 +17,6 @@ __device__ inline float sum_columns(Index columns, const Term& term_at) {
   for (Index c = lane_of_thread(); c < columns; c += 32) sum += term_at(c);
   return sum_of_warp(sum);
 }
-template <class Index>
-__device__ inline float largest_column(const float* p, Index columns) {
-  float largest = -INFINITY;
-  for (Index c = lane_of_thread(); c < columns; c += 32) {
-    largest = p[c] > largest ? p[c] : largest;
-  }
-  return largest_of_warp(largest);
-}
-
 template <class Blocks>
 __device__ inline void elementwise_loss(const Blocks& blocks, const LossForward& args) {
   using Index = IndexOf<Blocks>;
@@ -89,41 +80,84 @@ __device__ inline void elementwise_loss_gradient(const Blocks& blocks, const Los
   });
 }
 
+// The lanes of a warp that own a row of classes. Those of all rows meet in each sum: it may not
+// stand behind a branch that depends on the row.
+class LanesOfRow {
+ public:
+  __device__ explicit LanesOfRow(std::int64_t classes) : count_(lanes_of_classes(classes)) {}
+
+  // Calls body(n, is_there) for each row. Rows behind the last one are that one again, of which
+  // nothing may be written.
+  template <class Blocks, class Body>
+  __device__ void for_each_row(const Blocks& blocks, std::int64_t rows, const Body& body) const {
+    using Index = IndexOf<Blocks>;
+    const auto end = static_cast<Index>(rows);
+    const auto of_warp = static_cast<Index>(32 / count_);
+    for_each_by_warp(blocks, (end + of_warp - 1) / of_warp, [&](Index group) {
+      const Index n = group * of_warp + static_cast<Index>(lane_of_thread() / count_);
+      body(n < end ? n : end - 1, n < end);
+    });
+  }
+  // Calls body(c) for each of this lane's columns.
+  template <class Index, class Body>
+  __device__ void for_each_column(Index columns, const Body& body) const {
+    for (auto c = static_cast<Index>(lane_of_thread() % count_); c < columns;
+         c += static_cast<Index>(count_))
+      body(c);
+  }
+  template <class Index, class Term>
+  __device__ float sum(Index columns, const Term& term_at) const {
+    float sum = 0;
+    for_each_column(columns, [&](Index c) { sum += term_at(c); });
+    return sum_of_lanes(sum, count_);
+  }
+  template <class Index>
+  __device__ float largest(const float* p, Index columns) const {
+    float largest = -INFINITY;
+    for_each_column(columns, [&](Index c) { largest = p[c] > largest ? p[c] : largest; });
+    return largest_of_lanes(largest, count_);
+  }
+  __device__ bool is_first() const { return lane_of_thread() % count_ == 0; }
+
+ private:
+  int count_;
+};
+
 template <class Blocks>
 __device__ inline void categorical_loss(const Blocks& blocks, const LossForward& args) {
   const LossRule rule = args.rule;
   using Index = IndexOf<Blocks>;
   const auto columns = static_cast<Index>(args.predicted.columns);
   const bool sparse = args.labels.data != nullptr;
-  for_each_by_warp(blocks, args.predicted.rows, [&](auto n) {
+  const LanesOfRow lanes(args.predicted.columns);
+  lanes.for_each_row(blocks, args.predicted.rows, [&](Index n, bool is_there) {
     const float* p = args.predicted.row(n);
     const Target y = target_of(rule, args.truth, args.labels, n, columns);
     float value = 0;
     if (rule.from_logits) {
-      const float largest = largest_column(p, columns);
-      const float sum = sum_columns(columns, [&](Index c) { return vector_exp(p[c] - largest); });
-      if (args.probabilities.data != nullptr) {
+      const float largest = lanes.largest(p, columns);
+      const float sum = lanes.sum(columns, [&](Index c) { return vector_exp(p[c] - largest); });
+      if (args.probabilities.data != nullptr && is_there) {
         const float scale = 1.0F / sum;
         float* probabilities = args.probabilities.row(n);
-        for (Index c = lane_of_thread(); c < columns; c += 32) {
-          probabilities[c] = vector_exp(p[c] - largest) * scale;
-        }
+        lanes.for_each_column(
+            columns, [&](Index c) { probabilities[c] = vector_exp(p[c] - largest) * scale; });
       }
       // The largest logit is taken away first: the logarithm would drown in a large one.
       const float logarithm = vector_log(sum);
-      value = sum_columns(columns, [&](Index c) {
+      value = lanes.sum(columns, [&](Index c) {
         return y(c) == 0 ? 0.0F : -y(c) * ((p[c] - largest) - logarithm);
       });
     } else if (sparse) {
       // clip, log, softmax crossentropy: renormalised after clipping.
-      const float sum = sum_columns(columns, [&](Index c) { return clip(p[c]); });
+      const float sum = lanes.sum(columns, [&](Index c) { return clip(p[c]); });
       if (!ignored(rule, y.label)) value = vector_log(sum) - vector_log(clip(p[y.label]));
     } else {
-      const float sum = sum_columns(columns, [&](Index c) { return p[c]; });
-      value = sum_columns(columns, [&](Index c) { return -y(c) * vector_log(clip(p[c] / sum)); });
+      const float sum = lanes.sum(columns, [&](Index c) { return p[c]; });
+      value = lanes.sum(columns, [&](Index c) { return -y(c) * vector_log(clip(p[c] / sum)); });
     }
     const bool counts = !(sparse && ignored(rule, y.label));
-    if (args.values.data != nullptr && lane_of_thread() == 0) {
+    if (args.values.data != nullptr && is_there && lanes.is_first()) {
       args.values.row(n)[0] = counts ? value : 0.0F;
     }
   });
@@ -136,31 +170,33 @@ __device__ inline void categorical_loss_gradient(const Blocks& blocks, const Los
   const auto columns = static_cast<Index>(args.predicted.columns);
   const bool sparse = args.labels.data != nullptr;
   const float constant = args.scalar != nullptr ? args.scale * *args.scalar : args.scale;
-  for_each_by_warp(blocks, args.predicted.rows, [&](auto n) {
+  const LanesOfRow lanes(args.predicted.columns);
+  lanes.for_each_row(blocks, args.predicted.rows, [&](Index n, bool is_there) {
     const float* p = args.predicted.row(n);
     float* grad = args.predicted_grad.row(n);
     const Target y = target_of(rule, args.truth, args.labels, n, columns);
+    const bool counts = !(sparse && ignored(rule, y.label));
     const float factor =
         args.value_grad.data != nullptr ? constant * args.value_grad.row(n)[0] : constant;
     const auto write = [&](const auto& slope_at) {
-      for (Index c = lane_of_thread(); c < columns; c += 32) grad[c] = factor * slope_at(c);
+      if (!is_there) return;
+      lanes.for_each_column(columns,
+                            [&](Index c) { grad[c] = counts ? factor * slope_at(c) : 0.0F; });
     };
-    if (sparse && ignored(rule, y.label)) {
-      for (Index c = lane_of_thread(); c < columns; c += 32) grad[c] = 0;
-    } else if (rule.from_logits) {
+    if (rule.from_logits) {
       // The sum of the targets is 1 but for what the user gave.
-      const float total = sparse ? 1.0F : sum_columns(columns, [&](Index c) { return y(c); });
+      const float total = sparse ? 1.0F : lanes.sum(columns, [&](Index c) { return y(c); });
       if (args.probabilities.data != nullptr) {
         const float* q = args.probabilities.row(n);
         write([&](Index c) { return total * q[c] - y(c); });
         return;
       }
-      const float largest = largest_column(p, columns);
+      const float largest = lanes.largest(p, columns);
       const float scale =
-          total / sum_columns(columns, [&](Index c) { return vector_exp(p[c] - largest); });
+          total / lanes.sum(columns, [&](Index c) { return vector_exp(p[c] - largest); });
       write([&](Index c) { return scale * vector_exp(p[c] - largest) - y(c); });
     } else if (sparse) {
-      const float sum = sum_columns(columns, [&](Index c) { return clip(p[c]); });
+      const float sum = lanes.sum(columns, [&](Index c) { return clip(p[c]); });
       write([&](Index c) {
         return inside(p[c])
                    ? 1.0F / sum -
@@ -168,32 +204,33 @@ __device__ inline void categorical_loss_gradient(const Blocks& blocks, const Los
                    : 0.0F;
       });
     } else {
-      const float sum = sum_columns(columns, [&](Index c) { return p[c]; });
+      const float sum = lanes.sum(columns, [&](Index c) { return p[c]; });
       // d/dp_c of -sum_k y_k log clip(p_k / sum): the clipped terms stand still.
       const float pulled =
-          sum_columns(columns, [&](Index c) { return inside(p[c] / sum) ? y(c) : 0.0F; });
+          lanes.sum(columns, [&](Index c) { return inside(p[c] / sum) ? y(c) : 0.0F; });
       write([&](Index c) { return pulled / sum - (inside(p[c] / sum) ? y(c) / p[c] : 0.0F); });
     }
   });
 }
 
-// One block: its threads' sums meet in a tree. Which thread has which value is the same for all
-// blocks, and with it the sum; a single warp can be any.
+// One block, or of few values any of its warps: the threads' sums meet in a tree. Which of them has
+// which value is the same for all blocks, and with it the sum.
 template <class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const WeightedSum& args) {
-  const bool by_warp = args.value.rows <= 32;
+  const bool by_warp = args.value.rows <= kWeightedByWarp;
   const unsigned thread = by_warp ? blocks.thread() : threadIdx.x;
+  const unsigned threads = by_warp ? 32 : blockDim.x;
+  if (thread >= threads) return;
   LongSum sum{};
   LongSum weights{};
   const auto rows = static_cast<IndexOf<Blocks>>(args.value.rows);
   SIMT_NO_UNROLL
-  for (IndexOf<Blocks> n = thread; n < rows; n += blockDim.x) {
+  for (IndexOf<Blocks> n = thread; n < rows; n += threads) {
     const float weight = args.weight.data != nullptr ? args.weight.row(n)[0] : 1.0F;
     sum.add_product(args.value.row(n)[0], weight);
     weights.add(weight);
   }
-  if (by_warp) {  // other warps have nothing to add
-    if (thread >= 32) return;
+  if (by_warp) {
     sum = sum_of_warp(sum);
     if (args.with_weights) weights = sum_of_warp(weights);
   } else {

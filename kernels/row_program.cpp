@@ -25,8 +25,8 @@ std::int64_t threads_of(const ActivationBackward& args) { return elements_of(arg
 std::int64_t threads_of(const AccuracyValues& args) { return args.predicted.rows; }
 std::int64_t threads_of(const MaskToWeight& args) { return elements_of(args.mask); }
 std::int64_t threads_of_loss(const LossRule& rule, const Matrix<const float>& predicted) {
-  const bool by_thread = predicted.columns == 1 && !is_categorical(rule.kind);
-  return predicted.rows * (by_thread ? 1 : kLanes);
+  if (is_categorical(rule.kind)) return predicted.rows * lanes_of_classes(predicted.columns);
+  return predicted.rows * (predicted.columns == 1 ? 1 : kLanes);
 }
 std::int64_t threads_of(const LossForward& args) {
   return threads_of_loss(args.rule, args.predicted);
@@ -35,7 +35,7 @@ std::int64_t threads_of(const LossBackward& args) {
   return threads_of_loss(args.rule, args.predicted);
 }
 std::int64_t threads_of(const WeightedSum& args) {
-  return args.value.rows <= kLanes ? kLanes : kLanes * kWarpsOfRows;
+  return args.value.rows <= kWeightedByWarp ? kLanes : kLanes * kWarpsOfRows;
 }
 std::int64_t threads_of(const SumSlices& args) {
   return args.count * (args.count <= kWarpsOfRows ? kLanes : 1);

@@ -60,6 +60,12 @@ TEST_CASE("dense: every rest of rows and columns beside whole register blocks is
     check_everything(DenseProblem({rows, 1 + rows % 5, 41}, random), rows % 2);
 }
 
+TEST_CASE("dense: a single column of more rows than a GPU has warps for at once") {
+  RandomNumbers random(58);
+  for (const DenseSize& size : {DenseSize{4227, 9, 1}, DenseSize{4300, 1, 6}})
+    check_everything(DenseProblem(size, random), 0);
+}
+
 TEST_CASE("dense: every activation follows the bias") {
   RandomNumbers random(53);
   for (const Activation& activation : all_activations()) {

@@ -118,6 +118,33 @@ TEST_CASE("row program: few rows of many inputs have the bits of launches of the
   }
 }
 
+TEST_CASE("row program: rows that shared memory holds have the bits of launches of their own") {
+  using kernels::ActivationKind;
+  // All of the depth, and parts of it; four rows a thread, and one; some columns beside fours.
+  for (const Layer& layer : {Layer{9, 9, 2}, Layer{9, 33, 5}, Layer{37, 70, 12}, Layer{64, 64, 10},
+                             Layer{64, 100, 64}, Layer{64, 301, 60}, Layer{33, 9, 130}}) {
+    check_forward(layer, ActivationKind::relu);
+    check_forward(layer, ActivationKind::tanh, 3);
+  }
+  for (const Layer& layer : {Layer{9, 2, 9}, Layer{37, 12, 70}, Layer{64, 64, 10},
+                             Layer{64, 64, 300}, Layer{33, 130, 9}}) {
+    for (const bool adds : {false, true}) check_input_gradient(layer, adds);
+  }
+  for (const Layer& layer : {Layer{9, 9, 2}, Layer{64, 96, 1}, Layer{64, 5, 32}, Layer{17, 33, 7},
+                             Layer{64, 100, 64}, Layer{300, 60, 61}, Layer{33, 1, 130}}) {
+    for (const std::int64_t gap : {0, 3, 4}) {
+      check_weight_gradient(layer, gap == 3, gap, gap < 4);
+    }
+  }
+}
+
+TEST_CASE("row program: one column of several rows has the bits of launches of its own") {
+  for (const std::int64_t rows : {1, 7, 8, 9, 33, 64}) {
+    for (const std::int64_t inputs : {1, 4, 96, 131, 300})
+      check_forward({rows, inputs, 1}, kernels::ActivationKind::sigmoid, rows % 2);
+  }
+}
+
 TEST_CASE("row program: few rows' gradients of inputs have the bits of launches of their own") {
   for (const std::int64_t rows : {1, 4, 5, 8}) {
     for (const std::int64_t inputs : {1, 5, 64, 70}) {

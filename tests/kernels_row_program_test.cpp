@@ -281,13 +281,14 @@ TEST_CASE("row program: a step keeps as many warps busy as its kernel needs") {
                                          .predicted = floats(rows, columns)}) == forward);
     return forward;
   };
-  // A thread for each row of one column, a warp where columns are summed or classes told apart.
+  // A thread for each row of one column, a warp where columns are summed, of few classes a part.
   CHECK(loss(kernels::LossKind::binary_crossentropy, 4, 1) == 1);
   CHECK(loss(kernels::LossKind::binary_crossentropy, 4, 2) == 4);
-  CHECK(loss(kernels::LossKind::categorical_crossentropy, 3, 1) == 3);
-  CHECK(loss(kernels::LossKind::sparse_categorical_crossentropy, 100, 10) == 8);
-  CHECK(warps_of(kernels::WeightedSum{.value = floats(32, 1)}) == 1);
-  CHECK(warps_of(kernels::WeightedSum{.value = floats(33, 1)}) == 8);
+  CHECK(loss(kernels::LossKind::categorical_crossentropy, 3, 17) == 3);
+  CHECK(loss(kernels::LossKind::categorical_crossentropy, 9, 16) == 3);
+  CHECK(loss(kernels::LossKind::sparse_categorical_crossentropy, 100, 17) == 8);
+  CHECK(warps_of(kernels::WeightedSum{.value = floats(64, 1)}) == 1);
+  CHECK(warps_of(kernels::WeightedSum{.value = floats(65, 1)}) == 8);
   CHECK(warps_of(kernels::SumSlices{.count = 8}) == 8);
   CHECK(warps_of(kernels::SumSlices{.count = 9}) == 1);
   CHECK(warps_of(kernels::SumSlices{.count = 2}) == 2);

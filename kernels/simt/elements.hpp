@@ -87,6 +87,39 @@ __device__ inline void for_elements(std::int64_t rows, std::int64_t columns, con
   for_elements<Width>(AllBlocks{}, rows, columns, body);
 }
 
+// The same where what a group needs is asked for some groups ahead: load(row, column) returns it,
+// use(row, column, loaded) follows.
+template <int Width, int kAhead, class Load, class Use>
+__device__ inline void for_elements_ahead(const OneBlock& block, std::int64_t rows,
+                                          std::int64_t columns, const Load& load, const Use& use) {
+  const std::uint32_t per_row = static_cast<std::uint32_t>(columns) / Width;
+  const std::uint32_t count = static_cast<std::uint32_t>(rows) * per_row;
+  const auto at = [&](std::uint32_t i, const auto& body) {
+    const std::uint32_t row = row_of_place(i, per_row);
+    return body(row, (i - row * per_row) * Width);
+  };
+  using Loaded = decltype(load(0U, 0U));
+  SIMT_NO_UNROLL
+  for (std::uint32_t first = block.thread(); first < count; first += kAhead * kElementThreads) {
+    Loaded loaded[kAhead];
+    // Behind the last group the first one is read again: no load waits for a branch.
+    SIMT_UNROLL
+    for (std::uint32_t i = 0; i < kAhead; ++i) {
+      const std::uint32_t place = first + i * kElementThreads;
+      loaded[i] = at(place < count ? place : first, load);
+    }
+    // The code of `use` stands here once: registers cannot be counted through, so all move up.
+    SIMT_NO_UNROLL
+    for (std::uint32_t i = 0; i < kAhead; ++i) {
+      const std::uint32_t place = first + i * kElementThreads;
+      if (place >= count) break;
+      at(place, [&](std::uint32_t row, std::uint32_t column) { use(row, column, loaded[0]); });
+      SIMT_UNROLL
+      for (int next = 1; next < kAhead; ++next) loaded[next - 1] = loaded[next];
+    }
+  }
+}
+
 // Calls body(index) for each of `count` things; all lanes of a warp with the same one.
 template <class Blocks, class Body>
 __device__ inline void for_each_by_warp(const Blocks& blocks, std::int64_t count,
@@ -136,6 +169,23 @@ __device__ inline float sum_of_warp(float value) {
 }
 __device__ inline float largest_of_warp(float value) {
   for (int offset = 16; offset > 0; offset /= 2) {
+    const float other = __shfl_xor_sync(0xFFFFFFFFU, value, offset);
+    value = other > value ? other : value;
+  }
+  return value;
+}
+
+// The same of `lanes` neighbouring ones, a power of two; all of the warp take part.
+__device__ inline float sum_of_lanes(float value, int lanes) {
+  SIMT_NO_UNROLL
+  for (int offset = lanes / 2; offset > 0; offset /= 2) {
+    value += __shfl_xor_sync(0xFFFFFFFFU, value, offset);
+  }
+  return value;
+}
+__device__ inline float largest_of_lanes(float value, int lanes) {
+  SIMT_NO_UNROLL
+  for (int offset = lanes / 2; offset > 0; offset /= 2) {
     const float other = __shfl_xor_sync(0xFFFFFFFFU, value, offset);
     value = other > value ? other : value;
   }

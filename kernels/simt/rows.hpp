@@ -1,5 +1,6 @@
 #pragma once
 #include "engine/core/matrix.hpp"
+#include "kernels/host_device.hpp"
 #include "kernels/simt/facade.hpp"
 
 // Rows of floats in kernels: one or several columns at a time.
@@ -86,7 +87,7 @@ __device__ inline void store_floats(float* to, const float (&values)[kCount]) {
 
 // True where all rows can be read and written in fours.
 template <class... T>
-bool in_fours(const Matrix<T>&... matrices) {
+BRAID_HOST_DEVICE bool in_fours(const Matrix<T>&... matrices) {
   const auto fits = [](const auto& m) {
     return !m || (reinterpret_cast<std::uintptr_t>(m.data) % 16 == 0 && m.columns % 4 == 0 &&
                   (m.stride % 4 == 0 || m.rows <= 1));
