@@ -70,9 +70,8 @@ std::vector<ValueMemory> find_lives(const GraphFacts& facts) {
     const int made = facts.stage_of_node[static_cast<std::size_t>(made_by)];
     if (made == kDeadStage || !facts.is_alive(v)) continue;
     const bool by_rows = made % 2 == 0;
-    if (root.kind != Kind::external)
-      root.kind =
-          facts.is_summed_by_slices(v) || facts.sums_left[v] > 1 ? Kind::slice_sum : Kind::arena;
+    const bool has_sums = facts.is_summed_by_slices(v) || facts.sums_left[v] > 1;
+    if (root.kind != Kind::external) root.kind = has_sums ? Kind::slice_sum : Kind::arena;
     const auto touch = [&](int node) {
       const int time = facts.time_of(node);
       root.first_node = std::min(root.first_node, node);
