@@ -115,6 +115,39 @@ TEST_CASE("launches: losses and metrics of many rows are one, with the sums of t
   CHECK(got["accuracy"] == Approx(expected["accuracy"]).epsilon(1e-3));
 }
 
+TEST_CASE("launches: small layers of thousands of rows are one with their losses, and an update") {
+  constexpr std::int64_t kRows = 8100;  // up to 64 a block
+  const auto trained = [](const Device& device) {
+    const testing::OnDevice here(device);
+    set_random_seed(6);
+    auto x = Input({.shape = {100}, .name = "x"});
+    auto h = layers::Dense({.units = 64, .activation = "relu"})(x);
+    h = layers::Dense({.units = 9, .activation = "tanh"})(h);
+    Model model({x}, {layers::Dense({.units = 1, .name = "y"})(h)});
+    model.compile({.optimizer = optimizers::SGD({.learning_rate = 0.1}), .loss = "mse"});
+    std::vector<float> numbers;
+    std::vector<float> truth;
+    for (std::int64_t i = 0; i < 100 * kRows; ++i)
+      numbers.push_back(static_cast<float>(i * 37 % 1009) / 1009.0F - 0.5F);
+    for (std::int64_t row = 0; row < kRows; ++row)
+      truth.push_back(numbers[static_cast<std::size_t>(100 * row)]);
+    std::vector<double> losses;
+    for (int step = 0; step < 4; ++step) {
+      losses.push_back(model.train_on_batch({{"x", Tensor::from(numbers, Shape{kRows, 100})}},
+                                            {{"y", Tensor::from(truth, Shape{kRows, 1})}})["loss"]);
+    }
+    return losses;
+  };
+  const std::vector<double> got = trained(Device::emulated());
+  CHECK(simt::launches_of_last_replay() <= 2);
+  const std::vector<double> expected = trained(Device::cpu());
+  for (std::size_t step = 0; step < expected.size(); ++step) {
+    INFO("step " << step);
+    CHECK(got[step] == Approx(expected[step]).epsilon(1e-5));
+  }
+  CHECK(expected.back() < 0.9 * expected.front());
+}
+
 TEST_CASE("launches: an LSTM that sums gradients by the ids of its words takes one more") {
   const testing::OnDevice here(Device::emulated());
   // Of a batch of 24 words.
