@@ -27,9 +27,11 @@ struct DenseProduct {
   std::int64_t columns = 0;
   std::int64_t depth = 0;
   std::int64_t depth_of_part = 0;
-  std::int64_t floats_of_part = 0;  // from one part's results to the next one's
-  std::int64_t floats_of_sums = 0;  // the same of the sums of columns
-  const float* bias = nullptr;      // [columns]; may be absent
+  // From one part's results to the next one's, and of the sums of columns. Parts are not large
+  // (dense_costs.hpp).
+  std::int32_t floats_of_part = 0;
+  std::int32_t floats_of_sums = 0;
+  const float* bias = nullptr;  // [columns]; may be absent
   float* column_sums =
       nullptr;  // [columns] sums over k of b(k, c), started like out; may be absent
   bool accumulate = false;
@@ -87,8 +89,8 @@ BRAID_HOST_DEVICE inline DenseProduct product_of(const DenseWeightGradient& args
           .rows = args.kernel_grad ? args.in.columns : 0,
           .columns = args.out_grad.columns,
           .depth = args.in.rows,
-          .floats_of_part = args.kernel_part_floats,
-          .floats_of_sums = args.bias_part_floats,
+          .floats_of_part = static_cast<std::int32_t>(args.kernel_part_floats),
+          .floats_of_sums = static_cast<std::int32_t>(args.bias_part_floats),
           .column_sums = args.bias_grad,
           .accumulate = args.accumulate};
 }
