@@ -28,13 +28,6 @@ std::int64_t tiles(std::int64_t count, std::int64_t of_tile) {
   return (count + of_tile - 1) / of_tile;
 }
 
-// What teams exchange, and the flags of their blocks.
-std::int64_t team_floats(const LstmShape& slice, std::int64_t numbers, std::int64_t units) {
-  if (slice.units <= kPersistentUnits) return 0;
-  return lstm_team_words(slice.rows, lstm_team_depth(numbers)) +
-         lstm_team_tiles(slice.rows) * tiles(slice.units, units);
-}
-
 }  // namespace
 
 int lstm_rows_of_block(const LstmShape& shape) {
@@ -69,6 +62,17 @@ LstmTokens lstm_tokens(const LstmShape& slice, bool masked, bool go_backwards, f
   return tokens;
 }
 
+std::int64_t lstm_most_teams(std::int64_t blocks) { return 2 * lstm_cut.multiprocessors / blocks; }
+
+std::int64_t lstm_team_words(const LstmShape& slice, std::int64_t numbers,
+                             std::int64_t most_units_of_block) {
+  if (slice.units <= kPersistentUnits) return 0;
+  const std::int64_t teams = lstm_most_teams(lstm_team_blocks(slice.units, most_units_of_block));
+  // All teams have as many places.
+  const std::int64_t in_hand = std::min(lstm_team_tiles(slice.rows) + teams, teams * kTilesInTurns);
+  return in_hand * kTeamStepsOfRing * kRowsOfTeamTile * lstm_team_depth(numbers);
+}
+
 LstmForwardPlaces lstm_forward_places(const LstmShape& shape) {
   const LstmShape slice = lstm_slice(shape);
   LstmForwardPlaces places;
@@ -77,7 +81,7 @@ LstmForwardPlaces lstm_forward_places(const LstmShape& shape) {
   places.z = pieces.take(slice.rows * slice.steps * 4 * slice.units);
   if (slice.units > kUnitsInRegisters) {
     places.h = pieces.take(std::max(2 * slice.rows * in_whole_fours(slice.units),
-                                    team_floats(slice, slice.units, kTeamUnitsForward)));
+                                    lstm_team_words(slice, slice.units, 2 * kTeamUnitsForward)));
     places.c = pieces.take(slice.rows * slice.units);
   }
   places.bytes = pieces.bytes();
@@ -98,8 +102,8 @@ LstmBackwardPlaces lstm_backward_places(const LstmShape& shape, std::int64_t tab
       std::max(slots_of(slice), by_ids ? slots_of(lstm_table_shape(shape, table_rows)) : 0));
   places.kernel = pieces.take(wide * in_whole_fours(slice.features));
   if (slice.units > kUnitsInRegisters) {
-    places.recurrent = pieces.take(
-        std::max(wide * in_whole_fours(slice.units), team_floats(slice, wide, kTeamUnitsBackward)));
+    places.recurrent = pieces.take(std::max(wide * in_whole_fours(slice.units),
+                                            lstm_team_words(slice, wide, 2 * kTeamUnitsBackward)));
     places.c_grad = pieces.take(slice.rows * slice.units);
   }
   if (table_rows > 0) {

@@ -88,8 +88,10 @@ constexpr std::int64_t kPersistentUnits = 128;
 // as many blocks at once as a team has; else every step is a product of its own.
 constexpr std::int64_t kRowsOfTeamTile = 32;
 constexpr std::int64_t kTeamDepthOfStage = 64;
-constexpr std::int64_t kTeamUnitsForward = 8;  // of a block
+constexpr std::int64_t kTeamUnitsForward = 8;  // of a block, or twice as many
 constexpr std::int64_t kTeamUnitsBackward = 16;
+constexpr std::int64_t kTilesInTurns = 4;     // that a team has in hand at once, at the most
+constexpr std::int64_t kTeamStepsOfRing = 9;  // of which there is memory for what they leave
 
 // What a block of more than kUnitsInRegisters has in shared memory: weights, what the rows
 // exchange, and what is on its way from global memory.
@@ -177,9 +179,14 @@ inline std::int64_t lstm_team_tiles(std::int64_t rows) {
 inline std::int64_t lstm_team_depth(std::int64_t numbers) {
   return (numbers + kTeamDepthOfStage - 1) / kTeamDepthOfStage * kTeamDepthOfStage;
 }
-inline std::int64_t lstm_team_words(std::int64_t rows, std::int64_t depth) {
-  return 2 * lstm_team_tiles(rows) * kRowsOfTeamTile * depth;
+inline std::int64_t lstm_team_blocks(std::int64_t units, std::int64_t units_of_block) {
+  return (units + units_of_block - 1) / units_of_block;
 }
+// Teams of so many blocks, of which there are two for each multiprocessor at the most.
+std::int64_t lstm_most_teams(std::int64_t blocks);
+// Words in which teams exchange so many numbers of each row.
+std::int64_t lstm_team_words(const LstmShape& slice, std::int64_t numbers,
+                             std::int64_t most_units_of_block);
 
 // Whether all rows of the table are multiplied with the kernel, once for all slices, instead of
 // each token's input; and going back the gradients of z, summed by ids, instead of each token's:

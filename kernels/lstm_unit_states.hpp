@@ -53,6 +53,7 @@ __device__ inline void end_step(const LstmForwardSlice& slice, const LstmTokens:
 template <bool kDefault>
 class BackwardUnit {
  public:
+  BackwardUnit() = default;  // of a row that has no steps
   __device__ BackwardUnit(const LstmBackwardSlice& slice, const LstmTokens::Row& row, int step,
                           std::int64_t place, int unit)
       : has_step_(step < row.count), is_last_(step + 1 == row.count) {
@@ -61,11 +62,11 @@ class BackwardUnit {
     const LstmTokens& tokens = slice.tokens;
     const std::int64_t units = args.shape.units;
     if (is_last_) {
-      last_h_grad_ = of_state(args.last_output_grad, row.index, unit) +
-                     of_state(args.last_h_grad, row.index, unit);
+      h_grad_ = of_state(args.last_output_grad, row.index, unit) +
+                of_state(args.last_h_grad, row.index, unit);
     }
     if (args.sequence_grad) {
-      output_grad_ =
+      h_grad_ +=
           SequenceColumn<const float>(args.sequence_grad, tokens, row, unit)
               .sum(step < 0 ? 0 : tokens.place_of(row, step), tokens.place_of(row, step + 1));
     }
@@ -100,14 +101,11 @@ class BackwardUnit {
   static __device__ float of_state(const Matrix<const float>& states, int row, int unit) {
     return states ? states.row(row)[unit] : 0.0F;
   }
-  __device__ float h_grad(float sum) const {
-    return (is_last_ ? last_h_grad_ : sum) + output_grad_;
-  }
+  __device__ float h_grad(float sum) const { return is_last_ ? h_grad_ : sum + h_grad_; }
 
-  bool has_step_;
-  bool is_last_;
-  float last_h_grad_ = 0;
-  float output_grad_ = 0;
+  bool has_step_ = false;
+  bool is_last_ = false;
+  float h_grad_ = 0;  // all but what arrives from the step behind
   float c_grad_ = 0;
   CellSlopes slopes_{};
 };

@@ -195,7 +195,7 @@ for so many steps before theirs; so are places, which are read only where there 
 ## Steps of the LSTM by teams
 
 What a time step and tile of its kernels for more than 128 units pass, measured likewise: barriers of a block and exchanges of a
-warp. Beside them a step waits for a flag of each block of the team, and then for what these have left of the step before.
+warp. Beside them a step waits for what the other blocks of the team leave of the step before, and passes one fence in four steps.
 
 """}
 # The tests that write them.

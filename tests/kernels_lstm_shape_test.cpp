@@ -77,8 +77,10 @@ TEST_CASE("lstm shapes: a device with as many multiprocessors as large tiles tak
 }
 
 TEST_CASE("lstm shapes: as many teams of blocks as the device holds share out tiles of rows") {
-  // A block has 8 units forward, 16 back; a tile 32 rows. Shared memory holds six stages of eight
-  // warps, 48 KB, and the weights: two blocks a multiprocessor, or one.
+  // A block has 8 units forward, 16 back; on matrix units twice as many where not every block would
+  // have a multiprocessor, but back only of bfloat16. A tile has 32 rows. Shared memory holds the
+  // sums of eight warps, 32 KB forward, 16 KB back, or twice as much, and the weights: two blocks a
+  // multiprocessor, or one.
   struct Expected {
     LstmShape shape;
     Precision precision;
@@ -92,7 +94,9 @@ TEST_CASE("lstm shapes: as many teams of blocks as the device holds share out ti
       // Two tiles; eight of them, in two turns of four teams.
       {size(33, 512), Precision::float32, 2 * 64, 2 * 32},
       {size(256, 512), Precision::float32, 4 * 64, 4 * 32},
-      {size(256, 512), Precision::bfloat16, 4 * 64, 8 * 32},
+      {size(256, 512), Precision::tf32, 4 * 32, 4 * 32},
+      {size(256, 512), Precision::bfloat16, 4 * 32, 8 * 16},
+      {size(64, 512), Precision::bfloat16, 2 * 64, 2 * 32},
       // Nine tiles in three turns: three teams do.
       {size(257, 512), Precision::float32, 3 * 64, 3 * 32},
       {size(1, 129), Precision::tf32, 17, 9},
@@ -100,9 +104,9 @@ TEST_CASE("lstm shapes: as many teams of blocks as the device holds share out ti
       // One block a multiprocessor; weights of all gates only as bfloat16.
       {size(64, 1024), Precision::float32, 128, 0},
       {size(64, 1024), Precision::tf32, 128, 0},
-      {size(64, 1024), Precision::bfloat16, 2 * 128, 2 * 64},
+      {size(64, 1024), Precision::bfloat16, 2 * 64, 2 * 64},
       {size(64, 704), Precision::float32, 88, 2 * 44},
-      {size(64, 720), Precision::float32, 90, 0},
+      {size(64, 840), Precision::float32, 105, 0},
       // More blocks than the device holds at once.
       {size(64, 1057), Precision::float32, 0, 0}};
   for (const Expected& expected : sizes) {

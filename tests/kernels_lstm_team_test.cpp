@@ -1,5 +1,9 @@
 // LSTMs of many units by teams of blocks, which exchange what each step leaves. Cut for so many
 // multiprocessors that one team fits, it has several tiles of rows to take in turns.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
 #include "kernels/lstm_gpu.hpp"
 #include "kernels/simt/launch_records.hpp"
 #include "tests/support/catch.hpp"
@@ -13,7 +17,8 @@ using kernels::ActivationKind;
 
 namespace {
 
-// Of up to 136 units: 17 blocks forward, 9 back, of 18.
+// Of up to 136 units: 17 blocks forward, 9 back, of 18. On matrix units blocks have twice as many
+// units, where these could not all have a multiprocessor of their own.
 constexpr kernels::LstmCut kOneTeam{.multiprocessors = 9};
 
 void check_exact(const LstmProblem& problem, const LstmOutputGrads& grads, std::int64_t gap = 0) {
@@ -37,13 +42,16 @@ void check_exact(const LstmProblem& problem, const LstmOutputGrads& grads, std::
   }
 }
 
-// In float32, and with operands that are rounded.
+// In float32, and with operands that are rounded, by small blocks and by large ones.
 void check_all_precisions(LstmProblem problem, const LstmOutputGrads& grads, std::int64_t gap = 0) {
   problem.precision = Precision::float32;
   check_exact(problem, grads, gap);
   for (const Precision precision : kRounding) {
     problem.precision = precision;
-    check_rounded_lstm(problem, precision, grads, gap);
+    for (const kernels::LstmCut& cut : {kernels::LstmCut{}, kOneTeam}) {
+      const LstmCutScope scope(cut);
+      check_rounded_lstm(problem, precision, grads, gap);
+    }
   }
 }
 
@@ -93,8 +101,9 @@ TEST_CASE("lstm by teams: any number of units and rows, with any mask") {
 TEST_CASE("lstm by teams: a team takes tiles of rows in turns, which end at different steps") {
   RandomNumbers random(202);
   const LstmCutScope scope(kOneTeam);
-  for (const std::int64_t rows : {70, 97}) {
-    LstmProblem problem = random_lstm({rows, 4, 1, rows == 70 ? 129 : 136}, random);
+  // Three and four at once, and five in two rounds.
+  for (const std::int64_t rows : {70, 97, 130}) {
+    LstmProblem problem = random_lstm({rows, 4, 1, rows == 97 ? 136 : 129}, random);
     problem.mask = random_mask(problem, random);
     check_exact(problem, random_grads(problem, random));
   }
@@ -120,6 +129,35 @@ TEST_CASE("lstm by teams: a row of many steps is right to its end") {
   problem.mask = random_mask(problem, random);
   for (std::size_t t = 0; t < 40; ++t) problem.mask[t] = 1;
   check_exact(problem, random_grads(problem, random));
+}
+
+TEST_CASE("lstm by teams: numbers that look like words nobody has left are left all the same") {
+  const float unset = std::bit_cast<float>(0xFFFFFFFFU);  // one that is not a number
+  RandomNumbers random(210);
+  LstmProblem problem = random_lstm({3, 4, 2, 130}, random);
+  const auto columns = static_cast<std::size_t>(problem.units);
+  const auto check_row = [&](const Numbers& numbers, std::size_t row) {
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+      CHECK(std::isnan(numbers[i]) == (i / columns == row));
+  };
+  for (const Precision precision : {Precision::float32, Precision::tf32, Precision::bfloat16}) {
+    INFO(text_of(precision));
+    problem.precision = precision;
+    LstmProblem first = problem;
+    std::fill_n(first.initial_h.begin(), columns, unset);
+    LstmKernel predicting(gpu_backend(), first);
+    kernels::LstmForward forward = predicting.forward_arguments();
+    GuardedMatrix<float> last(problem.rows, problem.units);
+    forward.last_h = last.matrix();
+    predicting.launch(forward);
+    check_row(last.values(), 0);
+
+    LstmOutputGrads grads = random_grads(problem, random);
+    std::fill_n(grads.last_h.begin() + problem.units, columns, unset);
+    LstmKernel training(gpu_backend(), problem);
+    training.forward();
+    check_row(training.backward(grads).initial_h, 1);
+  }
 }
 
 TEST_CASE("lstm by teams: without steps, states, sequences, or gradients of them") {
@@ -201,8 +239,8 @@ TEST_CASE("lstm by teams: few units, other functions and too small devices are n
 TEST_CASE("lstm by teams: weights that a block cannot hold are for steps of their own") {
   if (gpu_backend() != Backend::emulated) return;
   RandomNumbers random(209);
-  // Sixteen columns of 4 x 784 floats are more than shared memory has beside the stages.
-  LstmProblem problem = random_lstm({1, 1, 1, 784}, random);
+  // Sixteen columns of 4 x 840 floats are more than shared memory has beside the sums.
+  LstmProblem problem = random_lstm({1, 1, 1, 840}, random);
   const Launched counts = launched(problem);
   CHECK(counts.forward == 1);
   CHECK(counts.backward == 0);

@@ -161,6 +161,18 @@ TEST_CASE("simt contracts: a barrier of the grid lets every block see what all w
   CHECK(out == expected);
 }
 
+TEST_CASE("simt contracts: words left for other blocks arrive whole, one by one and four at once") {
+  Words in = random_words();
+  Words out = emulated_outcome("load_relaxed, store_relaxed", in);
+  for (int thread = 0; thread < kContractThreads; ++thread) {
+    for (int block = 0; block < 4; ++block) {
+      CHECK(at(out, thread, block) == (at(in, thread, block) | 1U));
+      CHECK(at(out, thread, 4 + block) == at(out, thread, (block + 1) % 4));
+      CHECK(at(out, thread, 8 + block) == at(out, thread, block));
+    }
+  }
+}
+
 TEST_CASE("simt contracts: 16-bit floats round to nearest, ties to even") {
   Words in = random_words();
   const std::map<float, float> halves{{1.0F, 1.0F},           {2049.0F, 2048.0F},

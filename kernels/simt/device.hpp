@@ -102,6 +102,29 @@ __device__ __forceinline__ void store_release(unsigned* address, unsigned value)
   asm volatile("st.release.gpu.u32 [%0], %1;" ::"l"(address), "r"(value) : "memory");
 }
 
+template <class V>
+__device__ __forceinline__ V load_relaxed(const unsigned* address) {
+  static_assert(sizeof(V) == 4 || sizeof(V) == 16);
+  V value;
+  if constexpr (sizeof(V) == 4) {
+    asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];"
+                 : "=r"(value)
+                 : "l"(__cvta_generic_to_global(address))
+                 : "memory");
+  } else {
+    asm volatile("ld.relaxed.gpu.global.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(value.x), "=r"(value.y), "=r"(value.z), "=r"(value.w)
+                 : "l"(__cvta_generic_to_global(address))
+                 : "memory");
+  }
+  return value;
+}
+__device__ __forceinline__ void store_relaxed(unsigned* address, unsigned value) {
+  asm volatile("st.relaxed.gpu.global.u32 [%0], %1;" ::"l"(__cvta_generic_to_global(address)),
+               "r"(value)
+               : "memory");
+}
+
 template <int Bytes>
 __device__ __forceinline__ void cp_async_zero_fill(void* to, const void* from, int from_bytes) {
   static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);

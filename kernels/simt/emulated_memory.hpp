@@ -118,6 +118,21 @@ SIMT_UNSEEN inline void store_release(unsigned* address, unsigned value) {
   *address = value;
 }
 
+// Words that other threads may write at the time, each whole, in no order among each other.
+template <class V>
+SIMT_UNSEEN inline V load_relaxed(const unsigned* address, Place where = Place::current()) {
+  static_assert(std::same_as<V, unsigned> || std::same_as<V, uint4>);
+  require_aligned(address, sizeof(V), "load_relaxed", where);
+  note_relaxed_load(address, sizeof(V));
+  V value;
+  std::memcpy(&value, static_cast<const void*>(address), sizeof(V));
+  return value;
+}
+SIMT_UNSEEN inline void store_relaxed(unsigned* address, unsigned value) {
+  note_relaxed_store(address, sizeof value);
+  *address = value;
+}
+
 template <int Bytes>
 inline void cp_async(void* to, const void* from, Place where = Place::current()) {
   static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);

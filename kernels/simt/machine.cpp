@@ -293,6 +293,15 @@ void note_acquire(const void* address) {
   races::acquire(*machine.current, address);
 }
 
+void note_relaxed_load(const void* address, std::size_t bytes) {
+  races::access(address, bytes, false, true, __builtin_return_address(0));
+}
+
+void note_relaxed_store(const void* address, std::size_t bytes) {
+  ++machine.progress;
+  races::access(address, bytes, true, true, __builtin_return_address(0));
+}
+
 void note_fence() { races::fence(); }
 
 void* shared_array(const SharedArray& declaration) {

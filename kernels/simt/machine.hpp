@@ -90,6 +90,8 @@ void note_progress();
 void note_atomic(const void* address, std::size_t bytes);
 void note_release(const void* address);
 void note_acquire(const void* address);
+void note_relaxed_load(const void* address, std::size_t bytes);
+void note_relaxed_store(const void* address, std::size_t bytes);
 void note_fence();
 
 // What the lanes of a mask do together. Each lane brings its arguments; the last one computes the

@@ -191,6 +191,27 @@ void launch_grid_barriers(const Word* in, Word* out) {
                                            kernels::Stream{}, in, out);
 }
 
+// Blocks leave words for each other, and wait for them one by one; the first for all four at once.
+__global__ void relaxed_words_kernel(const Word* in, Word* out) {
+  Word* const words = words_of(out);
+  const unsigned own = blockIdx.x;
+  store_relaxed(words + own, words_of(in)[own] | 1U);
+  const unsigned* const next = words + (own + 1) % kBlocks;
+  while (load_relaxed<unsigned>(next) == 0) spin_pause();
+  words[kBlocks + own] = load_relaxed<unsigned>(next);
+  if (own != 0) return;
+  auto all = load_relaxed<uint4>(words);
+  while (all.x == 0 || all.y == 0 || all.z == 0 || all.w == 0) {
+    spin_pause();
+    all = load_relaxed<uint4>(words);
+  }
+  st_vec(words + 2 * kBlocks, all);
+}
+void launch_relaxed_words(const Word* in, Word* out) {
+  launch_cooperative<relaxed_words_kernel>({.grid = kBlocks, .block = kContractThreads},
+                                           kernels::Stream{}, in, out);
+}
+
 template <auto kernel>
 void launch_contract(const Word* in, Word* out) {
   launch_kernel<kernel>({.grid = 1, .block = kContractThreads}, kernels::Stream{}, in, out);
@@ -211,7 +232,8 @@ std::vector<Contract> every_contract() {
           {"mma_m16n8k16_bf16", launch_contract<bfloat16_products_kernel>},
           {"half, bfloat16", launch_contract<halves_kernel>},
           {"named_barrier, atomics", launch_contract<named_barriers_kernel>},
-          {"grid_sync", launch_grid_barriers}};
+          {"grid_sync", launch_grid_barriers},
+          {"load_relaxed, store_relaxed", launch_relaxed_words}};
 }
 
 #if defined(__CUDACC__)
