@@ -10,6 +10,7 @@
 #include "tests/support/lstm_cut.hpp"
 #include "tests/support/lstm_kernel.hpp"
 #include "tests/support/rounded_lstm.hpp"
+#include "tests/support/schedules.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -111,6 +112,20 @@ TEST_CASE("lstm by teams: a team takes tiles of rows in turns, which end at diff
   // without turns is checked below.
   const LstmProblem problem = random_lstm({70, 1, 2, 131}, random);
   check_all_precisions(problem, random_grads(problem, random));
+}
+
+TEST_CASE("lstm by teams: a round begins when all have read what the one before it left") {
+  RandomNumbers random(213);
+  const LstmProblem problem = random_lstm({130, 1, 1, 129}, random);
+  const LstmOutputGrads grads = random_grads(problem, random);
+  // One team forward; one back, and forward none.
+  for (const kernels::LstmCut& cut : {kOneTeam, kernels::LstmCut{.multiprocessors = 5}}) {
+    const LstmCutScope scope(cut);
+    for (const simt::Schedule& schedule : every_schedule()) {
+      const ScheduleScope order(schedule);
+      check_exact(problem, grads);
+    }
+  }
 }
 
 TEST_CASE("lstm by teams: every mask of up to four steps") {
