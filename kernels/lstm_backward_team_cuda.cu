@@ -34,18 +34,16 @@ __device__ inline void keep_weights(const LstmBackward& args, const Team& team, 
 template <class Operands, int kUnits>
 __global__ void __launch_bounds__(kTeamThreads, Operands::kBlocksHeld)
     lstm_backward_team_kernel(LstmBackwardSlice slice, Team team) {
-  constexpr int kOwn = kUnits * kTeamRows / kTeamThreads;  // units of a thread
-  constexpr int kLanesOfRow = kUnits / kOwn;
+  using Own = OwnUnits<kUnits>;
+  constexpr int kOwn = Own::kCount;
   SIMT_DYN_SHARED(TeamMemory<kUnits>, memory);
   float* const right = reinterpret_cast<float*>(memory + 1);
   const LstmBackward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
   const auto units = static_cast<int>(args.shape.units);
   const auto steps = static_cast<int>(args.shape.steps);
-  const auto own_row = static_cast<int>(threadIdx.x) / kLanesOfRow;
-  const auto lane = static_cast<int>(threadIdx.x) % kLanesOfRow;
-  const auto own_unit = [&](int i) { return lane + i * kLanesOfRow; };
-  const auto unit_at = [&](int i) { return team.block() * kUnits + own_unit(i); };
+  const int own_row = Own::row();
+  const auto unit_at = [&](int i) { return team.block() * kUnits + Own::in_block(i); };
 
   // f(place, i, gate) for the words that the thread leaves of a step, with the first gate of each.
   const auto for_own_words = [&](const auto& f) {
@@ -94,7 +92,7 @@ __global__ void __launch_bounds__(kTeamThreads, Operands::kBlocksHeld)
           for (int warp = 0; warp < kTeamWarps; ++warp) {
             SIMT_UNROLL
             for (int i = 0; i < kOwn; ++i) {
-              sums[i] += memory->part(warp)[TurnedLines<kUnits>::place(own_row, own_unit(i))];
+              sums[i] += memory->part(warp)[TurnedLines<kUnits>::place(own_row, Own::in_block(i))];
             }
           }
         }

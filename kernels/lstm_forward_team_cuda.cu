@@ -33,17 +33,15 @@ template <class Operands, int kUnits>
 __global__ void __launch_bounds__(kTeamThreads, Operands::kBlocksHeld)
     lstm_forward_team_kernel(LstmForwardSlice slice, Team team) {
   constexpr int kColumns = 4 * kUnits;
-  constexpr int kOwn = kUnits * kTeamRows / kTeamThreads;  // units of a thread
-  constexpr int kLanesOfRow = kUnits / kOwn;
+  using Own = OwnUnits<kUnits>;
+  constexpr int kOwn = Own::kCount;
   SIMT_DYN_SHARED(TeamMemory<kColumns>, memory);
   float* const right = reinterpret_cast<float*>(memory + 1);
   const LstmForward& args = slice.args;
   const LstmTokens& tokens = slice.tokens;
   const auto units = static_cast<int>(args.shape.units);
-  const auto own_row = static_cast<int>(threadIdx.x) / kLanesOfRow;
-  const auto lane = static_cast<int>(threadIdx.x) % kLanesOfRow;
-  const auto own_unit = [&](int i) { return lane + i * kLanesOfRow; };
-  const auto unit_at = [&](int i) { return team.block() * kUnits + own_unit(i); };
+  const int own_row = Own::row();
+  const auto unit_at = [&](int i) { return team.block() * kUnits + Own::in_block(i); };
 
   // f(place, i) for the words that the thread leaves of a step: of pairs, those with an even unit
   // first.
@@ -110,8 +108,8 @@ __global__ void __launch_bounds__(kTeamThreads, Operands::kBlocksHeld)
         for (int warp = 0; warp < kTeamWarps; ++warp) {
           SIMT_UNROLL
           for (int i = 0; i < kOwn; ++i) {
-            const auto sum = ld_vec<float4>(memory->part(warp) +
-                                            TurnedLines<kColumns>::place(own_row, own_unit(i) * 4));
+            const auto sum = ld_vec<float4>(
+                memory->part(warp) + TurnedLines<kColumns>::place(own_row, Own::in_block(i) * 4));
             z[i] = {z[i].x + sum.x, z[i].y + sum.y, z[i].z + sum.z, z[i].w + sum.w};
           }
         }

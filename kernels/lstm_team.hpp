@@ -95,6 +95,19 @@ struct TeamMemory {
   static_assert(kTeamRows * kColumns >= 2 * kWordsOfStage);
 };
 
+// Which of a block's units, and of which row of a tile, a thread makes: neighbours at a row have
+// neighbouring units.
+template <int kUnits>
+struct OwnUnits {
+  static constexpr int kCount = kUnits * kTeamRows / kTeamThreads;
+  static constexpr int kLanesOfRow = kUnits / kCount;
+
+  static __device__ int row() { return static_cast<int>(threadIdx.x) / kLanesOfRow; }
+  static __device__ int in_block(int i) {
+    return static_cast<int>(threadIdx.x) % kLanesOfRow + i * kLanesOfRow;
+  }
+};
+
 // Until of each stage that the warp multiplies the last word is there, by which time the others
 // mostly are, too.
 template <class Operands>
