@@ -40,20 +40,23 @@ TEST_CASE("simt: a report names kernel, shape, block, thread and place") {
   const std::string report = report_of("lane_outside_of_its_mask");
   CHECK_THAT(report, ContainsSubstring("lane_outside_of_its_mask_kernel<true>"));
   CHECK_THAT(report, ContainsSubstring("grid (2, 1, 1), block (64, 1, 1)"));
-  CHECK_THAT(report, ContainsSubstring("block (0, 0, 0), thread (16, 0, 0) at bugs.cu:"));
+  CHECK_THAT(report,
+             ContainsSubstring("block (0, 0, 0), thread (16, 0, 0) at bugs_within_blocks.cu:"));
   CHECK_THAT(report, ContainsSubstring("lane 16 is outside of its mask (0, 1, 2, 3,"));
 }
 
 TEST_CASE("simt: each kind of mistake has words of its own") {
   const std::pair<const char*, const char*> words[] = {
 #if defined(BRAID_SIMT_RACES)
-    {"barrier_in_a_branch", "race: reads shared memory at bugs.cu:"},
+    {"barrier_in_a_branch", "race: reads shared memory at bugs_within_blocks.cu:"},
+    {"flag_without_a_fence_before", "race: reads global memory at bugs_between_blocks.cu:"},
 #else
-    {"barrier_in_a_branch", "barrier divergence: ended, while 48 threads wait at bugs.cu:"},
+    {"barrier_in_a_branch",
+     "barrier divergence: ended, while 48 threads wait at bugs_within_blocks.cu:"},
 #endif
     {"two_barriers_for_one", "barrier divergence: __syncthreads here, while other threads wait at"},
     {"return_before_a_barrier", "barrier divergence: ended, while 63 threads wait"},
-    {"mask_names_absent_lanes", "deadlock: 32 in a shuffle at bugs.cu:"},
+    {"mask_names_absent_lanes", "deadlock: 32 in a shuffle at bugs_within_blocks.cu:"},
     {"different_operations", "different operations: a ballot here, while other lanes are in"},
     {"misaligned_vector", "ld_vec: the address is 4 bytes beyond a multiple of 16"},
     {"blocks_await_each_other", "livelock: nothing changes any more; 1 in a loop"},

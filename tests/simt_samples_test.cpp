@@ -1,5 +1,6 @@
 // Small kernels of every kind on the emulated device, in every order of their threads, against
 // plain loops in double.
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -182,6 +183,28 @@ TEST_CASE("simt: blocks hand a sum on by flags") {
     CHECK(largest_error({sums.values().back()}, {expected}, 1.0) < 1e-5);
     CHECK(sums.guards_are_intact());
   });
+}
+
+TEST_CASE("simt: a word is found late, but nobody who knows of a newer one finds an older one") {
+  constexpr int kRounds = 12;
+  bool together = true;
+  in_every_schedule([&] {
+    unsigned word = 0;
+    std::vector<unsigned> found(kRounds * 64, 99);
+    run::watch_count(kStream, &word, 8, found.data(), kRounds);
+    CHECK(word == 8);
+    unsigned known = 0;
+    for (auto round = found.begin(); round != found.end(); round += 64) {
+      const auto [oldest, newest] = std::minmax_element(round, round + 64);
+      CHECK(*oldest >= known);
+      CHECK(*newest <= word);
+      known = *newest;
+      together = together && *oldest == *newest;
+    }
+  });
+#if defined(BRAID_SIMT_RACES)
+  CHECK_FALSE(together);  // as they would find it if each store arrived everywhere at once
+#endif
 }
 
 TEST_CASE("simt: rows stream through a ring of bulk copies and mbarriers") {

@@ -93,15 +93,6 @@ __device__ __forceinline__ void named_barrier_arrive(int id, int threads) {
 __device__ __forceinline__ void grid_sync() { cooperative_groups::this_grid().sync(); }
 __device__ __forceinline__ void spin_pause() { __nanosleep(20); }
 
-__device__ __forceinline__ unsigned load_acquire(const unsigned* address) {
-  unsigned value;
-  asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(value) : "l"(address) : "memory");
-  return value;
-}
-__device__ __forceinline__ void store_release(unsigned* address, unsigned value) {
-  asm volatile("st.release.gpu.u32 [%0], %1;" ::"l"(address), "r"(value) : "memory");
-}
-
 template <class V>
 __device__ __forceinline__ V load_relaxed(const unsigned* address) {
   static_assert(sizeof(V) == 4 || sizeof(V) == 16);

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <bit>
 #include <concepts>
 #include <cstring>
@@ -7,7 +8,7 @@
 #include "kernels/simt/matrix.hpp"
 #include "kernels/simt/races.hpp"
 
-// Memory and arithmetic of the emulated device: atomics, copies, flags, matrix operands.
+// Memory and arithmetic of the emulated device: atomics, copies, words for others, matrix operands.
 namespace braid::simt {
 
 inline unsigned __float_as_uint(float x) { return std::bit_cast<unsigned>(x); }
@@ -109,14 +110,6 @@ inline void named_barrier_arrive(int id, int threads, Place where = Place::curre
 }
 inline void grid_sync(Place where = Place::current()) { grid_barrier(where); }
 inline void spin_pause(Place where = Place::current()) { spin(where); }
-SIMT_UNSEEN inline unsigned load_acquire(const unsigned* address) {
-  note_acquire(address);
-  return *address;
-}
-SIMT_UNSEEN inline void store_release(unsigned* address, unsigned value) {
-  note_release(address);
-  *address = value;
-}
 
 // Words that other threads may write at the time, each whole, in no order among each other.
 template <class V>
@@ -124,13 +117,13 @@ SIMT_UNSEEN inline V load_relaxed(const unsigned* address, Place where = Place::
   static_assert(std::same_as<V, unsigned> || std::same_as<V, uint4>);
   require_aligned(address, sizeof(V), "load_relaxed", where);
   note_relaxed_load(address, sizeof(V));
-  V value;
-  std::memcpy(&value, static_cast<const void*>(address), sizeof(V));
-  return value;
+  std::array<unsigned, sizeof(V) / sizeof(unsigned)> words;
+  for (unsigned& word : words) word = races::find_word(address++);
+  return std::bit_cast<V>(words);
 }
 SIMT_UNSEEN inline void store_relaxed(unsigned* address, unsigned value) {
   note_relaxed_store(address, sizeof value);
-  *address = value;
+  races::leave_word(address, value);
 }
 
 template <int Bytes>

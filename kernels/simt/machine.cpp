@@ -282,17 +282,6 @@ void note_atomic(const void* address, std::size_t bytes) {
   races::atomic(address, bytes, __builtin_return_address(0));
 }
 
-void note_release(const void* address) {
-  ++machine.progress;
-  races::access(address, sizeof(unsigned), true, true, __builtin_return_address(0));
-  races::release(*machine.current, address);
-}
-
-void note_acquire(const void* address) {
-  races::access(address, sizeof(unsigned), false, true, __builtin_return_address(0));
-  races::acquire(*machine.current, address);
-}
-
 void note_relaxed_load(const void* address, std::size_t bytes) {
   races::access(address, bytes, false, true, __builtin_return_address(0));
 }

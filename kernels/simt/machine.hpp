@@ -88,8 +88,6 @@ void spin(const Place& where);
 // Tells that a thread wrote what others may be waiting for, or read what they wrote.
 void note_progress();
 void note_atomic(const void* address, std::size_t bytes);
-void note_release(const void* address);
-void note_acquire(const void* address);
 void note_relaxed_load(const void* address, std::size_t bytes);
 void note_relaxed_store(const void* address, std::size_t bytes);
 void note_fence();

@@ -3,55 +3,25 @@
 #if defined(BRAID_SIMT_RACES)
 #include <dlfcn.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdio>
 #include <memory>
-#include <set>
 #include <thread>
 #include <unordered_map>
 
 #include "kernels/simt/moved_bytes.hpp"
-#include "kernels/simt/state.hpp"
+#include "kernels/simt/race_clocks.hpp"
 
 namespace braid::simt {
-namespace {
 
-bool only_counts = false;
-
-}  // namespace
-
-void only_count_bytes(bool only) { only_counts = only; }
+void only_count_bytes(bool only) { races::only_counts = only; }
 
 namespace races {
 namespace {
 
-// How far each thread's own work is known, and the blocks that ended before and are known whole.
-struct Clock {
-  std::vector<std::uint32_t> known;
-  std::set<int> blocks;
-
-  void join(const Clock& other) {
-    known.resize(std::max(known.size(), other.known.size()));
-    for (std::size_t i = 0; i < other.known.size(); ++i) {
-      known[i] = std::max(known[i], other.known[i]);
-    }
-    blocks.insert(other.blocks.begin(), other.blocks.end());
-  }
-};
-
-struct ThreadClocks {
-  Clock own;
-  Clock fenced;    // what an atomic operation hands on: as of the last fence
-  Clock received;  // what atomic operations found: known from the next fence on
-};
-
 // One access, as a granule of two bytes remembers it.
-struct Stamp {
-  int round = -1;  // which blocks were alive together; -1: none
-  int thread = 0;
-  std::uint32_t time = 0;
+struct Stamp : Moment {
   std::uint8_t bytes = 0;  // which of the granule's
   bool atomic = false;
   const void* code = nullptr;
@@ -64,29 +34,18 @@ constexpr std::uintptr_t kPage = 4096;
 using Page = std::array<Granule, kPage / 2>;
 
 std::unordered_map<std::uintptr_t, std::unique_ptr<Page>> pages;
-std::unordered_map<const void*, Clock> released;
-std::vector<ThreadClocks> clocks;
 MovedBytes moved;
-int current_round = 0;
 // The host thread that runs the launch.
 std::atomic<std::thread::id> runner;
 bool looks_away = false;
 
-ThreadClocks& clocks_of(const Thread& thread) {
-  return clocks[static_cast<std::size_t>(thread.global)];
+Page& page_of(std::uintptr_t at) {
+  std::unique_ptr<Page>& page = pages[at / kPage];
+  if (!page) page = std::make_unique<Page>();
+  return *page;
 }
 
-void go_on(const Thread& thread) {
-  ++clocks_of(thread).own.known[static_cast<std::size_t>(thread.global)];
-}
-
-bool ordered(const Stamp& before, const Thread& thread) {
-  const Clock& clock = clocks_of(thread).own;
-  if (before.round != current_round) return clock.blocks.contains(before.round);
-  return clock.known[static_cast<std::size_t>(before.thread)] >= before.time;
-}
-
-// "bugs.cu:40", or an address.
+// "samples.cu:40", or an address.
 std::string line_of(const void* code) {
   Dl_info info{};
   if (code == nullptr || dladdr(code, &info) == 0) return "an unknown place";
@@ -109,7 +68,7 @@ std::string line_of(const void* code) {
                          const void* code) {
   const auto per_block = static_cast<int>(machine.blocks[0]->threads.size());
   std::string who = "a thread of an earlier block";
-  if (before.round == current_round) {
+  if (before.round == now().round) {
     const Block& block = *machine.blocks[static_cast<std::size_t>(before.thread / per_block)];
     who = "block " + described(block.index) + ", thread " +
           described(block.threads[static_cast<std::size_t>(before.thread % per_block)].index);
@@ -121,10 +80,10 @@ std::string line_of(const void* code) {
        {});
 }
 
-void remember_read(Granule& granule, const Stamp& stamp, const Thread& thread) {
+void remember_read(Granule& granule, const Stamp& stamp) {
   for (Stamp& read : granule.reads) {
     if (read.round == -1 || (read.thread == stamp.thread && read.round == stamp.round) ||
-        ordered(read, thread)) {
+        is_known(read)) {
       read = stamp;
       return;
     }
@@ -137,24 +96,16 @@ void remember_read(Granule& granule, const Stamp& stamp, const Thread& thread) {
 void start_launch() {
   runner = std::this_thread::get_id();
   pages.clear();
-  released.clear();
   moved.start_launch();
-  current_round = 0;
+  start_clocks();
 }
 
 void end_launch(LaunchRecord& record) { moved.add_to(record); }
 
 void start_blocks(int threads) {
   if (only_counts) return;
-  ++current_round;
-  const auto count = static_cast<std::size_t>(threads);
-  clocks.assign(count, {});
-  for (std::size_t t = 0; t < count; ++t) {
-    clocks[t].own.known.assign(count, 0);
-    clocks[t].own.known[t] = 1;
-  }
-  // What atomics handed on before is told of whole blocks; what else was released is over.
-  for (auto& [object, clock] : released) clock.known.clear();
+  start_round(threads);
+  forget_words();
 }
 
 void look_away(bool away) { looks_away = away; }
@@ -192,23 +143,22 @@ void access(const void* address, std::size_t bytes, bool writes, bool is_atomic,
     moved.read(address, bytes);
   }
   if (only_counts) return;
-  const std::uint32_t time = clocks_of(*thread).own.known[static_cast<std::size_t>(thread->global)];
+  const Moment moment = now();
+  Page* page = nullptr;
   for (std::uintptr_t at = start & ~std::uintptr_t{1}; at < start + bytes; at += 2) {
-    std::unique_ptr<Page>& page = pages[at / kPage];
-    if (!page) page = std::make_unique<Page>();
+    if (page == nullptr || at % kPage == 0) page = &page_of(at);
     Granule& granule = (*page)[at % kPage / 2];
-    Stamp stamp{current_round, thread->global, time, 0, is_atomic, code};
+    Stamp stamp{moment, 0, is_atomic, code};
     if (at >= start) stamp.bytes |= 1U;
     if (at + 1 >= start && at + 1 < start + bytes) stamp.bytes |= 2U;
     const auto conflicts = [&](const Stamp& before) {
       return before.round != -1 && (before.bytes & stamp.bytes) != 0 &&
              !(before.atomic && is_atomic) &&
-             (before.thread != stamp.thread || before.round != current_round) &&
-             !ordered(before, *thread);
+             (before.thread != stamp.thread || before.round != stamp.round) && !is_known(before);
     };
     if (conflicts(granule.write)) report(granule.write, true, address, writes, code);
     if (!writes) {
-      remember_read(granule, stamp, *thread);
+      remember_read(granule, stamp);
       continue;
     }
     for (const Stamp& read : granule.reads) {
@@ -222,45 +172,10 @@ void access(const void* address, std::size_t bytes, bool writes, bool is_atomic,
   }
 }
 
-void meet(Thread* const* threads, std::size_t count) {
-  if (only_counts) return;
-  Clock all;
-  for (std::size_t i = 0; i < count; ++i) all.join(clocks_of(*threads[i]).own);
-  for (std::size_t i = 0; i < count; ++i) {
-    clocks_of(*threads[i]).own = all;
-    go_on(*threads[i]);
-  }
-}
-
-void release(Thread& thread, const void* object) {
-  if (only_counts) return;
-  released[object].join(clocks_of(thread).own);
-  go_on(thread);
-}
-
-void acquire(Thread& thread, const void* object) {
-  if (only_counts) return;
-  const auto found = released.find(object);
-  if (found != released.end()) clocks_of(thread).own.join(found->second);
-}
-
-void fence() {
-  if (only_counts) return;
-  ThreadClocks& mine = clocks_of(*machine.current);
-  mine.own.join(mine.received);
-  mine.fenced = mine.own;
-  mine.fenced.blocks.insert(current_round);
-  go_on(*machine.current);
-}
-
 void atomic(const void* address, std::size_t bytes, const void* code) {
   access(address, bytes, true, true, code);
   moved.atomic_read(address, bytes);
-  if (only_counts) return;
-  ThreadClocks& mine = clocks_of(*machine.current);
-  Clock& here = released[address];
-  mine.received.join(here);
-  here.join(mine.fenced);
+  if (!only_counts) exchange(address);
 }
 
 }  // namespace races

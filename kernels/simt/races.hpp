@@ -6,8 +6,8 @@
 // Other flavours compile all of this to nothing.
 //
 // Kernels are compiled with -fsanitize=thread, so that they report their accesses; the functions
-// that they call then are our own. Barriers, __syncwarp, mbarriers, release and acquire, and fences
-// around atomics order accesses; shuffles do not.
+// that they call then are our own. Barriers, __syncwarp, mbarriers, and fences around atomics and
+// around words left for others order accesses; shuffles do not.
 namespace braid::simt {
 
 struct Barrier;
@@ -33,6 +33,10 @@ void release(Thread& thread, const void* object);
 void acquire(Thread& thread, const void* object);
 void fence();
 void atomic(const void* address, std::size_t bytes, const void* code);
+// Words left for others in no order: any is found that a GPU could give (weak_words.cpp).
+void leave_word(unsigned* address, unsigned word);
+unsigned find_word(const unsigned* address);
+void forget_words();
 }  // namespace races
 
 #else
@@ -51,6 +55,8 @@ inline void release(Thread&, const void*) {}
 inline void acquire(Thread&, const void*) {}
 inline void fence() {}
 inline void atomic(const void*, std::size_t, const void*) {}
+inline void leave_word(unsigned* address, unsigned word) { *address = word; }
+inline unsigned find_word(const unsigned* address) { return *address; }
 }  // namespace races
 
 #endif

@@ -25,6 +25,12 @@ struct Bug {
   Found address;
   Found race;
 };
-const std::vector<Bug>& every_bug();
+std::vector<Bug> bugs_within_blocks();
+std::vector<Bug> bugs_between_blocks();
+inline std::vector<Bug> every_bug() {
+  std::vector<Bug> bugs = bugs_within_blocks();
+  for (const Bug& bug : bugs_between_blocks()) bugs.push_back(bug);
+  return bugs;
+}
 
 }  // namespace braid::samples

@@ -184,11 +184,27 @@ __global__ void relay_kernel(const float* in, int count, unsigned* flags, float*
   float sum = warp_sum(i < count ? in[i] : 0.0F);
   if (threadIdx.x != 0) return;
   if (block > 0) {
-    while (load_acquire(flags + block - 1) == 0) spin_pause();
+    while (load_relaxed<unsigned>(flags + block - 1) == 0) spin_pause();
+    __threadfence();
     sum += sums[block - 1];
   }
   sums[block] = sum;
-  store_release(flags + block, 1);
+  __threadfence();
+  store_relaxed(flags + block, 1);
+}
+
+__global__ void watch_count_kernel(unsigned* word, unsigned last, unsigned* found, int rounds) {
+  if (blockIdx.x == 0) {
+    for (unsigned count = 1; threadIdx.x == 0 && count <= last; ++count) {
+      store_relaxed(word, count);
+      spin_pause();
+    }
+    return;
+  }
+  for (int round = 0; round < rounds; ++round) {
+    found[round * 64 + static_cast<int>(threadIdx.x)] = load_relaxed<unsigned>(word);
+    __syncthreads();
+  }
 }
 
 constexpr int kRing = 3;
@@ -308,6 +324,12 @@ void relay(const kernels::Stream& stream, const float* in, int count, unsigned* 
            float* sums) {
   launch_cooperative<relay_kernel>({.grid = (count + 31) / 32, .block = 32}, stream, in, count,
                                    flags, sums);
+}
+
+void watch_count(const kernels::Stream& stream, unsigned* word, unsigned last, unsigned* found,
+                 int rounds) {
+  launch_cooperative<watch_count_kernel>({.grid = 2, .block = 64}, stream, word, last, found,
+                                         rounds);
 }
 
 void stream_columns(const kernels::Stream& stream, const float* in, float* out, int rows) {

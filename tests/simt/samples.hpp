@@ -33,6 +33,10 @@ struct Product {
   void smooth(const kernels::Stream&, float* x, float* y, int count, int steps);                  \
   /* out[0] = sum of in[count], handed from block to block by flags, which start as 0 */          \
   void relay(const kernels::Stream&, const float* in, int count, unsigned* flags, float* sums);   \
+  /* found [rounds, 64] is what the threads of one block find in a word, which starts as 0 and    \
+     that another block counts up to `last`, with a barrier behind each round */                  \
+  void watch_count(const kernels::Stream&, unsigned* word, unsigned last, unsigned* found,        \
+                   int rounds);                                                                   \
   /* out[c] = sum over the rows of in [rows, 64], streamed through a ring of bulk copies */       \
   void stream_columns(const kernels::Stream&, const float* in, float* out, int rows);             \
   /* counts[v] = how many of ids[count] are v, by ballot, match and atomics; v < 32 */            \

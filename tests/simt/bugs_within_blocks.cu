@@ -1,19 +1,12 @@
-// Every kernel writes the numbers that its right version gives; out[i] is compared with that.
+// What goes wrong within a block.
 #include "kernels/simt/facade.hpp"
 
-#include "tests/simt/bugs.hpp"
+#include "tests/simt/bug_launches.hpp"
 
 namespace braid::samples {
 namespace {
 
-using namespace braid::simt;
-
 constexpr unsigned kAll = 0xFFFFFFFFU;
-constexpr int kThreads = 64;
-
-__device__ inline int global_index() {
-  return static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
-}
 
 // Reverses 64 numbers by shared memory: what thread t wrote, thread 63 - t reads.
 template <bool planted>
@@ -235,67 +228,6 @@ __global__ void race_between_warps_kernel(BugMemory m) {
   m.out[global_index()] = total[0];
 }
 
-template <bool planted>
-__global__ void two_blocks_write_one_element_kernel(BugMemory m) {
-  const int i = planted ? static_cast<int>(threadIdx.x) : global_index();
-  m.out[i] = m.in[i];
-  if (planted) m.out[kThreads + i] = m.in[kThreads + i];
-}
-
-// A sum of ones without atomics. Threads of the emulated device never interrupt each other within
-// an expression, so the plain flavour counts right.
-template <bool planted>
-__global__ void count_without_atomics_kernel(BugMemory m) {
-  if constexpr (planted) {
-    m.words[0] += 1;
-  } else {
-    atomicAdd(m.words, 1U);
-  }
-}
-__global__ void words_to_floats_kernel(BugMemory m) {
-  m.out[threadIdx.x] = static_cast<float>(m.words[threadIdx.x]);
-}
-
-// Block 1 waits for block 0's number. Without a cooperative launch block 0 may never start.
-__global__ void blocks_await_each_other_kernel(BugMemory m) {
-  const unsigned own = blockIdx.x;
-  if (threadIdx.x == 0) {
-    store_release(m.words + own, 1);
-    while (load_acquire(m.words + (own ^ 1U)) == 0) spin_pause();
-  }
-  __syncthreads();
-  m.out[global_index()] = m.in[global_index()];
-}
-
-template <bool planted>
-__global__ void missing_grid_barrier_kernel(BugMemory m) {
-  m.out[global_index()] = m.in[global_index()];
-  if constexpr (!planted) grid_sync();
-  const float other = m.out[(global_index() + kThreads) % m.count];
-  grid_sync();
-  m.out[global_index()] = other;
-}
-
-// The flag is raised before the number is there.
-template <bool planted>
-__global__ void flag_before_data_kernel(BugMemory m) {
-  if (threadIdx.x != 0) return;
-  if (blockIdx.x == 0) {
-    if constexpr (planted) {
-      store_release(m.words, 1);
-      while (load_acquire(m.words + 1) == 0) spin_pause();
-      m.out[0] = m.in[0];
-    } else {
-      m.out[0] = m.in[0];
-      store_release(m.words, 1);
-    }
-  } else if (blockIdx.x == 1) {
-    while (load_acquire(m.words) == 0) spin_pause();
-    m.out[1] = m.out[0];
-    store_release(m.words + 1, 1);
-  }
-}
-
 constexpr int kBytes = kThreads * static_cast<int>(sizeof(float));
 
 enum class RingBug { none, parity, bytes, no_wait, no_fence, arrivals };
@@ -387,8 +319,6 @@ __global__ void offset_overflows_kernel(BugMemory m) {
   m.out[global_index()] = m.in[global_index()] + (offset > 0 ? 1.0F : 0.0F);
 }
 
-const kernels::Stream kStream{kernels::Backend::emulated};
-
 // Declares 20 KB beside dynamic memory: together more than a kernel gets without asking.
 __global__ void more_shared_memory_than_asked_kernel(BugMemory m) {
   SIMT_SHARED(float, own, [20 * 256]);
@@ -397,24 +327,6 @@ __global__ void more_shared_memory_than_asked_kernel(BugMemory m) {
   m.out[global_index()] = own[threadIdx.x] + given[threadIdx.x];
 }
 
-template <auto kernel>
-void one_block(const BugMemory& m) {
-  launch_kernel<kernel>({.block = kThreads}, kStream, m);
-}
-template <auto kernel>
-void two_blocks(const BugMemory& m) {
-  launch_kernel<kernel>({.grid = m.count / kThreads, .block = kThreads}, kStream, m);
-}
-template <auto kernel>
-void cooperating_blocks(const BugMemory& m) {
-  launch_cooperative<kernel>({.grid = m.count / kThreads, .block = kThreads}, kStream, m);
-}
-
-template <bool planted>
-void count_without_atomics(const BugMemory& m) {
-  two_blocks<count_without_atomics_kernel<planted>>(m);
-  one_block<words_to_floats_kernel>(m);
-}
 template <bool planted>
 void dynamic_memory_too_small(const BugMemory& m) {
   launch_kernel<dynamic_memory_too_small_kernel>(
@@ -430,27 +342,16 @@ void more_shared_memory_than_asked(const BugMemory& m) {
   }
 }
 
-using Launch = void (*)(const BugMemory&);
-template <Launch right, Launch wrong>
-Bug bug(const char* name, Found plain, Found address, Found race) {
-  return {name, [](const BugMemory& m, bool planted) { planted ? wrong(m) : right(m); }, plain,
-          address, race};
-}
 template <RingBug kind>
 Bug ring_bug(const char* name, Found plain, Found address, Found race) {
   return bug<one_block<bulk_copy_kernel<RingBug::none>>, one_block<bulk_copy_kernel<kind>>>(
       name, plain, address, race);
 }
-
 }  // namespace
 
-// Sizes come from the count (128), so that the compiler does not find the bug first.
-#define BRAID_BUG(launch, name, ...) \
-  bug<launch<name##_kernel<false>>, launch<name##_kernel<true>>>(#name, __VA_ARGS__)
-
-const std::vector<Bug>& every_bug() {
+std::vector<Bug> bugs_within_blocks() {
   using enum Found;
-  static const std::vector<Bug> bugs{
+  return {
       BRAID_BUG(two_blocks, missing_barrier, yes, yes, yes),
       BRAID_BUG(two_blocks, tile_reused_too_early, yes, yes, yes),
       BRAID_BUG(two_blocks, missing_copy_wait, yes, yes, yes),
@@ -472,13 +373,6 @@ const std::vector<Bug>& every_bug() {
       BRAID_BUG(two_blocks, uninitialized_shared, yes, yes, yes),
       BRAID_BUG(two_blocks, trust_in_lockstep, yes, yes, yes),
       BRAID_BUG(two_blocks, race_between_warps, yes, yes, yes),
-      BRAID_BUG(two_blocks, two_blocks_write_one_element, no, no, yes),
-      bug<count_without_atomics<false>, count_without_atomics<true>>("count_without_atomics", no,
-                                                                     no, yes),
-      bug<cooperating_blocks<blocks_await_each_other_kernel>,
-          two_blocks<blocks_await_each_other_kernel>>("blocks_await_each_other", yes, yes, yes),
-      BRAID_BUG(cooperating_blocks, missing_grid_barrier, yes, yes, yes),
-      BRAID_BUG(cooperating_blocks, flag_before_data, yes, yes, yes),
       ring_bug<RingBug::parity>("mbarrier_wrong_parity", yes, yes, yes),
       ring_bug<RingBug::bytes>("mbarrier_wrong_bytes", yes, yes, yes),
       ring_bug<RingBug::arrivals>("mbarrier_wrong_arrivals", yes, yes, yes),
@@ -493,7 +387,6 @@ const std::vector<Bug>& every_bug() {
           "more_shared_memory_than_asked", yes, yes, yes),
       BRAID_BUG(two_blocks, offset_overflows, no, yes, no),
   };
-  return bugs;
 }
 
 }  // namespace braid::samples
