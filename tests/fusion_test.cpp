@@ -13,6 +13,7 @@
 #include "engine/graph/ops/shape.hpp"
 #include "engine/runtime/program.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/variables.hpp"
 
 using namespace braid;
 using kernels::ActivationKind;
@@ -25,11 +26,7 @@ Value rows(Graph& graph, const char* name, Dim columns) {
 }
 
 VariablePointer kernel_of(Dim from, Dim to) {
-  auto kernel = std::make_shared<Variable>();
-  kernel->name = "kernel";
-  kernel->shape = {from, to};
-  kernel->value = Tensor::zeros({from, to});
-  return kernel;
+  return testing::variable_of(Tensor::zeros({from, to}), "kernel");
 }
 
 struct DenseGraph {

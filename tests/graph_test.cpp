@@ -8,19 +8,17 @@
 #include "engine/runtime/executor.hpp"
 #include "engine/runtime/memory_plan.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/variables.hpp"
 
 using namespace braid;
 
 namespace {
 
 VariablePointer variable(const Shape& shape, float start) {
-  auto made = std::make_shared<Variable>();
-  made->shape = shape;
-  made->value = Tensor::zeros(shape);
-  for (std::int64_t i = 0; i < made->value.elements(); ++i) {
-    made->value.data<float>()[i] = start + 0.1F * static_cast<float>((i * 7) % 11 - 5);
-  }
-  return made;
+  Tensor numbers = Tensor::zeros(shape);
+  for (std::int64_t i = 0; i < numbers.elements(); ++i)
+    numbers.data<float>()[i] = start + 0.1F * static_cast<float>((i * 7) % 11 - 5);
+  return testing::variable_of(std::move(numbers));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/dense_precision.hpp"
 #include "tests/support/stand_in_library.hpp"
+#include "tests/support/variables.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -55,13 +56,10 @@ void check_everything(Backend device, const DenseProblem& problem, std::int64_t 
 Program one_layer(std::int64_t rows, std::int64_t depth, std::int64_t columns, Precision precision,
                   Device device) {
   auto graph = std::make_shared<Graph>();
-  auto kernel = std::make_shared<Variable>();
-  kernel->shape = {depth, columns};
   const std::vector<float> halves(static_cast<std::size_t>(depth * columns), 0.5F);
-  kernel->value = Tensor::from(halves, kernel->shape);
-  if (device != Device::cpu()) kernel->value = kernel->value.to(device);
+  const Tensor kernel = Tensor::from(halves, {depth, columns}).to(device);
   const Value in = graph->input("x", {.shape = {None, depth}, .batched = true});
-  const Value out = ops::dense(*graph, in, graph->weight(kernel), {});
+  const Value out = ops::dense(*graph, in, graph->weight(variable_of(kernel)), {});
   return {graph, {out}, {{.shape = {rows, depth}, .batched = true}}, device, precision};
 }
 

@@ -13,6 +13,7 @@
 #include "engine/runtime/stages.hpp"
 #include "tests/support/array.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/variables.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -128,10 +129,7 @@ struct RandomGraph {
       return rows[static_cast<std::size_t>(random.below(static_cast<std::int64_t>(rows.size())))];
     };
     const auto variable = [&](const Shape& shape) {
-      auto made = std::make_shared<Variable>();
-      made->shape = shape;
-      made->value = Tensor::zeros(shape);
-      weights.push_back(graph->weight(made));
+      weights.push_back(graph->weight(variable_of(Tensor::zeros(shape))));
       return weights.back();
     };
     const std::int64_t count = 2 + random.below(12);

@@ -8,6 +8,7 @@
 #include "tests/support/on_device.hpp"
 #include "tests/support/refusals.hpp"
 #include "tests/support/sample_models.hpp"
+#include "tests/support/variables.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -137,9 +138,7 @@ TEST_CASE("out of memory tells what was asked for, what is free and what takes m
     INFO(to_string(device));
     const OnDevice here(device);
     auto graph = std::make_shared<Graph>();
-    auto wide = std::make_shared<Variable>();
-    wide->shape = {1, kUnits};
-    wide->value = Tensor::zeros(wide->shape).to(device);
+    const VariablePointer wide = variable_of(Tensor::zeros({1, kUnits}).to(device));
     graph->set_layer("Dense layer \"wide\"");
     const Value in = graph->input("x", {.shape = {None, 1}, .batched = true});
     const Value out = ops::dense(*graph, in, graph->weight(wide), {});

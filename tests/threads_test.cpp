@@ -20,6 +20,7 @@
 #include "engine/graph/ops/shape.hpp"
 #include "engine/runtime/executor.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/variables.hpp"
 
 using namespace braid;
 
@@ -30,12 +31,10 @@ constexpr std::int64_t kSteps = 9;
 constexpr std::int64_t kVocabulary = 4099;
 
 VariablePointer random_variable(const Shape& shape, Random& random) {
-  auto variable = std::make_shared<Variable>();
-  variable->shape = shape;
-  variable->value = Tensor::zeros(shape);
-  for (std::int64_t i = 0; i < variable->value.elements(); ++i)
-    variable->value.data<float>()[i] = random.uniform() - 0.5F;
-  return variable;
+  Tensor numbers = Tensor::zeros(shape);
+  for (std::int64_t i = 0; i < numbers.elements(); ++i)
+    numbers.data<float>()[i] = random.uniform() - 0.5F;
+  return testing::variable_of(std::move(numbers));
 }
 
 // A masked LSTM over embedded words beside features, with dropout, a loss and all gradients.

@@ -9,6 +9,7 @@
 #include "engine/graph/ops/elementwise.hpp"
 #include "engine/graph/ops/mask.hpp"
 #include "engine/graph/ops/shape.hpp"
+#include "tests/support/variables.hpp"
 
 namespace braid::testing {
 namespace {
@@ -47,11 +48,7 @@ ValueInfo symbolic(const OpInput& input) {
 }
 
 VariablePointer variable_of(const OpInput& input) {
-  auto variable = std::make_shared<Variable>();
-  variable->name = input.name;
-  variable->shape = input.array.shape;
-  variable->value = Tensor::from(input.array.values, input.array.shape);
-  return variable;
+  return testing::variable_of(Tensor::from(input.array.values, input.array.shape), input.name);
 }
 
 double contracted(const Arrays& outputs, const Arrays& out_grads) {
