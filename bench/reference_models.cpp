@@ -1,8 +1,10 @@
 #include "bench/reference_models.hpp"
 
-#include <algorithm>
 #include <set>
 #include <utility>
+
+#include "bench/reference_data.hpp"
+#include "bench/reference_work.hpp"
 
 using namespace braid;
 
@@ -29,98 +31,10 @@ constexpr std::int64_t kEmbedding = 128;
 constexpr std::int64_t kUnits = 64;
 constexpr std::uint64_t kSeed = 11;
 
-// Adam reads a weight, its two moments and its gradient, and writes the first three.
-constexpr double kUpdateBytes = 28;
-constexpr double kFloatBytes = 4;
-
-struct DenseSize {
-  std::int64_t inputs;
-  std::int64_t outputs;
-  bool needs_input_gradient;  // not of the first layer
-};
-
-double dense_parameters(const std::vector<DenseSize>& layers) {
-  double sum = 0;
-  for (const DenseSize& layer : layers)
-    sum += static_cast<double>((layer.inputs + 1) * layer.outputs);
-  return sum;
-}
-
-// A product of a row takes 2 (inputs)(outputs) operations; its gradients the same to the weights,
-// and to the inputs.
-Work dense_training(const std::vector<DenseSize>& layers, std::int64_t rows) {
-  Work work;
-  for (const DenseSize& layer : layers) {
-    work.operations += (layer.needs_input_gradient ? 6.0 : 4.0) *
-                       static_cast<double>(rows * layer.inputs * layer.outputs);
-  }
-  work.bytes = kUpdateBytes * dense_parameters(layers);
-  return work;
-}
-
-Work dense_prediction(const std::vector<DenseSize>& layers, std::int64_t rows) {
-  Work work;
-  for (const DenseSize& layer : layers)
-    work.operations += 2.0 * static_cast<double>(rows * layer.inputs * layer.outputs);
-  work.bytes = kFloatBytes * dense_parameters(layers);
-  return work;
-}
-
-double bytes_of(const TensorDict& tensors) {
-  double sum = 0;
-  for (const auto& [name, tensor] : tensors) sum += static_cast<double>(tensor.bytes());
-  return sum;
-}
-
 TensorDict sliced(const TensorDict& tensors, std::int64_t begin, std::int64_t end) {
   TensorDict rows;
   for (const auto& [name, tensor] : tensors) rows.set(name, tensor.slice(begin, end));
   return rows;
-}
-
-Tensor random_floats(Random& random, Shape shape) {
-  std::vector<float> values(static_cast<std::size_t>(shape.elements()));
-  for (float& value : values) value = static_cast<float>(random.normal());
-  return Tensor::from(values, std::move(shape));
-}
-
-// A million random numbers and their repetitions, which begin at another place in every row.
-Tensor repeated_floats(Random& random, Shape shape) {
-  constexpr std::int64_t kOwn = 1000003;  // a prime
-  Tensor all = Tensor::uninitialized(std::move(shape), DType::float32);
-  auto* const values = all.data<float>();
-  const std::int64_t own = std::min(kOwn, all.elements());
-  for (std::int64_t i = 0; i < own; ++i) values[i] = static_cast<float>(random.normal());
-  for (std::int64_t i = own; i < all.elements(); ++i) values[i] = values[i - own];
-  return all;
-}
-
-// 1 where the first numbers of a row are large, with a tenth of the labels turned round: something
-// to learn, of which something always remains.
-Tensor labels_of(Random& random, const Tensor& features) {
-  const std::int64_t width = features.elements() / features.rows();
-  std::vector<float> labels;
-  for (std::int64_t row = 0; row < features.rows(); ++row) {
-    const float* numbers = features.data<float>() + row * width;
-    const bool large = numbers[0] + numbers[1] - numbers[2] > 0;
-    labels.push_back(large != (random.uniform() < 0.1F) ? 1.0F : 0.0F);
-  }
-  return Tensor::from(labels, {features.rows(), 1});
-}
-
-// One of ten classes a row, as ten numbers: the largest of the first ten, or in a tenth of the rows
-// any.
-Tensor classes_of(Random& random, const Tensor& features) {
-  constexpr std::int64_t kClasses = 10;
-  const std::int64_t width = features.elements() / features.rows();
-  std::vector<float> classes(static_cast<std::size_t>(features.rows() * kClasses), 0.0F);
-  for (std::int64_t row = 0; row < features.rows(); ++row) {
-    const float* numbers = features.data<float>() + row * width;
-    auto kind = std::max_element(numbers, numbers + kClasses) - numbers;
-    if (random.uniform() < 0.1F) kind = static_cast<std::int64_t>(random.below(kClasses));
-    classes[static_cast<std::size_t>(row * kClasses + kind)] = 1;
-  }
-  return Tensor::from(classes, {features.rows(), kClasses});
 }
 
 // A model of Dense layers alone.
