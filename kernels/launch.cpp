@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/core/environment.hpp"
 #include "engine/core/error.hpp"
 #include "kernels/gpu_table.hpp"
 
@@ -14,16 +15,14 @@ namespace braid::kernels {
 namespace {
 
 Backend detect() {
-  if (const char* wish = std::getenv("BRAID_CPU"); wish != nullptr && *wish != '\0') {
+  if (const auto wish = environment("BRAID_CPU")) {
     for (Backend backend : {Backend::avx512, Backend::avx2, Backend::portable}) {
-      if (std::string(wish) != name_of(backend)) continue;
-      if (!is_supported(backend)) {
-        throw DeviceError("BRAID_CPU=" + std::string(wish) +
-                          ": this processor lacks these instructions");
-      }
+      if (*wish != name_of(backend)) continue;
+      if (!is_supported(backend))
+        throw DeviceError("BRAID_CPU=" + *wish + ": this processor lacks these instructions");
       return backend;
     }
-    throw NameError("BRAID_CPU=" + std::string(wish) + ": known are avx512, avx2 and portable");
+    throw NameError("BRAID_CPU=" + *wish + ": known are avx512, avx2 and portable");
   }
   for (Backend backend : {Backend::avx512, Backend::avx2}) {
     if (is_supported(backend)) return backend;

@@ -120,6 +120,8 @@ TEST_CASE("the device of a model, in words", "[.][device_in_words]") {
     std::cout << "DeviceError: " << error.what() << std::endl;
   } catch (const NameError& error) {
     std::cout << "NameError: " << error.what() << std::endl;
+  } catch (const RangeError& error) {
+    std::cout << "RangeError: " << error.what() << std::endl;
   }
 }
 
@@ -168,6 +170,9 @@ TEST_CASE("one processor and several give the same bits") {
   CHECK(one.size() > 20);
   CHECK(printed_by("fits_in_words", "BRAID_THREADS=2") == one);
   CHECK(printed_by("fits_in_words", "BRAID_THREADS=5") == one);
+  CHECK(
+      printed_by("device_in_words", "BRAID_THREADS=all") ==
+      "device_in_words RangeError: BRAID_THREADS=all: a whole number from 1 to 1024 is expected\n");
 }
 
 TEST_CASE("two models train in two threads as they would alone") {

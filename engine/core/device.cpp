@@ -1,11 +1,11 @@
 #include "engine/core/device.hpp"
 
 #include <cstdio>
-#include <cstdlib>
 #include <mutex>
 #include <optional>
 
 #include "engine/core/device_access.hpp"
+#include "engine/core/environment.hpp"
 #include "engine/core/error.hpp"
 
 namespace braid {
@@ -26,8 +26,8 @@ void say_once_that_no_gpu_answers() {
 }  // namespace
 
 Device Device::best() {
-  const char* wish = std::getenv("BRAID_DEVICE");
-  if (wish != nullptr && *wish != '\0' && std::string_view(wish) != "best") return named(wish);
+  const auto wish = environment("BRAID_DEVICE");
+  if (wish && *wish != "best") return named(*wish);
   if (device_count(Kind::cuda) > 0) return cuda();
   if (has_device_kind(Kind::cuda)) say_once_that_no_gpu_answers();
   return cpu();

@@ -1,9 +1,8 @@
 #include "engine/graph/fusion.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <string_view>
 
+#include "engine/core/environment.hpp"
 #include "engine/graph/ops/activation.hpp"
 #include "engine/graph/ops/dense.hpp"
 #include "engine/graph/ops/embedding.hpp"
@@ -133,8 +132,7 @@ int fuse_embedding_into_lstm(Graph& graph, const std::vector<Value>& kept) {
 }
 
 void fuse(Graph& graph, std::vector<Value>& kept) {
-  const char* wish = std::getenv("BRAID_FUSION");
-  if (wish != nullptr && std::string_view(wish) == "off") return;
+  if (!environment_words("BRAID_FUSION", {"off"}).empty()) return;
   fuse_probabilities_into_loss(graph);
   fuse_dense_activation(graph, kept);
   fuse_embedding_into_lstm(graph, kept);

@@ -1,11 +1,11 @@
 #include "engine/graph/layer_base.hpp"
 
 #include <cstdio>
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <set>
 
+#include "engine/core/environment.hpp"
 #include "engine/core/error.hpp"
 #include "engine/graph/ops/elementwise.hpp"
 #include "engine/graph/ops/loss.hpp"
@@ -38,8 +38,7 @@ void warn_once(const std::string& text) {
   static std::mutex mutex;
   static std::set<std::string> told;
   const std::lock_guard lock(mutex);
-  const char* wish = std::getenv("BRAID_WARNINGS");
-  if (wish != nullptr && std::string(wish) == "off") return;
+  if (!environment_words("BRAID_WARNINGS", {"off"}).empty()) return;
   if (told.insert(text).second) std::fprintf(stderr, "braid: warning: %s\n", text.c_str());
 }
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
-#include <string>
+
+#include "engine/core/environment.hpp"
 
 namespace braid {
 
@@ -16,9 +16,8 @@ constexpr std::size_t kPrograms = 256;
 }  // namespace
 
 bool dump_wanted(const char* stage) {
-  const char* wish = std::getenv("BRAID_DUMP");
-  return wish != nullptr &&
-         ("," + std::string(wish) + ",").find("," + std::string(stage) + ",") != std::string::npos;
+  const auto wanted = environment_words("BRAID_DUMP", {"graph", "plan", "program", "data"});
+  return std::find(wanted.begin(), wanted.end(), stage) != wanted.end();
 }
 
 std::shared_ptr<const Program> Executor::program(const std::vector<ValueInfo>& inputs) {

@@ -4,16 +4,15 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
-#include <cstdlib>
+
+#include "engine/core/environment.hpp"
 
 namespace braid {
 namespace {
 
 int wanted_threads() {
-  if (const char* wish = std::getenv("BRAID_THREADS")) {
-    const int threads = std::atoi(wish);
-    if (threads > 0) return std::min(threads, 1024);
-  }
+  if (const auto wish = environment_number("BRAID_THREADS", 1, 1024))
+    return static_cast<int>(*wish);
   return std::max(1, tbb::this_task_arena::max_concurrency());
 }
 

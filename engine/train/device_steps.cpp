@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
-#include <cstdlib>
 #include <utility>
 
+#include "engine/core/environment.hpp"
 #include "engine/core/error.hpp"
 #include "engine/train/resident_rows.hpp"
 #include "engine/train/streamed_rows.hpp"
@@ -47,7 +47,7 @@ std::unique_ptr<DeviceSteps> DeviceSteps::make(Session& session, const StepGraph
   // Null where it must not be, or has no room.
   const auto tried = [&](const char* ban, std::int64_t bytes,
                          const auto& make_rows) -> std::unique_ptr<DeviceSteps> {
-    if (std::getenv(ban) != nullptr || (free != 0 && bytes > free / 2)) return nullptr;
+    if (environment(ban) || (free != 0 && bytes > free / 2)) return nullptr;
     try {
       return std::unique_ptr<DeviceSteps>(
           new DeviceSteps(device, step, *largest, bound, batch_size, optimizer, logs, make_rows()));

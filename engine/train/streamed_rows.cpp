@@ -1,10 +1,10 @@
 #include "engine/train/streamed_rows.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <functional>
 #include <utility>
 
+#include "engine/core/environment.hpp"
 #include "engine/runtime/parallel.hpp"
 
 namespace braid {
@@ -15,8 +15,7 @@ constexpr std::int64_t kWindowBytes = std::int64_t{2} << 20;
 constexpr std::size_t kAlignment = 256;
 
 std::int64_t window_bytes() {
-  const char* const wish = std::getenv("BRAID_WINDOW_BYTES");
-  return wish == nullptr ? kWindowBytes : std::atoll(wish);
+  return environment_number("BRAID_WINDOW_BYTES", 1, std::int64_t{1} << 36).value_or(kWindowBytes);
 }
 
 // Converts on the host only what becomes smaller.

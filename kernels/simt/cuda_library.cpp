@@ -1,11 +1,11 @@
 #include <cuda_runtime.h>
 
-#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <string>
 #include <vector>
 
+#include "engine/core/environment.hpp"
 #include "kernels/product_library.hpp"
 #include "kernels/simt/cuda_launch.hpp"
 
@@ -14,12 +14,11 @@ namespace {
 
 // BRAID_CUBLASLT names the file of the library, or is "none".
 std::vector<std::string> files() {
-  const char* const wish = std::getenv("BRAID_CUBLASLT");
-  if (wish == nullptr || *wish == '\0') {
+  const auto wish = environment("BRAID_CUBLASLT");
+  if (!wish)
     return {"libcublasLt.so.13", "/usr/local/cuda/lib64/libcublasLt.so.13", "libcublasLt.so.12"};
-  }
-  if (std::string(wish) == "none") return {};
-  return {wish};
+  if (*wish == "none") return {};
+  return {*wish};
 }
 
 // While it lives, this thread may do what does not belong into the graph that it captures.
