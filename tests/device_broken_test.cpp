@@ -56,7 +56,7 @@ TEST_CASE("a broken device: every error names the call that failed first, and th
       for (int step = 0; step < steps_before; ++step) s.model.train_on_batch(s.x, s.y);
       simt::break_after_launches(1);
       const std::string first = failure_of([&] { s.model.train_on_batch(s.x, s.y); });
-      CHECK_THAT(first, ContainsSubstring("that the host waits for: a lasting fault on purpose") &&
+      CHECK_THAT(first, ContainsSubstring("a wait for an event: a lasting fault on purpose") &&
                             ContainsSubstring("has broken the device for this process"));
       const std::vector<std::function<void()>> later{
           [&] { s.model.train_on_batch(s.x, s.y); },

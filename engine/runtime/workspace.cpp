@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cstdlib>
 #include <new>
 #include <utility>
 
+#include "engine/core/environment.hpp"
 #include "engine/core/error.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "kernels/row_program.hpp"
@@ -59,12 +59,32 @@ Workspace::Workspace(Device device)
     : device_(device),
       access_(access_to(device)),
       on_device_(device != Device::cpu()),
-      records_(access_.can_record() && std::getenv("BRAID_NO_GRAPH") == nullptr),
+      records_(access_.can_record() && !environment("BRAID_NO_GRAPH")),
       native_stream_(make_stream(access_)),
       staging_(device),
+      fetched_together_(device),
       random_state_(device, 1, "the state of dropout"),
       row_tables_(device) {
   stream_ = stream_on(device, native_stream_.get());
+}
+
+const std::byte* Workspace::fetch_together(const Program& program,
+                                           std::span<const int> outputs) const {
+  const auto matrix_of = [&](int output) {
+    return output_there<float>(program, static_cast<std::size_t>(output));
+  };
+  std::size_t bytes = 0;
+  for (const int output : outputs) bytes += bytes_of(matrix_of(output));
+  fetched_together_.take(bytes);
+  std::size_t place = 0;
+  for (const int output : outputs) {
+    const Matrix<const float> matrix = matrix_of(output);
+    fetched_together_.start_download(place, reinterpret_cast<const std::byte*>(matrix.data),
+                                     bytes_of(matrix), stream_.native);
+    place += bytes_of(matrix);
+  }
+  fetched_together_.wait();
+  return fetched_together_.data();
 }
 
 const std::byte* Workspace::fetch(std::size_t index, const std::byte* from, std::size_t bytes,

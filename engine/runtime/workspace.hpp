@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "engine/core/device_access.hpp"
@@ -74,6 +75,21 @@ class Workspace {
     }
     return matrix;
   }
+  // Hands over outputs of floats, none of them in slices: read(place in `outputs`, matrix). The
+  // host waits once for all that a device sends. Matrices are valid until the next such call.
+  template <class Read>
+  void read_together(const Program& program, std::span<const int> outputs, const Read& read) const {
+    if (outputs.empty()) return;
+    const std::byte* from = on_device_ ? fetch_together(program, outputs) : nullptr;
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      auto matrix = output_there<float>(program, static_cast<std::size_t>(outputs[i]));
+      if (on_device_) {
+        matrix.data = reinterpret_cast<const float*>(from);
+        from += bytes_of(matrix);
+      }
+      read(i, matrix);
+    }
+  }
   // The same where it lies: in the memory of the device. Of an output in slices, the first.
   template <class T>
   Matrix<const T> output_there(const Program& program, std::size_t index) const {
@@ -133,6 +149,13 @@ class Workspace {
     return bases_.front()[static_cast<std::size_t>(operand.base)];
   }
 
+  static std::size_t bytes_of(const Matrix<const float>& output) {
+    if (output.rows == 0) return 0;
+    return static_cast<std::size_t>((output.rows - 1) * output.stride + output.columns) *
+           sizeof(float);
+  }
+  // Outputs in host memory, one behind the other.
+  const std::byte* fetch_together(const Program& program, std::span<const int> outputs) const;
   // Adds up what is still in slices.
   const std::byte* fetch(std::size_t index, const std::byte* from, std::size_t bytes,
                          const Operand& operand) const;
@@ -150,6 +173,7 @@ class Workspace {
   std::uint64_t staged_program_ = 0;
   std::vector<std::byte*> staged_;                       // places in it
   mutable std::vector<std::vector<std::byte>> fetched_;  // of a device: copies of outputs
+  mutable PinnedBlock fetched_together_;
   Buffer arena_;
   std::vector<Buffer> tiles_;  // one a worker
   std::vector<Buffer> scratches_;

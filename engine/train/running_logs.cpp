@@ -26,14 +26,21 @@ void RunningLogs::add(const StepGraph& step, const Session& session) {
   const auto rows = static_cast<double>(session.program().batch());
   rows_ += rows;
   ++batches_;
+  added_.clear();
+  added_outputs_.clear();
   for (std::size_t i = 0; i < sums_.size(); ++i) {
     const Summand summand = this->summand(step, i);
     if (summand.output < 0) continue;
-    const Matrix<const float> values = session.output<float>(summand.output);
-    sums_[i].resize(static_cast<std::size_t>(values.rows * values.columns));
-    for (std::size_t k = 0; k < sums_[i].size(); ++k)
-      sums_[i][k] += static_cast<double>(values.data[k]) * (summand.times_rows ? rows : 1);
+    added_.push_back(i);
+    added_outputs_.push_back(summand.output);
   }
+  session.read_together(added_outputs_, [&](std::size_t place, Matrix<const float> values) {
+    std::vector<double>& sum = sums_[added_[place]];
+    const double factor = summand(step, added_[place]).times_rows ? rows : 1;
+    sum.resize(static_cast<std::size_t>(values.rows * values.columns));
+    for (std::size_t k = 0; k < sum.size(); ++k)
+      sum[k] += static_cast<double>(values.data[k]) * factor;
+  });
 }
 
 void RunningLogs::set_counts(std::int64_t rows, std::int64_t batches) {

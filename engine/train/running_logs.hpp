@@ -35,6 +35,8 @@ class RunningLogs {
   double rows_ = 0;
   double batches_ = 0;
   std::vector<std::vector<double>> sums_;  // the total loss, the losses of outputs, the metrics
+  std::vector<std::size_t> added_;         // which of them a batch adds to
+  std::vector<int> added_outputs_;         // by these outputs of its graph
 };
 
 }  // namespace braid

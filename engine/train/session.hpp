@@ -33,7 +33,12 @@ class Session {
   Matrix<const T> output(int number) const {
     return workspace_.output<T>(*program_, static_cast<std::size_t>(number));
   }
-  // The same on the program's device.
+  // Several outputs of floats: read(place in `outputs`, matrix). The host waits once for all.
+  template <class Read>
+  void read_together(std::span<const int> outputs, const Read& read) const {
+    workspace_.read_together(*program_, outputs, read);
+  }
+  // One where it lies, on the program's device.
   template <class T>
   Matrix<const T> output_there(int number) const {
     return workspace_.output_there<T>(*program_, static_cast<std::size_t>(number));
