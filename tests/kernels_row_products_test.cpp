@@ -138,6 +138,18 @@ TEST_CASE("row program: rows that shared memory holds have the bits of launches 
   }
 }
 
+TEST_CASE(
+    "row program: rows that shared memory does not hold have the bits of their own launches") {
+  // More columns than a block has threads; few rows, and more.
+  for (const std::int64_t rows : {9, 16, 17, 40}) {
+    for (const std::int64_t few : {9, 33}) {
+      check_forward({rows, few, 257}, kernels::ActivationKind::relu);
+      check_forward({rows, few, 300}, kernels::ActivationKind::tanh, 3);
+      for (const bool adds : {false, true}) check_input_gradient({rows, 259, few}, adds);
+    }
+  }
+}
+
 TEST_CASE("row program: one column of several rows has the bits of launches of its own") {
   for (const std::int64_t rows : {1, 7, 8, 9, 33, 64}) {
     for (const std::int64_t inputs : {1, 4, 96, 131, 300})
