@@ -1,4 +1,5 @@
 // Copies that the host does not wait for, and the events that tell when they are done.
+#include <algorithm>
 #include <cstring>
 #include <numeric>
 #include <string>
@@ -7,8 +8,8 @@
 
 #include "engine/core/error.hpp"
 #include "engine/runtime/pinned_block.hpp"
-#include "kernels/simt/emulated_traffic.hpp"
 #include "tests/support/data_forms.hpp"
+#include "tests/support/traffic.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -238,20 +239,45 @@ TEST_CASE("device copies: what a recording cannot hold is refused within one") {
   static_cast<void>(place.access.end_recording(place.stream));
 }
 
+TEST_CASE("device copies: small results of a batch are waited for once, large ones one by one") {
+  const OnDevice here(Device::emulated());
+  const auto predicted = [](std::int64_t rows) {
+    const auto numbers = Input({.shape = {4}, .name = "numbers"});
+    const Model model({numbers}, {layers::Dense({.units = 3, .name = "some"})(numbers),
+                                  layers::Dense({.units = 1, .name = "one"})(numbers)});
+    const std::vector<float> ones(static_cast<std::size_t>(rows) * 4, 1.0F);
+    const TensorDict x{{"numbers", Tensor::from(ones, {rows, 4})}};
+    const auto predict = [&] { return model.predict(x, {.batch_size = rows}); };
+    predict();
+    const simt::EmulatedTraffic traffic = traffic_of(predict);
+    const TensorDict results = predict();
+    for (const auto& [name, result] : results) {
+      const auto values = result.to_vector<float>();
+      CHECK(values[0] != 0);
+      CHECK(std::equal(values.begin() + result.elements() / rows, values.end(), values.begin()));
+    }
+    return traffic;
+  };
+  const simt::EmulatedTraffic small = predicted(65536);
+  CHECK(small.downloads == 0);
+  CHECK(small.waits == 1);
+  const simt::EmulatedTraffic large = predicted(65537);
+  CHECK(large.downloads == 2);
+  CHECK(large.waits == 0);
+}
+
 TEST_CASE("device copies: a step sends its batch at once, and waits for nothing but its logs") {
   const OnDevice here(Device::emulated());
   Sample s = many_types();
   const auto step = [&] { s.model.train_on_batch(s.x, s.y); };
   for (int warm = 0; warm < 3; ++warm) step();
-  const simt::EmulatedTraffic before = simt::emulated_traffic();
-  step();
-  const simt::EmulatedTraffic after = simt::emulated_traffic();
-  CHECK(after.uploads == before.uploads);
-  CHECK(after.downloads == before.downloads);
+  const simt::EmulatedTraffic traffic = traffic_of(step);
+  CHECK(traffic.uploads == 0);
+  CHECK(traffic.downloads == 0);
   // Four inputs and three targets together; the state of dropout; the rates.
   constexpr std::int64_t kSent = 3;
   const auto logs = static_cast<std::int64_t>(s.model.train_on_batch(s.x, s.y).size());
-  CHECK(after.started - before.started == kSent + logs);
+  CHECK(traffic.started == kSent + logs);
   // For all logs together: blocks were read long ago.
-  CHECK(after.waits - before.waits == 1);
+  CHECK(traffic.waits == 1);
 }

@@ -20,6 +20,8 @@ constexpr std::int64_t kInputAlignment = 256;  // as separate allocations have i
 // In front of the inputs that are sent with it, which stay aligned.
 constexpr std::size_t kStateBytes = 256;
 static_assert(sizeof(RunState) <= kStateBytes);
+// Of outputs that are read together: to copy more takes longer than a wait for each.
+constexpr std::size_t kMostBytesTogether = std::size_t{1} << 20;
 
 kernels::Stream stream_on(Device device, void* native) {
   switch (device.kind()) {
@@ -68,20 +70,32 @@ Workspace::Workspace(Device device)
   stream_ = stream_on(device, native_stream_.get());
 }
 
+std::size_t Workspace::bytes_of(const Program& program, std::size_t index) const {
+  const auto matrix = output_there<std::byte>(program, index);
+  if (matrix.rows == 0) return 0;
+  const auto elements =
+      static_cast<std::size_t>((matrix.rows - 1) * matrix.stride + matrix.columns);
+  return elements * size_of(program.output_infos()[index].dtype);
+}
+
+std::size_t Workspace::room_for(const Program& program, std::size_t index) const {
+  constexpr std::size_t kAlignment = 16;
+  return (bytes_of(program, index) + kAlignment - 1) / kAlignment * kAlignment;
+}
+
 const std::byte* Workspace::fetch_together(const Program& program,
                                            std::span<const int> outputs) const {
-  const auto matrix_of = [&](int output) {
-    return output_there<float>(program, static_cast<std::size_t>(output));
-  };
+  if (!on_device_) return nullptr;
   std::size_t bytes = 0;
-  for (const int output : outputs) bytes += bytes_of(matrix_of(output));
+  for (const int output : outputs) bytes += room_for(program, static_cast<std::size_t>(output));
+  if (bytes == 0 || bytes > kMostBytesTogether) return nullptr;
   fetched_together_.take(bytes);
   std::size_t place = 0;
   for (const int output : outputs) {
-    const Matrix<const float> matrix = matrix_of(output);
-    fetched_together_.start_download(place, reinterpret_cast<const std::byte*>(matrix.data),
-                                     bytes_of(matrix), stream_.native);
-    place += bytes_of(matrix);
+    const auto index = static_cast<std::size_t>(output);
+    fetched_together_.start_download(place, output_there<std::byte>(program, index).data,
+                                     bytes_of(program, index), stream_.native);
+    place += room_for(program, index);
   }
   fetched_together_.wait();
   return fetched_together_.data();

@@ -66,27 +66,27 @@ class Workspace {
   Matrix<const T> output(const Program& program, std::size_t index) const {
     Matrix<const T> matrix = output_there<T>(program, index);
     if (on_device_ && matrix.data != nullptr && matrix.rows > 0) {
-      const auto elements =
-          static_cast<std::size_t>((matrix.rows - 1) * matrix.stride + matrix.columns);
-      // T may be a byte of a wider element.
-      const std::size_t bytes = elements * size_of(program.output_infos()[index].dtype);
-      matrix.data = reinterpret_cast<const T*>(fetch(
-          index, reinterpret_cast<const std::byte*>(matrix.data), bytes, program.outputs()[index]));
+      matrix.data =
+          reinterpret_cast<const T*>(fetch(index, reinterpret_cast<const std::byte*>(matrix.data),
+                                           bytes_of(program, index), program.outputs()[index]));
     }
     return matrix;
   }
-  // Hands over outputs of floats, none of them in slices: read(place in `outputs`, matrix). The
-  // host waits once for all that a device sends. Matrices are valid until the next such call.
-  template <class Read>
+  // Hands over several outputs, none of them in slices: read(place in `outputs`, matrix). Where
+  // they are small, the host waits once for all that a device sends. Valid until the next such
+  // call.
+  template <class T, class Read>
   void read_together(const Program& program, std::span<const int> outputs, const Read& read) const {
-    if (outputs.empty()) return;
-    const std::byte* from = on_device_ ? fetch_together(program, outputs) : nullptr;
+    const std::byte* from = fetch_together(program, outputs);
     for (std::size_t i = 0; i < outputs.size(); ++i) {
-      auto matrix = output_there<float>(program, static_cast<std::size_t>(outputs[i]));
-      if (on_device_) {
-        matrix.data = reinterpret_cast<const float*>(from);
-        from += bytes_of(matrix);
+      const auto index = static_cast<std::size_t>(outputs[i]);
+      if (from == nullptr) {
+        read(i, output<T>(program, index));
+        continue;
       }
+      auto matrix = output_there<T>(program, index);
+      matrix.data = reinterpret_cast<const T*>(from);
+      from += room_for(program, index);
       read(i, matrix);
     }
   }
@@ -149,12 +149,11 @@ class Workspace {
     return bases_.front()[static_cast<std::size_t>(operand.base)];
   }
 
-  static std::size_t bytes_of(const Matrix<const float>& output) {
-    if (output.rows == 0) return 0;
-    return static_cast<std::size_t>((output.rows - 1) * output.stride + output.columns) *
-           sizeof(float);
-  }
-  // Outputs in host memory, one behind the other.
+  // From the first element of an output to its last; what it takes among others.
+  std::size_t bytes_of(const Program& program, std::size_t index) const;
+  std::size_t room_for(const Program& program, std::size_t index) const;
+  // Copies of a device's outputs in host memory, one behind the other; null where there is nothing
+  // to copy, or too much for page-locked memory.
   const std::byte* fetch_together(const Program& program, std::span<const int> outputs) const;
   // Adds up what is still in slices.
   const std::byte* fetch(std::size_t index, const std::byte* from, std::size_t bytes,

@@ -34,7 +34,7 @@ void RunningLogs::add(const StepGraph& step, const Session& session) {
     added_.push_back(i);
     added_outputs_.push_back(summand.output);
   }
-  session.read_together(added_outputs_, [&](std::size_t place, Matrix<const float> values) {
+  session.read_together<float>(added_outputs_, [&](std::size_t place, Matrix<const float> values) {
     std::vector<double>& sum = sums_[added_[place]];
     const double factor = summand(step, added_[place]).times_rows ? rows : 1;
     sum.resize(static_cast<std::size_t>(values.rows * values.columns));

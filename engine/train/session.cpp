@@ -136,12 +136,20 @@ std::int64_t Session::prediction_row_bytes(std::size_t output) const {
   return bytes;
 }
 
-std::byte* Session::copy_prediction(std::size_t output, std::byte* out) const {
+void Session::copy_predictions(std::vector<std::byte*>& ends) const {
+  std::vector<int> predictions;
+  predictions.reserve(ends.size());
+  for (std::size_t i = 0; i < ends.size(); ++i) predictions.push_back(step_.prediction(i));
+  read_together<std::byte>(predictions, [&](std::size_t i, const Matrix<const std::byte>& matrix) {
+    ends[i] = copy_prediction(i, matrix, ends[i]);
+  });
+}
+
+std::byte* Session::copy_prediction(std::size_t output, const Matrix<const std::byte>& matrix,
+                                    std::byte* out) const {
   const auto number = static_cast<std::size_t>(step_.prediction(output));
   const ValueInfo& info = program_->output_infos()[number];
   const auto element = static_cast<std::int64_t>(size_of(info.dtype));
-  // As bytes, whatever the dtype: rows and columns of the matrix are counted in elements.
-  const Matrix<const std::byte> matrix = workspace_.output<std::byte>(*program_, number);
   const std::int64_t stride = matrix.stride * element;
   const std::int64_t width = matrix.columns * element;
   const auto copy_rows = [&](std::int64_t first, std::int64_t count) {

@@ -33,10 +33,11 @@ class Session {
   Matrix<const T> output(int number) const {
     return workspace_.output<T>(*program_, static_cast<std::size_t>(number));
   }
-  // Several outputs of floats: read(place in `outputs`, matrix). The host waits once for all.
-  template <class Read>
+  // Several of them: read(place in `outputs`, matrix). The host waits once for all, if they are
+  // small.
+  template <class T, class Read>
   void read_together(std::span<const int> outputs, const Read& read) const {
-    workspace_.read_together(*program_, outputs, read);
+    workspace_.read_together<T>(*program_, outputs, read);
   }
   // One where it lies, on the program's device.
   template <class T>
@@ -47,9 +48,9 @@ class Session {
   // Before launches in the stream that nobody waits for.
   void leave_launches() const { workspace_.leave_launches(); }
   kernels::RandomState* random_state() const { return workspace_.random_state(); }
-  // Copies rows of a predicted output behind each other to `out`; returns where they end. Ragged:
+  // Copies rows of each predicted output behind each other to its end, and moves that on. Ragged:
   // steps of each row only.
-  std::byte* copy_prediction(std::size_t output, std::byte* out) const;
+  void copy_predictions(std::vector<std::byte*>& ends) const;
   // Bytes of one predicted row (ragged: of one step).
   std::int64_t prediction_row_bytes(std::size_t output) const;
 
@@ -62,6 +63,9 @@ class Session {
   void stage_for_device(const Feed& feed, const Tensor& tensor,
                         const std::vector<std::byte*>& places);
   std::byte* buffer(int value, std::int64_t bytes);
+  // As bytes, whatever the dtype: rows and columns of the matrix are counted in elements.
+  std::byte* copy_prediction(std::size_t output, const Matrix<const std::byte>& matrix,
+                             std::byte* out) const;
 
   StepGraph& step_;
   std::vector<ValueInfo> infos_;

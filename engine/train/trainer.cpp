@@ -213,7 +213,7 @@ TensorDict Trainer::predict(const std::string& call, const TensorDict& x,
       }
     }
     session.run({});
-    for (std::size_t i = 0; i < names.size(); ++i) ends[i] = session.copy_prediction(i, ends[i]);
+    session.copy_predictions(ends);
     begin = end;
     if (progress.due(begin / batch)) progress.show(begin / batch, {});
   } while (begin < bound.rows);
