@@ -25,15 +25,23 @@ class Terminal {
     dup2(terminal, STDOUT_FILENO);
     close(terminal);
   }
-  ~Terminal() { restore(); }
-
-  // Waits for something to be shown.
-  std::string shown() {
-    std::fflush(stdout);
-    char text[4096];
-    const ssize_t length = read(screen_, text, sizeof text);
+  ~Terminal() {
     restore();
-    return {text, static_cast<std::size_t>(length > 0 ? length : 0)};
+    close(screen_);
+  }
+  Terminal(const Terminal&) = delete;
+  Terminal& operator=(const Terminal&) = delete;
+
+  // All of it, however it was written: what is written from now on goes where it went before.
+  std::string shown() {
+    restore();
+    std::string all;
+    char text[4096];
+    for (;;) {
+      const ssize_t length = read(screen_, text, sizeof text);
+      if (length <= 0) return all;  // nobody can write there any more
+      all.append(text, static_cast<std::size_t>(length));
+    }
   }
 
  private:
@@ -42,7 +50,6 @@ class Terminal {
     std::fflush(stdout);
     dup2(before_, STDOUT_FILENO);
     close(before_);
-    close(screen_);
     before_ = -1;
   }
   int screen_ = -1;
