@@ -245,8 +245,10 @@ __device__ inline void multiply_held(const DenseProduct& args, const HeldProduct
                                      float* memory) {
   const int items = (held.rows + kRows - 1) / kRows * held.groups;
   const auto thread = static_cast<int>(threadIdx.x);
+  // All threads take the first turn, in which they copy; who has no item looks at the first one,
+  // that nobody has stored yet.
   SIMT_NO_UNROLL
-  for (int turn = 0; turn < items; turn += kDenseThreads) {
+  for (int turn = 0; turn == 0 || turn + thread < items; turn += kDenseThreads) {
     const bool has_item = turn + thread < items;
     HeldSums<kRows, kAlongDepth> own(args, held, has_item ? turn + thread : 0, memory);
     SIMT_NO_UNROLL
