@@ -2,8 +2,11 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 
 #include "engine/core/device_access.hpp"
+#include "engine/core/error.hpp"
+#include "kernels/simt/emulated_traffic.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/on_device.hpp"
 
@@ -161,6 +164,34 @@ TEST_CASE("a batch of many rows teaches a device what it teaches the CPU") {
   check_near(train(Device::cpu()), train(device));
 }
 
+TEST_CASE("a loss of many rows, and penalties of many weights, are the same on a device") {
+  constexpr std::int64_t kRows = 40000;
+  constexpr std::int64_t kIds = 9000;
+  Random random(6);
+  std::vector<std::int32_t> ids;
+  std::vector<float> targets;
+  for (std::int64_t row = 0; row < kRows; ++row) {
+    ids.push_back(static_cast<std::int32_t>(random.below(kIds)));
+    targets.push_back(static_cast<float>(random.normal()));
+  }
+  const TensorDict x{{"ids", Tensor::from(ids, {kRows, 1})}};
+  const TensorDict y{{"y", Tensor::from(targets, {kRows, 1})}};
+  const auto loss_on = [&](Device device) {
+    const OnDevice here(device);
+    set_random_seed(8);
+    auto in = Input({.shape = {1}, .name = "ids", .dtype = DType::int32});
+    auto vectors = layers::Embedding({.input_dim = kIds,
+                                      .output_dim = 4,
+                                      .embeddings_regularizer = regularizers::L1L2(1e-4, 1e-3)});
+    Model model(in, layers::Dense({.units = 1, .name = "y"})(layers::Flatten()(vectors(in))));
+    model.compile({.optimizer = "sgd", .loss = "mse"});
+    return model.test_on_batch(x, y)["loss"];
+  };
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  CHECK(std::abs(loss_on(device) / loss_on(Device::cpu()) - 1) < 1e-6);
+}
+
 TEST_CASE("a model learns the same on a device as on the CPU") {
   const Device device = GENERATE(from_range(gpus()));
   const std::int64_t units = GENERATE(7, 130);  // the latter by teams of blocks
@@ -201,6 +232,34 @@ TEST_CASE("recordings of small batches outlive a larger one, for which memory ha
   const TensorDict replayed = grown();
   const WithoutRecordings plain;
   check_same_bits(replayed, grown());
+}
+
+TEST_CASE("a device without memory for a recording is given every launch by itself") {
+  const auto trained = [](std::size_t spare) {
+    const OnDevice here(Device::emulated());
+    Model model = sequence_model();
+    const Data data = sequences_and_features(5);
+    const auto step = [&] { model.train_on_batch(data.x, data.y); };
+    step();
+    std::optional<testing::MemoryLeft> limit;
+    if (spare > 0) limit.emplace(spare);
+    const std::int64_t before = simt::emulated_traffic().replays;
+    for (int i = 0; i < 4; ++i) step();
+    return std::pair(model.get_weights(), simt::emulated_traffic().replays - before);
+  };
+  const auto [replayed, replays] = trained(0);
+  CHECK(replays > 0);
+  const auto [plain, none] = trained(1000);
+  CHECK(none == 0);
+  check_same_bits(replayed, plain);
+}
+
+TEST_CASE("a device that cannot be is refused by name, whatever its number") {
+  for (const int number : {-1, -1000000000, 99}) {
+    const std::string named = "device \"cuda:" + std::to_string(number) + "\" was demanded";
+    CHECK_THROWS_WITH(set_default_device(Device::cuda(number)), ContainsSubstring(named));
+    CHECK_THROWS_AS(Tensor::zeros({1}).to(Device::cuda(number)), DeviceError);
+  }
 }
 
 TEST_CASE("weights of a model on a device are read, set and saved as on the CPU") {

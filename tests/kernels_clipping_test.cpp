@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/core/device_access.hpp"
+#include "engine/runtime/device_array.hpp"
 #include "engine/runtime/workspace.hpp"
 #include "engine/train/optimizer_state.hpp"
 #include "kernels/optimizer.hpp"
@@ -289,8 +290,10 @@ void check_step(const std::vector<Weight>& weights, Device device, bool together
   (together ? options.global_clipnorm : options.clipnorm) = kLimit;
   OptimizerState state(optimizers::SGD(options), parameters, device);
   const Workspace workspace(device);
-  state.begin_step(workspace.stream());
-  state.launch(workspace.stream(), parameters);
+  const kernels::UpdateRates rates = state.rates_at(0);
+  const DeviceArray<kernels::UpdateRates> rates_there(device, 1, "the rates of a step");
+  rates_there.upload({&rates, 1}, 0, workspace.stream().native);
+  state.launch(workspace.stream(), parameters, rates_there.data());
   access_to(device).synchronize(workspace.stream().native);
   for (std::size_t w = 0; w < weights.size(); ++w) {
     INFO("weight " << w << " of " << weights[w].start.size());

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/core/error.hpp"
 #include "engine/train/optimizer_state.hpp"
 #include "kernels/optimizer.hpp"
 #include "tests/support/catch.hpp"
@@ -341,12 +342,28 @@ TEST_CASE("optimizer: Adam takes the powers of its betas as float32, as Keras do
   std::vector<Parameter<float>> expected(3);
   for (int t = 1; t <= kSteps; ++t) {
     for (std::size_t i = 0; i < 3; ++i) step(rule, expected[i], gradient.data<float>()[i], t);
-    state.begin_step({});
-    state.launch({}, parameters);
+    const kernels::UpdateRates rates = state.rates_at(state.iterations());
+    state.launch({}, parameters, &rates);
     state.end_steps(1);
     for (std::size_t i = 0; i < 3; ++i) CHECK(value.data<float>()[i] == expected[i].w);
   }
   // Exact powers would have given another first step.
   const double exact = 0.05 * std::sqrt(1 - 0.999) / (1 - 0.9);
   CHECK(std::fabs(static_cast<double>(rule.alpha(1)) / exact - 1) > 5e-6);
+}
+
+TEST_CASE("optimizer: a state that does not fit is refused, and nothing has changed") {
+  Tensor value = Tensor::zeros({3});
+  OptimizerState state(optimizers::Adam({.learning_rate = 0.05}),
+                       {{"w", value.data<float>(), value.shape(), {}}}, Device::cpu());
+  state.end_steps(2);
+  TensorDict given = state.save();
+  given.set("iteration", Tensor::from(std::vector<std::int64_t>{7}, Shape{}));
+  given.set("learning_rate", Tensor::from(std::vector<std::int64_t>{1}, Shape{}));
+  CHECK_THROWS_AS(state.load(given), DTypeError);
+  CHECK(state.iterations() == 2);
+  given.set("learning_rate", Tensor::from(std::vector<float>{0.25F}, Shape{}));
+  state.load(given);
+  CHECK(state.iterations() == 7);
+  CHECK(state.learning_rate() == 0.25);
 }

@@ -13,16 +13,16 @@ using namespace braid::testing;
 namespace {
 
 // The number that decides about an element, by the definition in kernels/dropout.hpp.
-float uniform_of(const RunState& state, std::uint64_t salt, std::int64_t element) {
+float uniform_of(const kernels::RandomState& state, std::uint64_t salt, std::int64_t element) {
   const auto place = static_cast<std::uint64_t>(element);
   const auto block = philox(state.seed ^ (salt * 0x9E3779B97F4A7C15U), state.step, place / 4);
   return uniform_from(block[place % 4]);
 }
 
-OpCheck dropout_of(Array in, double rate, std::uint64_t salt, const RunState& state) {
+OpCheck dropout_of(Array in, double rate, std::uint64_t salt, const kernels::RandomState& state) {
   OpCheck check{.name = named("dropout ", rate, " of ", in.shape)};
   check.inputs = {batched("in", std::move(in)).any_length(3)};
-  check.state = state;
+  check.state = {.random = state};
   check.rows_stand_alone = false;
   check.build = [rate, salt](Graph& graph, const Values& in) -> Values {
     return {ops::dropout(graph, in[0], rate, salt)};
@@ -44,7 +44,7 @@ std::vector<OpCheck> dropouts() {
   for (const Shape& shape :
        and_random({{0, 3}, {1, 1}, {7, 3}, {33, 5}, {67, 2}, {9, 2, 3}, {13}}, 3, random)) {
     for (const double rate : {0.0, 0.1, 0.5, 0.999, 1.0}) {
-      const RunState state{.seed = random.bits(), .step = random.bits() >> 40U};
+      const kernels::RandomState state{.seed = random.bits(), .step = random.bits() >> 40U};
       checks.push_back(dropout_of(random_array(shape, random), rate, random.bits() % 100, state));
     }
   }
@@ -54,7 +54,7 @@ std::vector<OpCheck> dropouts() {
 // Two dropouts one behind the other, and one beside them.
 std::vector<OpCheck> several_dropouts() {
   RandomNumbers random(2);
-  const RunState state{.seed = 5, .step = 6};
+  const kernels::RandomState state{.seed = 5, .step = 6};
   OpCheck check = dropout_of(random_array({21, 3}, random), 0.5, 1, state);
   check.name = "three dropouts";
   check.build = [](Graph& graph, const Values& in) -> Values {
@@ -74,14 +74,14 @@ const OpFamily family{dropouts, several_dropouts};
 
 // What falls of `rows` x `columns` ones.
 std::vector<bool> fallen(std::int64_t rows, std::int64_t columns, double rate, std::uint64_t salt,
-                         const RunState& state) {
+                         const kernels::RandomState& state) {
   auto graph = std::make_shared<Graph>();
   const Value in = graph->input("in", {.shape = {None, columns}, .batched = true});
   const Program program(graph, {ops::dropout(*graph, in, rate, salt)},
                         {{.shape = {rows, columns}, .batched = true}});
   const std::vector<float> ones(static_cast<std::size_t>(rows * columns), 1.0F);
   Workspace workspace(Device::cpu());
-  workspace.run(program, {reinterpret_cast<const std::byte*>(ones.data())}, state);
+  workspace.run(program, {reinterpret_cast<const std::byte*>(ones.data())}, {.random = state});
   const float* out = workspace.output<float>(program, 0).data;
   std::vector<bool> zeros;
   for (std::int64_t i = 0; i < rows * columns; ++i) zeros.push_back(out[i] == 0.0F);
@@ -124,7 +124,7 @@ TEST_CASE("ops: dropout drops the share that it says, independently") {
   const std::int64_t columns = 101;
   const auto count = static_cast<double>(rows * columns);
   for (const double rate : {0.1, 0.3, 0.5, 0.9}) {
-    const RunState state{.seed = 11, .step = 3};
+    const kernels::RandomState state{.seed = 11, .step = 3};
     const std::vector<bool> drawn = fallen(rows, columns, rate, 1, state);
     CHECK(std::fabs(share(drawn) - rate) < 4 * std::sqrt(rate * (1 - rate) / count));
     // Another step, seed or dropout, and the element one or one row further.
@@ -141,7 +141,7 @@ TEST_CASE("ops: dropout drops the share that it says, independently") {
 }
 
 TEST_CASE("ops: dropout drops the same elements whatever else is in the batch") {
-  const RunState state{.seed = 7, .step = 1};
+  const kernels::RandomState state{.seed = 7, .step = 1};
   const std::vector<bool> all = fallen(257, 5, 0.5, 1, state);
   const std::vector<bool> few = fallen(3, 5, 0.5, 1, state);
   CHECK(std::equal(few.begin(), few.end(), all.begin()));

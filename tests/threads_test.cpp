@@ -102,7 +102,7 @@ std::uint64_t digest_of_a_step() {
   const auto bytes = [](const auto& values) {
     return reinterpret_cast<const std::byte*>(values.data());
   };
-  workspace.run(program, {bytes(words), bytes(features), bytes(truth)}, {.seed = 3, .step = 4});
+  workspace.run(program, {bytes(words), bytes(features), bytes(truth)}, {.random = {3, 4}});
 
   std::uint64_t digest = 0xcbf29ce484222325U;
   for (std::size_t n = 0; n < step.results.size(); ++n) {

@@ -68,7 +68,7 @@ std::string to_string(Device device) {
 
 void require_present(Device device) {
   const int count = device_count(device.kind());
-  if (device.index() < count) return;
+  if (device.index() >= 0 && device.index() < count) return;
   throw DeviceError("device \"" + to_string(device) + "\" was demanded; " +
                     (count == 0 ? "none of its kind answers: " + absence_of(device.kind())
                                 : "there are " + std::to_string(count) + " of its kind"));

@@ -119,6 +119,7 @@ thread_local Unawaited unawaited;
 }  // namespace
 
 void leave_unawaited(const DeviceAccess& access, const std::shared_ptr<void>& stream) {
+  access.make_current();
   unawaited = {&access, stream};
 }
 

@@ -29,6 +29,8 @@ class DeviceAccess {
   virtual std::int64_t shared_bytes_of_block() const { return 0; }
 
   virtual void* new_stream() const = 0;
+  // What the calling thread launches from now on goes to streams of this device.
+  virtual void make_current() const {}
   // Waits for what the stream still has to do.
   virtual void release_stream(void* stream) const noexcept = 0;
   virtual void synchronize(void* stream) const = 0;
@@ -74,7 +76,7 @@ class DeviceAccess {
 
   // Between these two calls the stream writes down launches, copies on the device and fills instead
   // of carrying them out; `replay` carries them out, in order, as often as wanted. A device that
-  // cannot says so.
+  // cannot says so; one that has no memory for what was written down gives null.
   virtual bool can_record() const { return false; }
   virtual void begin_recording(void* /*stream*/) const {}
   virtual std::shared_ptr<void> end_recording(void* /*stream*/) const { return nullptr; }

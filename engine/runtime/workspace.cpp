@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <new>
+#include <stdexcept>
 #include <utility>
 
 #include "engine/core/environment.hpp"
@@ -17,8 +18,8 @@ namespace {
 // Enough for batches of every length; each holds a graph of the driver's.
 constexpr std::size_t kMostRecordings = 256;
 constexpr std::int64_t kInputAlignment = 256;  // as separate allocations have it
-// In front of the inputs that are sent with it, which stay aligned.
-constexpr std::size_t kStateBytes = 256;
+// The state, in front of the inputs.
+constexpr std::int64_t kStateBytes = kInputAlignment;
 static_assert(sizeof(RunState) <= kStateBytes);
 // Of outputs that are read together: to copy more takes longer than a wait for each.
 constexpr std::size_t kMostBytesTogether = std::size_t{1} << 20;
@@ -65,7 +66,6 @@ Workspace::Workspace(Device device)
       native_stream_(make_stream(access_)),
       staging_(device),
       fetched_together_(device),
-      random_state_(device, 1, "the state of dropout"),
       row_tables_(device) {
   stream_ = stream_on(device, native_stream_.get());
 }
@@ -185,7 +185,7 @@ void Workspace::set_input(const Program& program, std::size_t input, const std::
 
 void Workspace::place_inputs(const Program& program) {
   std::vector<std::int64_t> places(program.input_externals().size());
-  std::int64_t end = 0;
+  std::int64_t end = kStateBytes;
   for (std::size_t i = 0; i < places.size(); ++i) {
     if (program.input_externals()[i] < 0) continue;
     places[i] = end;
@@ -207,11 +207,11 @@ void Workspace::bind(const Program& program, const std::vector<const std::byte*>
   for (std::size_t i = 0; i < program.input_externals().size(); ++i) {
     if (program.input_externals()[i] >= 0) set_input(program, i, inputs[i]);
   }
-  *random_state_.data() = state;
+  state_here_ = state;
 }
 
-std::size_t Workspace::bytes_of_inputs(const Program& program) const {
-  std::size_t end = 0;
+std::size_t Workspace::bytes_to_send(const Program& program) const {
+  std::size_t end = sizeof(RunState);
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (inputs_[i] != nullptr)
       end = place_of_input(i) + static_cast<std::size_t>(input_bytes(program, i));
@@ -223,10 +223,10 @@ const std::vector<std::byte*>& Workspace::stage(const Program& program) {
   await_streams_but(stream_.native);
   reserve(program);
   staged_block_ = nullptr;  // what was staged before is given up
-  PinnedBlock& block = staging_.next(kStateBytes + bytes_of_inputs(program));
+  PinnedBlock& block = staging_.next(bytes_to_send(program));
   staged_.assign(inputs_.size(), nullptr);
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    if (inputs_[i] != nullptr) staged_[i] = block.data() + kStateBytes + place_of_input(i);
+    if (inputs_[i] != nullptr) staged_[i] = block.data() + place_of_input(i);
   }
   staged_block_ = &block;
   staged_program_ = program.id();
@@ -235,20 +235,17 @@ const std::vector<std::byte*>& Workspace::stage(const Program& program) {
 
 void Workspace::send(const Program& program, const std::vector<const std::byte*>& inputs,
                      const RunState& state) {
-  const std::size_t bytes = bytes_of_inputs(program);
+  const std::size_t bytes = bytes_to_send(program);
   PinnedBlock* block = std::exchange(staged_block_, nullptr);
-  if (block == nullptr || staged_program_ != program.id())
-    block = &staging_.next(kStateBytes + bytes);
+  if (block == nullptr || staged_program_ != program.id()) block = &staging_.next(bytes);
   block->put(0, &state, sizeof state);
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
     if (inputs_[i] == nullptr) continue;
-    const std::size_t place = kStateBytes + place_of_input(i);
+    const std::size_t place = place_of_input(i);
     if (inputs[i] != block->data() + place)
       block->put(place, inputs[i], static_cast<std::size_t>(input_bytes(program, i)));
   }
-  block->start_upload(0, reinterpret_cast<std::byte*>(random_state_.data()), sizeof state,
-                      stream_.native);
-  block->start_upload(kStateBytes, inputs_there_.data(), bytes, stream_.native);
+  block->start_upload(0, inputs_there_.data(), bytes, stream_.native);
 }
 
 void Workspace::run(const Program& program, const std::vector<const std::byte*>& inputs,
@@ -256,7 +253,7 @@ void Workspace::run(const Program& program, const std::vector<const std::byte*>&
   if (on_device_) await_streams_but(stream_.native);
   bind(program, inputs, state);
   try {
-    record_or_replay({program.id(), followers.key, 1, nullptr}, [&] {
+    record_or_replay({program.id(), followers.key, 1}, [&] {
       launch_program(program);
       if (followers.launch) followers.launch();
     });
@@ -269,9 +266,12 @@ void Workspace::run(const Program& program, const std::vector<const std::byte*>&
 
 void Workspace::run_steps(const Program& program, const Steps& steps) {
   await_streams_but(stream_.native);
+  const RunState* const before = state();
   reserve(program, &steps);
+  if (before != nullptr && state() != before)
+    throw std::logic_error("the state of steps has moved");
   leave_unawaited(access_, native_stream_);
-  record_or_replay({program.id(), steps.key, steps.count, nullptr}, [&] {
+  record_or_replay({program.id(), steps.key, steps.count}, [&] {
     for (std::int64_t step = 0; step < steps.count; ++step) {
       launch_on_device(program, &steps);
       if (steps.update) steps.update();
@@ -286,6 +286,7 @@ void Workspace::leave_launches() const {
 
 template <class Launch>
 void Workspace::record_or_replay(const Recording& wanted, const Launch& launch) {
+  access_.make_current();
   if (!records_) return launch();
   auto found =
       std::find_if(recordings_.begin(), recordings_.end(), [&](const Recording& recording) {
@@ -298,6 +299,7 @@ void Workspace::record_or_replay(const Recording& wanted, const Launch& launch) 
     recordings_.push_back(wanted);
     return;
   }
+  if (!found->finds_memory) return launch();
   if (found->launches == nullptr) {
     access_.begin_recording(stream_.native);
     try {
@@ -311,6 +313,8 @@ void Workspace::record_or_replay(const Recording& wanted, const Launch& launch) 
       throw;
     }
     found->launches = access_.end_recording(stream_.native);
+    found->finds_memory = found->launches != nullptr;
+    if (!found->finds_memory) return launch();
   }
   access_.replay(found->launches.get(), stream_.native);
 }
@@ -321,7 +325,7 @@ Frame Workspace::frame(const Program& program, std::size_t worker) const {
           .batch = program.batch(),
           .scratch = scratches_[worker].data(),
           .scratch_bytes = program.scratch_bytes(),
-          .random_state = random_state_.data(),
+          .random_state = &state()->random,
           .precision = program.precision(),
           .stream = stream_};
 }

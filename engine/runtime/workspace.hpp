@@ -6,16 +6,20 @@
 #include <vector>
 
 #include "engine/core/device_access.hpp"
-#include "engine/runtime/device_array.hpp"
 #include "engine/runtime/pinned_block.hpp"
 #include "engine/runtime/program.hpp"
 #include "engine/runtime/row_tables.hpp"
 #include "engine/runtime/steps.hpp"
+#include "kernels/dropout.hpp"
+#include "kernels/optimizer.hpp"
 
 namespace braid {
 
-// What a run depends on beside its inputs: the seed of dropout and the number of the step.
-using RunState = kernels::RandomState;
+// What a run depends on beside its inputs.
+struct RunState {
+  kernels::RandomState random = {};  // of dropout
+  kernels::UpdateRates rates = {};   // of what follows the program
+};
 
 // Names launches that are always the same ones, so that a recording of them may stand for them: a
 // number that was never given before.
@@ -58,8 +62,11 @@ class Workspace {
   void run_steps(const Program& program, const Steps& steps);
   // For launches of others in this stream that nobody waits for: to be called before the first.
   void leave_launches() const;
-  // Where the seed and the number of the step lie on the device.
-  kernels::RandomState* random_state() const { return random_state_.data(); }
+  // Where the state of a run lies on the device: valid until memory is taken for a program with
+  // larger inputs than any before.
+  RunState* state() const {
+    return on_device_ ? reinterpret_cast<RunState*>(inputs_there_.data()) : &state_here_;
+  }
 
   // The n-th output of the program run last, in host memory: valid until the next run.
   template <class T>
@@ -115,7 +122,8 @@ class Workspace {
     std::uint64_t program;
     std::uint64_t key;
     std::int64_t steps;
-    std::shared_ptr<void> launches;  // null after the first run
+    std::shared_ptr<void> launches = nullptr;  // null after the first run
+    bool finds_memory = true;                  // else they are launched one by one for good
   };
 
   // Throws std::bad_alloc.
@@ -124,12 +132,12 @@ class Workspace {
   // Gives the inputs of a program their places on the device.
   void place_inputs(const Program& program);
   void set_input(const Program& program, std::size_t input, const std::byte* data);
-  // Bytes of all inputs, as they lie side by side.
-  std::size_t bytes_of_inputs(const Program& program) const;
+  // Bytes of the state and all inputs, as they lie side by side.
+  std::size_t bytes_to_send(const Program& program) const;
   std::size_t place_of_input(std::size_t input) const {
     return static_cast<std::size_t>(inputs_[input] - inputs_there_.data());
   }
-  // Sends inputs and state to the device, without a wait.
+  // Sends state and inputs to the device as one copy, without a wait.
   void send(const Program& program, const std::vector<const std::byte*>& inputs,
             const RunState& state);
   void bind(const Program& program, const std::vector<const std::byte*>& inputs,
@@ -165,7 +173,7 @@ class Workspace {
   bool records_;
   std::shared_ptr<void> native_stream_;
   kernels::Stream stream_;
-  Buffer inputs_there_;             // of a device: copies of the inputs, side by side
+  Buffer inputs_there_;             // of a device: the state, and the inputs behind it
   std::vector<std::byte*> inputs_;  // where each is there; null where the program reads none
   Staging staging_;
   PinnedBlock* staged_block_ = nullptr;  // of the inputs that were staged and not sent
@@ -179,7 +187,7 @@ class Workspace {
   std::vector<std::vector<std::byte*>> bases_;  // one a worker
   std::uint64_t bound_ = 0;                     // id of the program
   std::uint64_t bound_key_ = 0;                 // of the Steps
-  DeviceArray<kernels::RandomState> random_state_;
+  mutable RunState state_here_;                 // on the CPU
   // Both are valid as long as no memory has moved.
   std::vector<Recording> recordings_;  // the oldest first
   RowTables row_tables_;

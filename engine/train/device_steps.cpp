@@ -23,10 +23,11 @@ void dump(std::int64_t bytes, const std::string& where) {
                static_cast<long long>(bytes), where.c_str());
 }
 
-// What changes from step to step, beside the rates that follow it.
+// What changes from step to step, beside the rates that follow it, of which each step takes its
+// own.
 struct Sent {
   kernels::StepCursor cursor;
-  kernels::RandomState random_state;
+  RunState state;
 };
 
 bool same(const kernels::UpdateRates& a, const kernels::UpdateRates& b) {
@@ -134,7 +135,7 @@ void DeviceSteps::bring_up_to_date(const Session& session, std::int64_t last) {
   iteration_ = optimizer_ == nullptr ? 0 : optimizer_->iterations();
   const std::int64_t rates = optimizer_ == nullptr ? 0 : last - done_;
   const Sent sent{.cursor = {.row = rows_->first_place() + done_ * batch_size_, .step = done_},
-                  .random_state = {.seed = seed_, .step = static_cast<std::uint64_t>(iteration_)}};
+                  .state = {.random = {seed_, static_cast<std::uint64_t>(iteration_)}}};
   const std::size_t rate_bytes = static_cast<std::size_t>(rates) * sizeof(kernels::UpdateRates);
   PinnedBlock& block = staging_.next(sizeof sent + rate_bytes);
   block.put(0, &sent, sizeof sent);
@@ -148,9 +149,8 @@ void DeviceSteps::bring_up_to_date(const Session& session, std::int64_t last) {
   for (std::int64_t step = 0; step < rates; ++step)
     known_rates_.push_back(optimizer_->rates_at(iteration_ + step));
   block.put(sizeof sent, known_rates_.data(), rate_bytes);
-  send(offsetof(Sent, random_state), session.random_state(), sizeof sent.random_state);
+  send(offsetof(Sent, state), session.state(), sizeof sent.state);
   send(sizeof sent, rates_.data() + done_, rate_bytes);
-  send(sizeof sent, optimizer_->rates(), sizeof(kernels::UpdateRates));
 }
 
 void DeviceSteps::run(Session& session, std::int64_t first, std::int64_t last,
@@ -207,9 +207,9 @@ void DeviceSteps::end_step(const kernels::Stream& stream, const Session& session
   end.cursor = cursor_.data();
   end.rows = session.program().batch();
   if (optimizer_ != nullptr) {
-    end.random_state = session.random_state();
+    end.random_state = &session.state()->random;
     end.rates_of_steps = rates_.data();
-    end.rates = optimizer_->rates();
+    end.rates = &session.state()->rates;
   }
   kernels::launch(stream, end);
 }

@@ -4,6 +4,8 @@
 #include <optional>
 #include <vector>
 
+#include "engine/runtime/device_array.hpp"
+#include "engine/runtime/pinned_block.hpp"
 #include "engine/train/epoch_rows.hpp"
 #include "engine/train/optimizer_state.hpp"
 #include "engine/train/running_logs.hpp"

@@ -47,8 +47,7 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
                                Device device)
     : rule_(std::move(rule)),
       device_(device),
-      rate_(static_cast<float>(rule_.learning_rate.at(0))),
-      staging_(device) {
+      rate_(static_cast<float>(rule_.learning_rate.at(0))) {
   std::vector<std::int64_t> first_partials{0};
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     Slots slots{parameters[p].name, {}};
@@ -69,7 +68,6 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
     for (auto& [name, tensor] : slots.tensors) tensors.push_back(&tensor);
   }
   move_together(tensors, device, "the state of the optimizer");
-  rates_ = allocate_on(device, sizeof(kernels::UpdateRates), "the learning rate");
   if (rule_.clipnorm || rule_.global_clipnorm) {
     // A weight without a gradient adds nothing.
     const std::vector<double> none(static_cast<std::size_t>(first_partials.back()), 0);
@@ -112,14 +110,6 @@ kernels::UpdateRates OptimizerState::rates_at(std::int64_t iteration) const {
   return rates;
 }
 
-void OptimizerState::begin_step(const kernels::Stream& stream) {
-  if (device_ != Device::cpu()) await_streams_but(stream.native);
-  const kernels::UpdateRates rates = rates_at(iterations_);
-  PinnedBlock& block = staging_.next(sizeof rates);
-  block.put(0, &rates, sizeof rates);
-  block.start_upload(0, rates_.get(), sizeof rates, stream.native);
-}
-
 template <class List, class Make>
 void OptimizerState::launch_chunks(const kernels::Stream& stream,
                                    const std::vector<ParameterUpdate>& parameters,
@@ -146,10 +136,11 @@ void OptimizerState::launch_chunks(const kernels::Stream& stream,
 }
 
 void OptimizerState::launch(const kernels::Stream& stream,
-                            const std::vector<ParameterUpdate>& parameters) const {
+                            const std::vector<ParameterUpdate>& parameters,
+                            const kernels::UpdateRates* rates) const {
   if (clip_factors_ != nullptr) launch_clipping(stream, parameters);
   const auto operands = [&](const Chunk& chunk) {
-    return operands_of(parameters[chunk.parameter], chunk);
+    return operands_of(parameters[chunk.parameter], chunk, rates);
   };
   switch (rule_.kind) {
     case Optimizer::Kind::sgd:
@@ -190,7 +181,8 @@ void OptimizerState::launch_clipping(const kernels::Stream& stream,
 }
 
 OptimizerState::ChunkOperands OptimizerState::operands_of(const ParameterUpdate& parameter,
-                                                          const Chunk& chunk) const {
+                                                          const Chunk& chunk,
+                                                          const kernels::UpdateRates* rates) const {
   const auto* const factors = reinterpret_cast<const float*>(clip_factors_.get());
   const bool decays = decays_[chunk.parameter] != 0;
   ChunkOperands operands{
@@ -201,7 +193,7 @@ OptimizerState::ChunkOperands OptimizerState::operands_of(const ParameterUpdate&
                    .clip_value = static_cast<float>(rule_.clipvalue.value_or(0))},
       .value = parameter.value + chunk.begin,
       .slots = {},
-      .rates = reinterpret_cast<const kernels::UpdateRates*>(rates_.get()),
+      .rates = rates,
       .weight_decay = decays ? static_cast<float>(rule_.weight_decay.value_or(0)) : 0.0F};
   const auto& tensors = slots_[chunk.parameter].tensors;
   for (std::size_t slot = 0; slot < tensors.size(); ++slot) {
@@ -284,8 +276,10 @@ void OptimizerState::load(const TensorDict& state) {
       }
     }
   }
-  iterations_ = iteration.data<std::int64_t>()[0];
-  if (const Tensor* rate = state.find("learning_rate")) rate_ = rate->data<float>()[0];
+  const std::int64_t iterations = iteration.data<std::int64_t>()[0];
+  const Tensor* const rate = state.find("learning_rate");
+  if (rate != nullptr) rate_ = rate->data<float>()[0];
+  iterations_ = iterations;
   for (Slots& slots : slots_) {
     for (auto& [name, tensor] : slots.tensors) {
       tensor.assign(state.at(slots.name + "/" + name));

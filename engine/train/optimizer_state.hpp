@@ -7,7 +7,6 @@
 #include <braid/optimizer.hpp>
 #include <braid/tensor.hpp>
 
-#include "engine/runtime/pinned_block.hpp"
 #include "kernels/launch.hpp"
 #include "kernels/optimizer.hpp"
 
@@ -38,16 +37,13 @@ class OptimizerState {
   // NameError if the rate follows a schedule.
   void set_learning_rate(double rate);
 
-  // Sends what changes from step to step to the device, without a wait; then the launches are the
-  // same every time.
-  void begin_step(const kernels::Stream& stream);
-  void launch(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters) const;
-  void end_steps(std::int64_t count) { iterations_ += count; }
-  // What an update depends on at an iteration, and where it lies on the device.
+  // What changes from step to step, at an iteration.
   kernels::UpdateRates rates_at(std::int64_t iteration) const;
-  kernels::UpdateRates* rates() const {
-    return reinterpret_cast<kernels::UpdateRates*>(rates_.get());
-  }
+  // The launches are the same every time; the rates are read when they are carried out, on the
+  // device of the parameters.
+  void launch(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
+              const kernels::UpdateRates* rates) const;
+  void end_steps(std::int64_t count) { iterations_ += count; }
 
   // "iteration" (int64 []), "learning_rate" (float32 [], without a schedule), "<weight>/<slot>" for
   // every slot.
@@ -77,7 +73,8 @@ class OptimizerState {
     const kernels::UpdateRates* rates;
     float weight_decay;
   };
-  ChunkOperands operands_of(const ParameterUpdate& parameter, const Chunk& chunk) const;
+  ChunkOperands operands_of(const ParameterUpdate& parameter, const Chunk& chunk,
+                            const kernels::UpdateRates* rates) const;
   kernels::SgdUpdate sgd_update(const ChunkOperands& chunk, std::int64_t count) const;
   kernels::RmspropUpdate rmsprop_update(const ChunkOperands& chunk, std::int64_t count) const;
   kernels::AdamUpdate adam_update(const ChunkOperands& chunk, std::int64_t count) const;
@@ -96,9 +93,7 @@ class OptimizerState {
   std::shared_ptr<std::byte[]> partials_;
   std::shared_ptr<std::byte[]> first_partials_;  // std::int64_t, one a parameter and one more
   std::shared_ptr<std::byte[]> clip_factors_;  // float, one a parameter; absent: nothing is clipped
-  std::shared_ptr<std::byte[]> rates_;         // kernels::UpdateRates
-  Staging staging_;
-  std::vector<char> decays_;  // one a parameter: not excluded from weight decay
+  std::vector<char> decays_;                   // one a parameter: not excluded from weight decay
 };
 
 }  // namespace braid

@@ -47,7 +47,8 @@ class Session {
   const kernels::Stream& stream() const { return workspace_.stream(); }
   // Before launches in the stream that nobody waits for.
   void leave_launches() const { workspace_.leave_launches(); }
-  kernels::RandomState* random_state() const { return workspace_.random_state(); }
+  // Where the state of a run lies on the device: there to stay behind reserve_largest.
+  RunState* state() const { return workspace_.state(); }
   // Copies rows of each predicted output behind each other to its end, and moves that on. Ragged:
   // steps of each row only.
   void copy_predictions(std::vector<std::byte*>& ends) const;

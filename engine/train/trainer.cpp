@@ -101,15 +101,16 @@ void Trainer::launch_update(const StepGraph& step, const Session& session) {
         .slices = operand.slices,
         .slice_stride = operand.slice_bytes / static_cast<std::int64_t>(sizeof(float))};
   }
-  optimizer_->launch(session.stream(), parameters_);
+  optimizer_->launch(session.stream(), parameters_, &session.state()->rates);
 }
 
 void Trainer::train_step(Lease& lease, RunningLogs& logs) {
   Session& session = lease.session();
   const StepGraph& step = lease.step();
   if (!seed_) seed_ = next_seed();
-  const RunState state{*seed_, static_cast<std::uint64_t>(optimizer_->iterations())};
-  optimizer_->begin_step(session.stream());
+  const std::int64_t iteration = optimizer_->iterations();
+  const RunState state{.random = {*seed_, static_cast<std::uint64_t>(iteration)},
+                       .rates = optimizer_->rates_at(iteration)};
   session.run(state, {update_key_, [&] { launch_update(step, session); }});
   logs.add(step, session);
   optimizer_->end_steps(1);

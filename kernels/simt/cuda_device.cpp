@@ -50,6 +50,7 @@ class CudaAccess final : public DeviceAccess {
     require(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
     return stream;
   }
+  void make_current() const override { select(); }
   void release_stream(void* stream) const noexcept override {
     if (stream == nullptr || cudaSetDevice(index_) != cudaSuccess) return;
     static_cast<void>(cudaStreamSynchronize(static_cast<cudaStream_t>(stream)));
@@ -156,6 +157,10 @@ class CudaAccess final : public DeviceAccess {
     cudaGraphExec_t executable = nullptr;
     const cudaError_t error = cudaGraphInstantiate(&executable, graph, 0);
     static_cast<void>(cudaGraphDestroy(graph));
+    if (error == cudaErrorMemoryAllocation) {
+      static_cast<void>(cudaGetLastError());
+      return nullptr;
+    }
     require(error, "cudaGraphInstantiate");
     return {executable,
             [](cudaGraphExec_t done) { static_cast<void>(cudaGraphExecDestroy(done)); }};

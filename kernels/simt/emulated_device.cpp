@@ -25,6 +25,8 @@ std::atomic<std::size_t> replayed{0};
 
 constexpr std::align_val_t kAlignment{256};  // as cudaMalloc
 constexpr int kPoison = 0xFF;                // NaN: what was never written shows
+// A driver keeps recordings in the device's memory, too.
+constexpr std::size_t kBytesOfRecordedLaunch = 4096;
 
 // The memory of the emulated device is the host's, but apart from what tensors on the host hold.
 class EmulatedAccess final : public DeviceAccess {
@@ -186,7 +188,10 @@ class EmulatedAccess final : public DeviceAccess {
   std::shared_ptr<void> end_recording(void* stream) const override {
     auto* const emulated = static_cast<EmulatedStream*>(stream);
     emulated->records = false;
-    return std::make_shared<Launches>(std::exchange(emulated->recorded, {}));
+    auto launches = std::make_shared<Launches>(std::exchange(emulated->recorded, {}));
+    const std::lock_guard lock(mutex_);
+    const bool fits = limit_ == 0 || used_ + launches->size() * kBytesOfRecordedLaunch <= limit_;
+    return fits ? launches : nullptr;
   }
   void replay(void* recording, void* stream) const override {
     require_not_known_broken("a replay");

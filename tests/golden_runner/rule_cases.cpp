@@ -4,6 +4,7 @@
 #include "engine/core/device_access.hpp"
 #include "engine/graph/config.hpp"
 #include "engine/graph/ops/elementwise.hpp"
+#include "engine/runtime/device_array.hpp"
 #include "engine/runtime/workspace.hpp"
 #include "engine/train/object_config.hpp"
 #include "engine/train/optimizer_state.hpp"
@@ -83,6 +84,7 @@ void run_optimizer(const Case& golden, Check& check) {
   }
   OptimizerState state(rule, parameters, device);
   const Workspace workspace(device);
+  const DeviceArray<kernels::UpdateRates> rates_there(device, 1, "the rates of a step");
   std::vector<double> rates;
   std::map<std::string, std::vector<double>> trace;
   const auto steps = described.at("steps").get<std::size_t>();
@@ -94,8 +96,9 @@ void run_optimizer(const Case& golden, Check& check) {
       parameters[i].gradient.data = reinterpret_cast<const float*>(gradients.back().raw());
     }
     rates.push_back(state.learning_rate());
-    state.begin_step(workspace.stream());
-    state.launch(workspace.stream(), parameters);
+    const kernels::UpdateRates of_step = state.rates_at(state.iterations());
+    rates_there.upload({&of_step, 1}, 0, workspace.stream().native);
+    state.launch(workspace.stream(), parameters, rates_there.data());
     access_to(device).synchronize(workspace.stream().native);
     state.end_steps(1);
     for (std::size_t i = 0; i < names.size(); ++i) {

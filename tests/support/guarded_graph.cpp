@@ -215,7 +215,7 @@ void GuardedGraph::run(const GraphNode& node) {
   Frame frame{.bases = bases_.data(),
               .batch = batch_,
               .scratch = static_cast<std::byte*>(scratch.data()),
-              .random_state = &how_.state,
+              .random_state = &how_.state.random,
               .stream = {how_.backend}};
   if (by_rows) {
     for (frame.slice = 0; frame.slice < how_.cut.slices; ++frame.slice) {
