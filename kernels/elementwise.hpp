@@ -161,6 +161,22 @@ constexpr std::int64_t sum_rows_scratch(std::int64_t rows, std::int64_t columns)
   return parts == 1 ? 0 : parts * columns * static_cast<std::int64_t>(sizeof(float));
 }
 
+// Sums of everything on a GPU: many values are worth several blocks, each of which leaves the sum
+// of a part. Sixteen values a thread, until there are four blocks for each multiprocessor of an
+// H100.
+constexpr std::int64_t parts_of_sum(std::int64_t count) {
+  constexpr std::int64_t kMost = 528;
+  constexpr std::int64_t kValues = 4096;
+  constexpr std::int64_t kWorthParts = 8 * kValues;  // else one block has done it as soon
+  const std::int64_t parts = count < kWorthParts ? 1 : (count + kValues - 1) / kValues;
+  return parts < kMost ? parts : kMost;
+}
+// Bytes of the parts of so many sums.
+constexpr std::int64_t scratch_of_sums(std::int64_t count, std::int64_t sums) {
+  const std::int64_t parts = parts_of_sum(count);
+  return parts == 1 ? 0 : parts * sums * 2 * static_cast<std::int64_t>(sizeof(float));
+}
+
 // out[0] (+)= factor * the sum over all elements, in a fixed order, accumulated in double.
 struct SumAll {
   Matrix<const float> in;  // [N, C]  read
@@ -169,6 +185,7 @@ struct SumAll {
   bool square = false;
   bool absolute = false;
   bool accumulate = false;
+  float* scratch = nullptr;  // scratch_of_sums(N * C, 1) bytes; absent: one block of a GPU sums
 };
 BRAID_KERNEL(SumAll)
 

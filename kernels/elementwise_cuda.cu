@@ -58,6 +58,24 @@ __global__ void float_to_ids_kernel(FloatToIds args) { run_rows(AllBlocks{}, arg
 
 __global__ void sum_all_kernel(SumAll args) { run_rows(AllBlocks{}, args); }
 
+template <int Width>
+__global__ void sum_all_parts_kernel(SumAll args, LongSum* parts) {
+  LongSum sum{};
+  for_elements<Width>(args.in.rows, args.in.columns, [&](std::int64_t n, std::int64_t c) {
+    float values[Width];
+    load_floats(element(args.in, n, c), values);
+    SIMT_UNROLL
+    for (const float value : values) add_term(sum, value, args);
+  });
+  sum = sum_of_block(sum);
+  if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+
+__global__ void sum_all_join_kernel(SumAll args, const LongSum* parts, std::int64_t count) {
+  const LongSum sum = sum_of_parts(parts, count);
+  if (threadIdx.x == 0) give_sum(args, sum);
+}
+
 __global__ void quotient_kernel(Quotient args) { run_rows(AllBlocks{}, args); }
 
 // Where element i of the extent lies in an operand.
@@ -219,8 +237,20 @@ void run(const Stream& stream, const FloatToIds& args) {
   if (count > 0) launch_kernel<float_to_ids_kernel>(element_shape(count), stream, args);
 }
 
-void run(const Stream& stream, const SumAll& args) {
-  launch_kernel<sum_all_kernel>(sum_shape(args.in.rows * args.in.columns), stream, args);
+void run(const Stream& stream, const SumAll& given) {
+  SumAll args = given;
+  flatten(args.in);
+  const std::int64_t count = args.in.rows * args.in.columns;
+  const std::int64_t blocks = args.scratch == nullptr ? 1 : parts_of_sum(count);
+  if (blocks == 1) return launch_kernel<sum_all_kernel>(sum_shape(count), stream, args);
+  auto* const parts = reinterpret_cast<LongSum*>(args.scratch);
+  const LaunchShape shape{.grid = blocks, .block = kElementThreads};
+  if (in_fours(args.in)) {
+    launch_kernel<sum_all_parts_kernel<4>>(shape, stream, args, parts);
+  } else {
+    launch_kernel<sum_all_parts_kernel<1>>(shape, stream, args, parts);
+  }
+  launch_kernel<sum_all_join_kernel>({.block = 32}, stream, args, parts, blocks);
 }
 
 void run(const Stream& stream, const PenaltyGradient& given) {

@@ -100,23 +100,27 @@ __device__ inline float term_of(float x, bool square, bool absolute) {
   return square ? x * x : (absolute ? fabsf(x) : x);
 }
 
+__device__ inline void add_term(LongSum& sum, float x, const SumAll& args) {
+  if (args.square) {
+    sum.add_product(x, x);
+  } else {
+    sum.add(args.absolute ? fabsf(x) : x);
+  }
+}
+__device__ inline void give_sum(const SumAll& args, const LongSum& sum) {
+  const float before = args.accumulate ? *args.out : 0.0F;
+  *args.out = before + args.factor * sum.total();
+}
+
 // One block.
 template <class Blocks>
 __device__ inline void run_rows(const Blocks& /*alone*/, const SumAll& args) {
   LongSum sum{};
   const std::int64_t count = args.in.rows * args.in.columns;
-  for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x) {
-    const float x = args.in.row(i / args.in.columns)[i % args.in.columns];
-    if (args.square) {
-      sum.add_product(x, x);
-    } else {
-      sum.add(args.absolute ? fabsf(x) : x);
-    }
-  }
+  for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x)
+    add_term(sum, args.in.row(i / args.in.columns)[i % args.in.columns], args);
   sum = sum_of_block(sum);
-  if (threadIdx.x != 0) return;
-  const float before = args.accumulate ? *args.out : 0.0F;
-  *args.out = before + args.factor * sum.total();
+  if (threadIdx.x == 0) give_sum(args, sum);
 }
 
 // The one division in double: what a user may count beyond the floats is told by it.

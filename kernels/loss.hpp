@@ -79,6 +79,7 @@ struct WeightedSum {
   float* sums = nullptr;       // [2]     overwritten, or added to; [1] without the sum of weights
   bool with_weights = true;    // the sum of weights is wanted too
   bool accumulate = false;
+  float* scratch = nullptr;  // scratch_of_sums(N, 2) bytes; absent: one block of a GPU sums
 };
 BRAID_KERNEL(WeightedSum)
 

@@ -1,7 +1,8 @@
 // A warp owns a row, of few classes some of its lanes, of one column a thread; sums over rows are
-// one block's.
+// one block's, over many rows those of many blocks.
 #include "kernels/loss.hpp"
 
+#include "kernels/elementwise.hpp"
 #include "kernels/loss_rows.hpp"
 #include "kernels/simt/facade.hpp"
 
@@ -30,6 +31,24 @@ __global__ void categorical_loss_gradient_kernel(LossBackward args) {
 
 __global__ void weighted_sum_kernel(WeightedSum args) { run_rows(AllBlocks{}, args); }
 
+// Sums of the values first, those of the weights behind them.
+__global__ void weighted_sum_parts_kernel(WeightedSum args, LongSum* parts) {
+  const AllBlocks blocks{};
+  WeightedTotal total = weighted_total<std::int64_t>(
+      args, blocks.number() * kElementThreads + blocks.thread(), blocks.count() * kElementThreads);
+  total.values = sum_of_block(total.values);
+  if (args.with_weights) total.weights = sum_of_block(total.weights);
+  if (threadIdx.x != 0) return;
+  parts[blockIdx.x] = total.values;
+  parts[gridDim.x + blockIdx.x] = total.weights;
+}
+
+__global__ void weighted_sum_join_kernel(WeightedSum args, const LongSum* parts,
+                                         std::int64_t count) {
+  const WeightedTotal total{sum_of_parts(parts, count), sum_of_parts(parts + count, count)};
+  if (threadIdx.x == 0) give_total(args, total);
+}
+
 }  // namespace
 
 namespace BRAID_GPU {
@@ -56,7 +75,15 @@ void run(const Stream& stream, const LossBackward& args) {
 
 void run(const Stream& stream, const WeightedSum& args) {
   const std::int64_t rows = args.value.rows;
-  launch_kernel<weighted_sum_kernel>(sum_shape(rows <= kWeightedByWarp ? 1 : rows), stream, args);
+  const std::int64_t blocks = args.scratch == nullptr ? 1 : parts_of_sum(rows);
+  if (blocks == 1) {
+    const LaunchShape shape = sum_shape(rows <= kWeightedByWarp ? 1 : rows);
+    return launch_kernel<weighted_sum_kernel>(shape, stream, args);
+  }
+  auto* const parts = reinterpret_cast<LongSum*>(args.scratch);
+  launch_kernel<weighted_sum_parts_kernel>({.grid = blocks, .block = kElementThreads}, stream, args,
+                                           parts);
+  launch_kernel<weighted_sum_join_kernel>({.block = 32}, stream, args, parts, blocks);
 }
 
 }  // namespace BRAID_GPU

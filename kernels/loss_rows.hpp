@@ -213,36 +213,51 @@ __device__ inline void categorical_loss_gradient(const Blocks& blocks, const Los
   });
 }
 
+struct WeightedTotal {
+  LongSum values;
+  LongSum weights;
+};
+
+// Of the values first, first + step and so on.
+template <class Index>
+__device__ inline WeightedTotal weighted_total(const WeightedSum& args, Index first, Index step) {
+  WeightedTotal total{};
+  const auto rows = static_cast<Index>(args.value.rows);
+  SIMT_NO_UNROLL
+  for (Index n = first; n < rows; n += step) {
+    const float weight = args.weight.data != nullptr ? args.weight.row(n)[0] : 1.0F;
+    total.values.add_product(args.value.row(n)[0], weight);
+    total.weights.add(weight);
+  }
+  return total;
+}
+
+__device__ inline void give_total(const WeightedSum& args, WeightedTotal total) {
+  if (args.accumulate) total.values.add(args.sums[0]);
+  args.sums[0] = total.values.total();
+  if (!args.with_weights) return;
+  if (args.accumulate) total.weights.add(args.sums[1]);
+  args.sums[1] = total.weights.total();
+}
+
 // One block, or of few values any of its warps: the threads' sums meet in a tree. Which of them has
 // which value is the same for all blocks, and with it the sum.
 template <class Blocks>
 __device__ inline void run_rows(const Blocks& blocks, const WeightedSum& args) {
+  using Index = IndexOf<Blocks>;
   const bool by_warp = args.value.rows <= kWeightedByWarp;
   const unsigned thread = by_warp ? blocks.thread() : threadIdx.x;
   const unsigned threads = by_warp ? 32 : blockDim.x;
   if (thread >= threads) return;
-  LongSum sum{};
-  LongSum weights{};
-  const auto rows = static_cast<IndexOf<Blocks>>(args.value.rows);
-  SIMT_NO_UNROLL
-  for (IndexOf<Blocks> n = thread; n < rows; n += threads) {
-    const float weight = args.weight.data != nullptr ? args.weight.row(n)[0] : 1.0F;
-    sum.add_product(args.value.row(n)[0], weight);
-    weights.add(weight);
-  }
+  WeightedTotal total = weighted_total<Index>(args, thread, threads);
   if (by_warp) {
-    sum = sum_of_warp(sum);
-    if (args.with_weights) weights = sum_of_warp(weights);
+    total.values = sum_of_warp(total.values);
+    if (args.with_weights) total.weights = sum_of_warp(total.weights);
   } else {
-    sum = sum_of_block(sum);
-    if (args.with_weights) weights = sum_of_block(weights);
+    total.values = sum_of_block(total.values);
+    if (args.with_weights) total.weights = sum_of_block(total.weights);
   }
-  if (thread != 0) return;
-  if (args.accumulate) sum.add(args.sums[0]);
-  args.sums[0] = sum.total();
-  if (!args.with_weights) return;
-  if (args.accumulate) weights.add(args.sums[1]);
-  args.sums[1] = weights.total();
+  if (thread == 0) give_total(args, total);
 }
 
 template <class Blocks>

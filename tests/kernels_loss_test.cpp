@@ -336,6 +336,22 @@ TEST_CASE("loss: weighted sums are exact to the last rounding and add to what is
       launch_on(backend, arguments);
       CHECK(largest_relative_error(sums.values(), {2 * sum, 2 * weights}) < 1.2e-7);
       CHECK(sums.guards_are_intact());
+
+      // By many blocks, where there are enough.
+      GuardedScratch scratch(kernels::scratch_of_sums(rows, 2));
+      arguments.scratch = static_cast<float*>(scratch.data());
+      launch_on(backend, arguments);
+      CHECK(largest_relative_error(sums.values(), {3 * sum, 3 * weights}) < 1.8e-7);
+      arguments.accumulate = false;
+      launch_on(backend, arguments);
+      CHECK(largest_relative_error(sums.values(), {sum, weights}) < 6e-8);
+      arguments.with_weights = false;
+      arguments.weight = {};
+      sums.fill({0, 0.5});
+      launch_on(backend, arguments);
+      CHECK(largest_relative_error(sums.values(), {plain, 0.5}) < 6e-8);
+      CHECK(sums.guards_are_intact());
+      CHECK(scratch.guards_are_intact());
     }
   }
 }

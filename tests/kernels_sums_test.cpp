@@ -34,6 +34,12 @@ float term_of(int of, float x) {
   return of == kSquares ? x * x : (of == kMagnitudes ? std::fabs(x) : x);
 }
 
+double exact_sum(const Numbers& values, int of, double before) {
+  for (const double x : values)
+    before += of == kSquares ? x * x : (of == kMagnitudes ? std::fabs(x) : x);
+  return before;
+}
+
 std::vector<float> column_of_terms(Matrix<const float> in, std::int64_t c, int of) {
   std::vector<float> terms;
   for (std::int64_t n = 0; n < in.rows; ++n) terms.push_back(term_of(of, in.row(n)[c]));
@@ -218,9 +224,7 @@ TEST_CASE("sums: everything is added up in double and rounded once") {
     in.fill(values);
     for (const int of : {kValues, kSquares, kMagnitudes}) {
       for (const bool accumulate : {false, true}) {
-        double sum = accumulate ? 0.75 : 0;
-        for (const double x : values)
-          sum += of == kSquares ? x * x : (of == kMagnitudes ? std::fabs(x) : x);
+        const double sum = exact_sum(values, of, accumulate ? 0.75 : 0);
         for (const Backend backend : tested_backends()) {
           INFO(kernels::name_of(backend)
                << ", N " << size.rows << ", C " << size.columns << ", of " << of);
@@ -237,6 +241,45 @@ TEST_CASE("sums: everything is added up in double and rounded once") {
       }
     }
   }
+}
+
+TEST_CASE("sums: blocks share what is many values, with and without gaps between rows") {
+  RandomNumbers random(106);
+  constexpr MatrixSize kMany[] = {{1, 32767, 0}, {1, 32768, 0}, {8, 4096, 4},
+                                  {129, 257, 0}, {33001, 1, 0}, {211, 173, 3}};
+  for (const MatrixSize& size : kMany) {
+    const std::int64_t count = size.rows * size.columns;
+    const Numbers values = random.floats(count, -2, 2.5);
+    GuardedMatrix<float> in(size.rows, size.columns, size.gap);
+    in.fill(values);
+    for (const int of : {kValues, kSquares, kMagnitudes}) {
+      const double sum = exact_sum(values, of, 0.75);
+      for (const Backend backend : tested_backends()) {
+        INFO(kernels::name_of(backend)
+             << ", N " << size.rows << ", C " << size.columns << ", of " << of);
+        GuardedMatrix<float> out(1, 1);
+        out.fill({0.75});
+        GuardedScratch scratch(kernels::scratch_of_sums(count, 1));
+        launch_on(backend, kernels::SumAll{.in = in.matrix(),
+                                           .out = out.data(),
+                                           .square = of == kSquares,
+                                           .absolute = of == kMagnitudes,
+                                           .accumulate = true,
+                                           .scratch = static_cast<float*>(scratch.data())});
+        CHECK(error_in_ulps(out.elements()[0], sum) < 1);
+        CHECK(out.guards_are_intact());
+        CHECK(scratch.guards_are_intact());
+      }
+    }
+  }
+}
+
+TEST_CASE("sums: there are parts where they pay, and not more than blocks that run at once") {
+  CHECK(kernels::scratch_of_sums(32767, 1) == 0);
+  CHECK(kernels::parts_of_sum(32768) == 8);
+  CHECK(kernels::parts_of_sum(32769) == 9);
+  CHECK(kernels::scratch_of_sums(32769, 2) == 9 * 2 * 8);
+  CHECK(kernels::parts_of_sum(std::int64_t{1} << 40U) == 528);
 }
 
 TEST_CASE("sums: slices are added from first to last, bit for bit, in place too") {

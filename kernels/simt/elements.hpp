@@ -248,4 +248,11 @@ static __device__ inline LongSum sum_of_block(const LongSum& own) {
   return sum;
 }
 
+// The sum of what blocks left, for the first lane of a warp that is alone.
+__device__ inline LongSum sum_of_parts(const LongSum* parts, std::int64_t count) {
+  LongSum sum{};
+  for (std::int64_t i = threadIdx.x; i < count; i += 32) sum.add(parts[i]);
+  return sum_of_warp(sum);
+}
+
 }  // namespace braid::simt

@@ -106,6 +106,12 @@ class ToIds final : public Op {
   std::vector<Value> gradients(GradientBuilder&) const override { return {Value{}}; }
 };
 
+// Of so many rows of the batch.
+std::int64_t elements_of(const ValueInfo& info, std::int64_t rows) {
+  if (!info.batched) return info.shape.elements();
+  return rows * info.shape.slice(1, info.shape.rank()).elements();
+}
+
 class SumAll final : public Op {
  public:
   explicit SumAll(SumOf of) : of_(of) {}
@@ -116,12 +122,16 @@ class SumAll final : public Op {
   }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
   bool joins_row_programs(Infos) const override { return true; }
+  std::int64_t scratch_bytes(Infos in, std::int64_t rows) const override {
+    return kernels::scratch_of_sums(elements_of(in[0], rows), 1);
+  }
   void run(const Run& run) const override {
     run.launch(kernels::SumAll{.in = run.in<float>(0),
                                .out = run.out<float>(0).data,
                                .square = of_ == SumOf::squares,
                                .absolute = of_ == SumOf::magnitudes,
-                               .accumulate = run.accumulate()});
+                               .accumulate = run.accumulate(),
+                               .scratch = reinterpret_cast<float*>(run.scratch())});
   }
 
  private:
@@ -169,6 +179,9 @@ class WeightedSum final : public Op {
   }
   bool needs_packed() const override { return true; }
   bool joins_row_programs(Infos) const override { return true; }
+  std::int64_t scratch_bytes(Infos in, std::int64_t rows) const override {
+    return kernels::scratch_of_sums(elements_of(in[0], rows), 2);
+  }
   void run(const Run& run) const override {
     const auto column = [](Matrix<const float> m) -> Matrix<const float> {
       return {m.data, m.rows * m.columns, 1, 1};
@@ -177,7 +190,8 @@ class WeightedSum final : public Op {
                                     .weight = column(run.in<float>(1)),
                                     .sums = run.out<float>(0).data,
                                     .with_weights = with_weights_,
-                                    .accumulate = run.accumulate()});
+                                    .accumulate = run.accumulate(),
+                                    .scratch = reinterpret_cast<float*>(run.scratch())});
   }
   std::vector<Value> gradients(GradientBuilder& build) const override {
     return {build.graph.op<WeightedSumGradient>({build.input(0), build.input(1), build.gradient()}),
@@ -216,19 +230,24 @@ class Penalty final : public Op {
   }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
   bool joins_row_programs(Infos) const override { return true; }
+  std::int64_t scratch_bytes(Infos in, std::int64_t rows) const override {
+    return kernels::scratch_of_sums(elements_of(in[0], rows), 1);
+  }
+  // Of the two terms those that there are, as Keras has it: infinite weights times 0 are no number.
   void run(const Run& run) const override {
-    const Matrix<const float> in = run.in<float>(0);
-    float* const out = run.out<float>(0).data;
-    run.launch(kernels::SumAll{.in = in,
-                               .out = out,
-                               .factor = static_cast<float>(l1_),
-                               .absolute = true,
-                               .accumulate = run.accumulate()});
-    run.launch(kernels::SumAll{.in = in,
-                               .out = out,
-                               .factor = static_cast<float>(l2_),
-                               .square = true,
-                               .accumulate = true});
+    kernels::SumAll sum{.in = run.in<float>(0),
+                        .out = run.out<float>(0).data,
+                        .factor = static_cast<float>(l1_),
+                        .absolute = true,
+                        .accumulate = run.accumulate(),
+                        .scratch = reinterpret_cast<float*>(run.scratch())};
+    if (l1_ != 0 || l2_ == 0) run.launch(sum);
+    if (l2_ == 0) return;
+    sum.accumulate = sum.accumulate || l1_ != 0;
+    sum.factor = static_cast<float>(l2_);
+    sum.absolute = false;
+    sum.square = true;
+    run.launch(sum);
   }
   std::vector<Value> gradients(GradientBuilder& build) const override {
     return {build.graph.op<PenaltyGradient>({build.input(0), build.gradient()}, l1_, l2_)};
