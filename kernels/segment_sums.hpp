@@ -65,17 +65,18 @@ __device__ inline void sum_piece(const SortedPositions& sorted, int piece, int c
   const auto begin = static_cast<std::int32_t>(all + std::int64_t{piece} * sorted.piece);
   const auto end = static_cast<std::int32_t>(min(all + (piece + std::int64_t{1}) * sorted.piece,
                                                  std::int64_t{sorted.segments[sorted.last]}));
+  const std::int32_t length = end - begin;
   Floats<Width> sum{};
   bool is_shared = false;  // the id at work began in a piece before
   bool is_open = false;    // and goes on
   SIMT_NO_UNROLL
-  for (std::int32_t first = begin; first < end; first += 32) {
-    const std::int32_t place = first + lane;
+  for (std::int32_t first = 0; first < length; first += 32) {
     std::int32_t id = 0;
     std::int32_t index = -1;
     bool is_end = false;
     bool began_before = false;
-    if (place < end) {
+    if (first + lane < length) {
+      const std::int32_t place = begin + first + lane;
       const std::int32_t position = sorted.order[place];
       id = sorted.id_of(position);
       index = index_of(position);
@@ -84,7 +85,7 @@ __device__ inline void sum_piece(const SortedPositions& sorted, int piece, int c
     }
     const unsigned ends = __ballot_sync(kAll, is_end ? 1 : 0);
     if (__ballot_sync(kAll, began_before ? 1 : 0) != 0) is_shared = true;
-    const int count = min(32, end - first);
+    const int count = min(32, length - first);
     SIMT_NO_UNROLL
     for (int i = 0; i < count; i += kAtOnce) {
       Floats<Width> values[kAtOnce];
@@ -161,29 +162,30 @@ __device__ inline void sum_segments(const SortedPositions& sorted, const Matrix<
                                     const IndexOf& index_of, const Matrix<float>& sums,
                                     float* shared_rows, bool accumulate) {
   const SharedSums shared{shared_rows, sums.columns};
-  const std::int64_t warp = blockIdx.x * kWarpsOfSums + threadIdx.x / 32;
-  const std::int64_t warps = static_cast<std::int64_t>(gridDim.x) * kWarpsOfSums;
-  const std::int64_t wide = (sums.columns + 32 * Width - 1) / (32 * Width);
+  const auto warp = static_cast<int>(blockIdx.x * kWarpsOfSums + threadIdx.x / 32);
+  const auto warps = static_cast<int>(gridDim.x * kWarpsOfSums);
+  // Of rows that fit into any memory there are not so many.
+  const auto wide = static_cast<int>((sums.columns + 32 * Width - 1) / (32 * Width));
   const std::int64_t count = sorted.segments[sorted.last] - sorted.segments[sorted.first];
-  const std::int64_t items = (count + sorted.piece - 1) / sorted.piece * wide;
-  const auto column_of = [&](std::int64_t item) {
-    return static_cast<int>(item % wide * 32 + threadIdx.x % 32) * Width;
+  const int items = static_cast<int>((count + sorted.piece - 1) / sorted.piece) * wide;
+  const auto column_of = [&](int item) {
+    return (item % wide * 32 + static_cast<int>(threadIdx.x % 32)) * Width;
   };
   SIMT_NO_UNROLL
-  for (std::int64_t item = warp; item < items; item += warps) {
-    sum_piece<Width>(sorted, static_cast<int>(item / wide), column_of(item), rows, index_of, sums,
-                     shared, accumulate);
+  for (int item = warp; item < items; item += warps) {
+    sum_piece<Width>(sorted, item / wide, column_of(item), rows, index_of, sums, shared,
+                     accumulate);
   }
   if (!accumulate) {
     SIMT_NO_UNROLL
-    for (std::int64_t id = sorted.first + 32 * warp; id < sorted.last; id += 32 * warps)
+    for (std::int64_t id = sorted.first + std::int64_t{32} * warp; id < sorted.last;
+         id += std::int64_t{32} * warps)
       clear_sums(sorted, id, sums);
   }
   grid_sync();
   SIMT_NO_UNROLL
-  for (std::int64_t item = warp; item < items; item += warps)
-    join_pieces<Width>(sorted, static_cast<int>(item / wide), column_of(item), sums, shared,
-                       accumulate);
+  for (int item = warp; item < items; item += warps)
+    join_pieces<Width>(sorted, item / wide, column_of(item), sums, shared, accumulate);
 }
 
 // Enough blocks for every piece, and for every 32 ids.
