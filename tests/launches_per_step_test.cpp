@@ -2,6 +2,8 @@
 // a small model more than its arithmetic does.
 #include <map>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "bench/reference_models.hpp"
 #include "kernels/simt/launch_records.hpp"
@@ -64,6 +66,39 @@ TEST_CASE("launches: clipping to a norm adds two, of however many weights the no
   }
   // One more where they fill more than a list.
   CHECK(launches_of_step(41, {.clipnorm = 0.5}) <= launches_of_step(41, {}) + 3);
+}
+
+TEST_CASE("launches: steps of the batches that small models have are within the budget, too") {
+  const std::map<std::string, std::pair<std::int64_t, std::vector<std::int64_t>>> cases{
+      {"m1", {3, {32, 256, 1024}}}, {"m2", {9, {32}}}, {"m3", {3, {32, 256}}}};
+  for (const auto& [name, budget_and_rows] : cases) {
+    for (const std::int64_t rows : budget_and_rows.second) {
+      INFO(name << ", " << rows << " rows");
+      CHECK(testing::total_of(testing::replayed_step(name, rows)).launches <=
+            budget_and_rows.first);
+    }
+  }
+}
+
+TEST_CASE("launches: masks of sequences side by side take no more the more features these have") {
+  const testing::OnDevice here(Device::emulated());
+  const auto launches_with = [](std::int64_t features, int axis) {
+    auto words = Input({.shape = {6}, .name = "words", .dtype = DType::int32});
+    auto tags = Input({.shape = {6}, .name = "tags", .dtype = DType::int32});
+    const auto embedded = [&](SymbolicTensor ids, bool masked) {
+      return layers::Embedding({.input_dim = 9, .output_dim = features, .mask_zero = masked})(ids);
+    };
+    auto h = layers::concatenate({embedded(words, true), embedded(tags, false)}, {.axis = axis});
+    h = layers::LSTM({.units = 3})(h);
+    Model model({words, tags}, {layers::Dense({.units = 1, .name = "y"})(h)});
+    model.compile({.optimizer = "sgd", .loss = "mse"});
+    const Tensor ids = Tensor::from(std::vector<std::int32_t>(24, 3), Shape{4, 6});
+    const Tensor y = Tensor::from(std::vector<float>(4, 0.5F), Shape{4, 1});
+    for (int step = 0; step < 3; ++step)
+      model.train_on_batch({{"words", ids}, {"tags", ids}}, {{"y", y}});
+    return simt::launches_of_last_replay();
+  };
+  for (const int axis : {1, 2}) CHECK(launches_with(5, axis) == launches_with(50, axis));
 }
 
 TEST_CASE("launches: a step on resident data has no more: it gathers, ends and updates in them") {

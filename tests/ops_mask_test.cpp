@@ -230,6 +230,11 @@ std::vector<OpCheck> masks_of_concatenations() {
   add({Array(Shape{19, 5, 3}), Array(Shape{19, 7, 3})}, {&other, &longer}, 1);
   add({Array(Shape{19, 5, 3}), Array(Shape{19, 5, 1}), Array(Shape{19, 5, 2})},
       {&other, nullptr, &other}, 2);
+  add({Array(Shape{19, 5, 3}), Array(Shape{19, 7, 3})}, {nullptr, &longer}, 1);
+  // What has more axes than steps and features.
+  add({Array(Shape{19, 5, 2, 3}), Array(Shape{19, 7, 2, 3})}, {&other, &longer}, 1);
+  add({Array(Shape{19, 5, 2, 3}), Array(Shape{19, 5, 4, 3})}, {&other, nullptr}, 2);
+  add({Array(Shape{19, 5, 2, 3}), Array(Shape{19, 5, 2, 1})}, {nullptr, &other}, -1);
   return checks;
 }
 

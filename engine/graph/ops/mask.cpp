@@ -207,6 +207,23 @@ Value all_valid(Graph& graph, Value like) { return graph.op<AllValid>({like}); }
 
 Value concatenated_mask(Graph& graph, const std::vector<Value>& values,
                         const std::vector<Value>& masks, std::int64_t axis) {
+  // Of sequences that have features masks need not be spread over these: the steps of one are
+  // joined to those of the next, or a step is valid in any of them.
+  const bool are_sequences = std::all_of(values.begin(), values.end(), [&](Value value) {
+    const Shape& shape = graph.info(value).shape;
+    return shape.rank() == 3 && shape[2] > 0;
+  });
+  if (are_sequences && axis == 1) {
+    std::vector<Value> steps;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      steps.push_back(masks[i] ? masks[i] : all_valid(graph, values[i]));
+    return concatenate(graph, steps, 1);
+  }
+  if (are_sequences && (axis == 2 || axis == -1)) {
+    Value any = masks.front();
+    for (const Value mask : masks) any = any && mask ? either(graph, any, mask) : Value{};
+    return any ? any : all_valid(graph, values.front());
+  }
   std::vector<Value> spread;
   for (std::size_t i = 0; i < values.size(); ++i) {
     const Value mask = masks[i] ? masks[i] : all_valid(graph, values[i]);
