@@ -195,6 +195,22 @@ TEST_CASE("simt contracts: 16-bit floats round to nearest, ties to even") {
   }
 }
 
+TEST_CASE("simt contracts: numbers that are nearly right are near enough") {
+  Words in = random_words();
+  // Rows whose last place is a multiple away, and places at their ends.
+  for (int thread = 0; thread < 12; ++thread) {
+    const auto per_row = static_cast<std::uint32_t>(thread * 389 + 1);
+    at(in, thread, 0) = per_row - 1;
+    at(in, thread, 2) = 499999 / per_row * per_row - (thread % 3 == 0 ? 1U : 0U);
+  }
+  Words out = emulated_outcome("approximate_reciprocal, approximate_power_of_two", in);
+  for (int thread = 0; thread < kContractThreads; ++thread) {
+    CHECK(at(out, thread, 0) == 1);
+    CHECK(at(out, thread, 1) == 1);
+    CHECK(at(out, thread, 2) == at(in, thread, 2) % 500000 / (1 + at(in, thread, 0) % 5000));
+  }
+}
+
 TEST_CASE("simt contracts: a tensor core drops what lies below its sum's last place") {
   const float ones[4] = {1, 1, 1, 1};
   const float tiny[4] = {0x1p-25F, 0x1p-26F, 0x1p-26F, 0};

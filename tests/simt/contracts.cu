@@ -1,6 +1,7 @@
 #include "kernels/simt/facade.hpp"
 
 #include "engine/core/error.hpp"
+#include "kernels/simt/elements.hpp"
 #include "tests/simt/contracts.hpp"
 
 namespace braid::samples {
@@ -150,6 +151,19 @@ __global__ void halves_kernel(const Word* in, Word* out) {
   words_of(out)[3] = __float_as_uint(halves.y);
 }
 
+// Numbers that are nearly right: whether they are near enough, and whether the whole numbers that
+// come of them are exact.
+__global__ void approximations_kernel(const Word* in, Word* out) {
+  const Word per_row = 1 + words_of(in)[0] % 5000;
+  const auto x = static_cast<float>(per_row);
+  const float power = static_cast<float>(words_of(in)[1] % 60001) * 0.001F - 30;
+  const float of_reciprocal = fmaf(approximate_reciprocal(x), x, -1.0F);
+  const float of_power = approximate_power_of_two(power) / exp2f(power) - 1;
+  words_of(out)[0] = fabsf(of_reciprocal) < 0x1p-22F ? 1 : 0;
+  words_of(out)[1] = fabsf(of_power) < 0x1p-20F ? 1 : 0;
+  words_of(out)[2] = row_of_place(words_of(in)[2] % 500000, per_row);
+}
+
 // A named barrier of one warp that waits and one that only arrives; atomics; a flag.
 __global__ void named_barriers_kernel(const Word* in, Word* out) {
   SIMT_SHARED(Word, tile, [32]);
@@ -222,18 +236,20 @@ void launch_contract(const Word* in, Word* out) {
 namespace BRAID_GPU {
 
 std::vector<Contract> every_contract() {
-  return {{"ld_vec, st_vec", launch_contract<vectors_kernel>},
-          {"shuffles", launch_contract<shuffles_kernel>},
-          {"ballot, match, reductions of a warp", launch_contract<votes_kernel>},
-          {"cp_async", launch_contract<asynchronous_copies_kernel>},
-          {"bulk_copy, mbarrier", launch_contract<bulk_copies_kernel>},
-          {"ldmatrix", launch_contract<matrix_loads_kernel>},
-          {"to_tf32, mma_m16n8k8_tf32", launch_contract<tf32_products_kernel>},
-          {"mma_m16n8k16_bf16", launch_contract<bfloat16_products_kernel>},
-          {"half, bfloat16", launch_contract<halves_kernel>},
-          {"named_barrier, atomics", launch_contract<named_barriers_kernel>},
-          {"grid_sync", launch_grid_barriers},
-          {"load_relaxed, store_relaxed", launch_relaxed_words}};
+  return {
+      {"ld_vec, st_vec", launch_contract<vectors_kernel>},
+      {"shuffles", launch_contract<shuffles_kernel>},
+      {"ballot, match, reductions of a warp", launch_contract<votes_kernel>},
+      {"cp_async", launch_contract<asynchronous_copies_kernel>},
+      {"bulk_copy, mbarrier", launch_contract<bulk_copies_kernel>},
+      {"ldmatrix", launch_contract<matrix_loads_kernel>},
+      {"to_tf32, mma_m16n8k8_tf32", launch_contract<tf32_products_kernel>},
+      {"mma_m16n8k16_bf16", launch_contract<bfloat16_products_kernel>},
+      {"half, bfloat16", launch_contract<halves_kernel>},
+      {"approximate_reciprocal, approximate_power_of_two", launch_contract<approximations_kernel>},
+      {"named_barrier, atomics", launch_contract<named_barriers_kernel>},
+      {"grid_sync", launch_grid_barriers},
+      {"load_relaxed, store_relaxed", launch_relaxed_words}};
 }
 
 #if defined(__CUDACC__)
