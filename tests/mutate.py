@@ -5,11 +5,14 @@ Usage: mutate.py <build> [--files kernels/x_cuda.cu ...] [--sample N] [--seed S]
 
 After `cmake --build <build> --target braid_mutation_tests`. A change drops a barrier or a wait, shifts a bound by one, swaps
 rows and columns or two operators, or turns a sum into an assignment, in a kernel source or a header of device functions. Only
-the objects of what includes the changed file are compiled again; the tests of kernels then run on the emulated device, those
-named after the file first. What survives and is no mistake stands in tests/mutation_equivalents.txt, with the reason.
+the objects of what includes the changed file are compiled again; the tests that execute a kernel of these then run on the
+emulated device, the quick ones first. A first run, without a change, tells which those are and how long they take, and must
+pass; a change whose tests take several times as long is noticed, and counted apart. What survives and is no mistake stands in
+tests/mutation_equivalents.txt, with the reason.
 """
 import argparse
 import collections
+import contextlib
 import concurrent.futures
 import os
 import pathlib
@@ -24,6 +27,11 @@ import kernel_sources
 
 ROOT = kernel_sources.ROOT
 EQUIVALENTS = ROOT / "tests/mutation_equivalents.txt"
+PATIENCE = 5  # how many times as long as without a change tests may take
+LEAST_PATIENCE = 30  # seconds: a program that starts beside compilers is slow
+QUICK = 1  # seconds of a test
+
+KERNEL = re.compile(r"\b(\w+_kernel)\(")
 
 # Name, what is changed, what it becomes.
 CHANGES = [
@@ -124,22 +132,58 @@ class Build:
         return scratch / "tests_with_a_change"
 
 
-def subject_of(path):
-    """What tests of a file begin with: "lstm" of lstm_forward_cuda.cu."""
-    return path.stem.split("_")[0]
+@contextlib.contextmanager
+def names_in_a_file(tests):
+    """As Catch2 reads them: a comma would end a name."""
+    with tempfile.NamedTemporaryFile("w") as names:
+        names.write("".join(test.replace(",", "\\,") + "\n" for test in tests))
+        names.flush()
+        yield names.name
 
 
-def tests_notice(program, path, limit):
-    run_environment = dict(os.environ, BRAID_TEST_BACKENDS="emulated")
-    subject = subject_of(path)
-    for which in ([f"{subject}*"], ["~simt*", f"~{subject}*"]):
-        try:
-            run = subprocess.run([str(program), *which, "--abort"], timeout=limit, env=run_environment, capture_output=True)
-        except subprocess.TimeoutExpired:
-            return True
+class Tests:
+    """Which tests execute a source's kernels, and their seconds: of a run without a change."""
+
+    def __init__(self, program):
+        with tempfile.NamedTemporaryFile("r") as log:
+            environment = dict(os.environ, BRAID_TEST_BACKENDS="emulated", BRAID_KERNEL_LOG=log.name)
+            run = subprocess.run([str(program), "~simt*", "-d", "yes"], env=environment, capture_output=True, text=True)
+            executed = log.read()
         if run.returncode != 0:
-            return True
-    return False
+            sys.exit(f"failed: the tests without a change\n{run.stdout[-4000:]}")
+        self.seconds = {name: float(time) for time, name in re.findall(r"^(\d+\.\d+) s: (.*)$", run.stdout, re.MULTILINE)}
+        self.of_kernel = collections.defaultdict(set)
+        for line in executed.splitlines():
+            kernel, _, _, test = line.split("\t")
+            self.of_kernel[kernel.split("<")[0]].add(test)
+        with names_in_a_file(self.seconds) as file:
+            listed = subprocess.run([str(program), "--input-file", file, "--list-test-names-only"], capture_output=True, text=True)
+        if set(listed.stdout.splitlines()) != set(self.seconds):
+            sys.exit("failed: tests are not found by their names")
+
+    def of(self, path):
+        """Those that execute a kernel which a change of the file may change, and those of its subject, which may look at its
+        launches alone: the quick ones and the others."""
+        kernels = {name for source in kernel_sources.sources_with(path) for name in KERNEL.findall(source.read_text())}
+        subject = path.stem.split("_")[0]  # "lstm" of lstm_forward_cuda.cu
+        tests = {test for test in self.seconds if test.startswith(subject)}.union(*(self.of_kernel[kernel] for kernel in kernels))
+        quick = {test for test in tests if self.seconds[test] < QUICK}
+        return [sorted(some) for some in (quick, tests - quick) if some]
+
+    def notice_change(self, program, path):
+        """"caught", "timed out" or "survived"."""
+        for tests in self.of(path):
+            limit = max(LEAST_PATIENCE, PATIENCE * sum(self.seconds[test] for test in tests))
+            with names_in_a_file(tests) as file:
+                command = [str(program), "--input-file", file, "--abort"]
+                environment = dict(os.environ, BRAID_TEST_BACKENDS="emulated")
+                try:
+                    run = subprocess.run(command, timeout=limit, env=environment, capture_output=True)
+                except subprocess.TimeoutExpired:
+                    return "timed out"
+            if run.returncode != 0:
+                return "caught"
+        return "survived"
 
 
 def equivalents():
@@ -163,8 +207,8 @@ def key_of(path, number, name, changed):
     return f"{path.name} | {name} | {shown(path, number, changed)}"
 
 
-def outcome_of(build, change, limit):
-    """"caught", "refused" by the compiler, or "survived"."""
+def outcome_of(build, tests, change):
+    """"caught", "timed out", "survived", or "refused" by the compiler."""
     path, number, _, changed = change
     lines = path.read_text().splitlines()
     lines[number] = changed
@@ -172,7 +216,7 @@ def outcome_of(build, change, limit):
         program = build.make(path, "\n".join(lines) + "\n", pathlib.Path(scratch))
         if program is None:
             return "refused"
-        return "caught" if tests_notice(program, path, limit) else "survived"
+        return tests.notice_change(program, path)
 
 
 def main():
@@ -181,7 +225,6 @@ def main():
     parser.add_argument("--files", nargs="*", type=pathlib.Path)
     parser.add_argument("--sample", type=int, default=0, help="this many changes, drawn by the seed; 0: all")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--limit", type=float, default=120, help="seconds that the tests may take")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="changes that are tried at once")
     parser.add_argument("--list", action="store_true", help="only show the changes")
     options = parser.parse_args()
@@ -189,6 +232,9 @@ def main():
     known = equivalents()
     changes = [(path, *change) for path in files for change in changes_of(path)]
     listed = [c for c in changes if key_of(*c) in known]
+    gone = known - {key_of(*c) for c in listed}
+    if gone and not options.files:
+        sys.exit(f"failed: {EQUIVALENTS.name} lists what is no change of a kernel any more\n" + "\n".join(sorted(gone)))
     changes = [c for c in changes if key_of(*c) not in known]
     if options.sample:
         random.Random(options.seed).shuffle(changes)
@@ -198,19 +244,23 @@ def main():
             print(f"{path.name}:{number + 1}: {name}: {shown(path, number, changed)}")
         return
     build = Build(options.build.resolve())
+    tests = Tests(build.folder / "tests/braid_mutation_tests")
     outcomes = collections.Counter()
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for change, outcome in zip(changes, pool.map(lambda c: outcome_of(build, c, options.limit), changes)):
+        for change, outcome in zip(changes, pool.map(lambda c: outcome_of(build, tests, c), changes)):
             outcomes[outcome] += 1
             path, number, name, changed = change
-            if outcome == "survived":
-                print(f"survived: {path.name}:{number + 1}: {name}: {shown(path, number, changed)}", flush=True)
+            if outcome in ("survived", "timed out"):
+                print(f"{outcome}: {path.name}:{number + 1}: {name}: {shown(path, number, changed)}", flush=True)
             if sys.stderr.isatty():
                 print(f"\r{outcomes.total()} of {len(changes)}", end="", file=sys.stderr, flush=True)
-    caught = outcomes["caught"]
-    tried = caught + outcomes["survived"]
-    print(f"{caught} of {tried} changes were noticed; {outcomes['refused']} did not compile, {len(listed)} are known to change nothing")
-    sys.exit(1 if tried and caught < 0.95 * tried else 0)
+    noticed = outcomes["caught"] + outcomes["timed out"]
+    tried = noticed + outcomes["survived"]
+    print(
+        f"{noticed} of {tried} changes were noticed, {outcomes['timed out']} of them as tests did not come to their end; "
+        f"{outcomes['refused']} did not compile, {len(listed)} are known to change nothing"
+    )
+    sys.exit(1 if tried == 0 or noticed < 0.95 * tried else 0)
 
 
 main()
