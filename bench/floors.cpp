@@ -6,7 +6,21 @@
 #include "bench/processor_peak.hpp"
 #include "engine/runtime/parallel.hpp"
 
+using braid::Precision;
+
 namespace bench {
+namespace {
+
+double rate_of(const DeviceFacts& facts, Precision precision) {
+  switch (precision) {
+    case Precision::float32: return facts.float32_per_second;
+    case Precision::tf32: return facts.tf32_per_second;
+    case Precision::bfloat16: return facts.bfloat16_per_second;
+  }
+  return 0;
+}
+
+}  // namespace
 
 Floor Floors::of(const std::vector<Work>& works) {
   Work mean;
@@ -31,7 +45,8 @@ void Floors::measure_processor(std::int64_t bytes, double& rate) {
 }
 
 void Floors::measure_device(double& rate) {
-  operations_ = std::max(1.0, facts_of(braid::default_device()).float32_per_second);
+  // 0 where it is not known: the floor is then infinite, for which JSON has no number.
+  operations_ = rate_of(facts_of(braid::default_device()), ReferenceModel::precision());
   rate = std::max(rate, copied_bytes_per_second(braid::default_device()));
 }
 

@@ -18,24 +18,21 @@ import math
 import shutil
 import statistics
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import run
-from processes import Failure, Program, Rival, finds, library_setting
-from report import against, microseconds, short
+from processes import Failure, Program, Rival, finds, folder_of_data, library_setting
+from report import ALONE, BRAID_FAILED, NOT_COMPARED, against, microseconds, short
 
 ROOT = Path(__file__).resolve().parent.parent
 CHECKED_STEPS = 10
-# Operands of 8 or 11 bits: losses were seen to part by 2e-5.
-ROUNDED_TOLERANCE = 1e-3
-DATA_BYTES = 4e9  # that must be free where data are written for the rivals
 SMALL = 128  # times fewer rows without a GPU
 UNITS = 4096
 WIDE_ROWS = 8192  # that there are data of
-PEAK = 788e12  # operations a second, in bfloat16, that the goal counts with
+PEAK = 788e12  # operations a second, in bfloat16, that the goal counts with, for these cards
+PEAK_CARDS = ("H100", "H200")
 DENSE_GOALS = {8192: (1180, {"eager": 1.25, "compile": 1.1}), 1024: (200, {"eager": 1.5, "compile": 1.2})}
 EMBEDDING_GOAL, EMBEDDING_RATIO = 70, 12
 HOST_GOALS = {1: 4, 16: 0.5}  # microseconds a step, by steps of a launch
@@ -71,6 +68,7 @@ class Bench:
         self.settings = {}
         self.written = set()
         self.goals = []  # (title, whether it was reached)
+        self.alone = False  # rivals answered, and none computes what Braid does
 
     def setting(self, precision):
         if precision not in self.settings:
@@ -88,7 +86,7 @@ class Bench:
             if variant not in setting.rivals:
                 python = next((python for python in pythons if finds(python, "torch")), None)
                 environment = {"BENCH_DEVICE": place, "BENCH_PRECISION": precision, "BENCH_VARIANT": variant}
-                name = f"PyTorch {variant}"
+                name = f"PyTorch {variant} {precision}"
                 setting.rivals[variant] = Rival(name, "torch_gpu_peer.py", python, self.data, setting.logs, [environment])
 
     def braid(self, precision, fed=False):
@@ -103,10 +101,10 @@ class Bench:
         return getattr(setting, name)
 
     def greet_rivals(self):
-        for precision, setting in self.settings.items():
+        for setting in self.settings.values():
             for rival in setting.rivals.values():
                 rival.greet()
-                print(f"{rival.name} {precision}: {rival.missing or rival.detail}", flush=True)
+                print(rival.told, flush=True)
                 for program in rival.programs:
                     program.patience = max(60, min(self.options.budget, program.patience))
 
@@ -139,7 +137,7 @@ class Bench:
                     answers[who] = str(failure)
         return answers
 
-    def agreeing(self, precision, rivals, model, batch, count):
+    def agreeing(self, title, precision, rivals, model, batch, count):
         """{variant: None, or why it is not timed}."""
         words = ("losses", model, batch, count, CHECKED_STEPS)
         answers = {}
@@ -158,24 +156,31 @@ class Bench:
                     answers[variant] = rivals[variant].read()["losses"]
                 except Failure as failure:
                     answers[variant] = str(failure)
-        tolerance = run.CURVE_TOLERANCE if precision == "float32" else ROUNDED_TOLERANCE
-        return {variant: self.verdict(ours, answer, tolerance) for variant, answer in answers.items()}
+        verdicts = {variant: self.verdict(ours, answer, run.CURVE_TOLERANCES[precision]) for variant, answer in answers.items()}
+        answered = [variant for variant, answer in answers.items() if not isinstance(answer, str)]
+        if answered and all(verdicts[variant] for variant in answered):
+            print(ALONE + title, flush=True)
+            self.alone = True
+        return verdicts
 
     @staticmethod
     def verdict(ours, theirs, tolerance):
         if isinstance(theirs, str):
             return theirs
         deviation = statistics.mean(run.differences(ours, theirs))
-        return None if deviation <= tolerance else f"not timed: its losses deviate by {deviation:.1e}"
+        return None if deviation <= tolerance else f"its losses deviate by {deviation:.1e}"
 
-    def steps(self, part, precision, model, batch, count):
+    def steps(self, title, part, precision, model, batch, count):
         """{who: microseconds of a step, or why nobody knows}: Braid within fit, PyTorch with losses that wait."""
         rivals = self.rivals(precision, part.variants, model)
         rows, seconds = self.rows(batch), self.options.seconds
-        verdicts = self.agreeing(precision, rivals, model, rows, count)
+        verdicts = self.agreeing(title, precision, rivals, model, rows, count)
         turns = [("Braid", self.braid(precision), ("epochs", model, rows, count, 1, seconds))]
         turns += [(variant, rivals[variant], ("stream", model, rows, count, seconds)) for variant, why in verdicts.items() if not why]
         answers = {**verdicts, **self.alternate(turns)}
+        for who, answer in answers.items():
+            if isinstance(answer, str):
+                print(f"{NOT_COMPARED}{title}, PyTorch {who}: {answer}", flush=True)
         return {who: value if isinstance(value, str) else run.combine(value).least for who, value in answers.items()}
 
     def reached(self, title, is_reached):
@@ -192,9 +197,7 @@ def sentence(found, goals=None):
     """Braid's time, and the others' as so many times Braid's."""
     parts = [f"Braid {microseconds(found['Braid'])} us"]
     for who, value in found.items():
-        if isinstance(value, str):
-            parts.append(f"PyTorch {who}: {value}")
-        elif who != "Braid":
+        if who != "Braid" and not isinstance(value, str):
             ratio = against(value / found["Braid"], (goals or {}).get(who))
             parts.append(f"PyTorch {who} {microseconds(value)} us ({ratio})")
     return ", ".join(parts)
@@ -207,13 +210,18 @@ def look_at(bench, title, found, goals):
             bench.reached(f"{title} against {who}", found[who] / found["Braid"] >= goal)
 
 
+def share_of_peak(rate, card):
+    other = "" if any(name in card for name in PEAK_CARDS) else f", a rate of {' and '.join(PEAK_CARDS)}, not of this card"
+    return f"{100 * rate / PEAK:.0f} % of the {PEAK / 1e12:.0f} that the goal counts with{other}"
+
+
 def dense(bench, part, precision, batch):
     """What the second of two layers adds is a layer with all its gradients, and without data, loss and what begins a step."""
     count = WIDE_ROWS // batch
     title = f"dense B={batch} {precision}"
-    one = bench.steps(part, precision, "m4", batch, count)
+    one = bench.steps(f"{title}, one layer", part, precision, "m4", batch, count)
     print(f"{title}, one layer: {sentence(one)}", flush=True)
-    two = bench.steps(part, precision, "m4d", batch, count)
+    two = bench.steps(f"{title}, two layers", part, precision, "m4d", batch, count)
     print(f"{title}, two layers: {sentence(two)}", flush=True)
     numbers = [who for who in one if isinstance(one[who], float) and isinstance(two.get(who), float)]
     layer = {who: two[who] - one[who] for who in numbers if two[who] > one[who]}
@@ -222,7 +230,7 @@ def dense(bench, part, precision, batch):
         return
     goal, ratios = DENSE_GOALS[batch]
     rate = 6 * batch * UNITS**2 / (layer["Braid"] * 1e-6)
-    share = f", {100 * rate / PEAK:.0f} % of {PEAK / 1e12:.0f}" if precision == "bfloat16" else ""
+    share = f", {share_of_peak(rate, bench.braid(precision).detail)}" if precision == "bfloat16" else ""
     line = f"{title}, the second layer: {sentence(layer, ratios)}; {rate / 1e12:.0f} TFLOP/s{share}"
     if precision == "bfloat16":
         line += f"; goal {goal} us"
@@ -233,7 +241,7 @@ def dense(bench, part, precision, batch):
 
 def embedding(bench, part, precision, batch):
     title = f"embedding B={batch} {precision}"
-    found = bench.steps(part, precision, "m5", batch, 4)
+    found = bench.steps(title, part, precision, "m5", batch, 4)
     ratios = {"eager": EMBEDDING_RATIO}
     print(f"{title}, {200 * batch:,} ids: {sentence(found, ratios)}; goal {EMBEDDING_GOAL} us", flush=True)
     bench.reached(f"{title} {EMBEDDING_GOAL} us", found["Braid"] <= EMBEDDING_GOAL)
@@ -265,7 +273,7 @@ def memory(bench, part, precision, batch):
         try:
             theirs = program.ask("memory", "m2", rows, 1)["bytes"]
         except Failure as failure:
-            parts.append(f"PyTorch {variant}: {failure}")
+            print(f"{NOT_COMPARED}{title}, PyTorch {variant}: {failure}", flush=True)
             continue
         parts.append(f"PyTorch {variant} {short(theirs)}B ({against(theirs / taken, MEMORY_RATIO)})")
         bench.reached(f"{title} against {variant}", theirs / taken >= MEMORY_RATIO)
@@ -313,6 +321,7 @@ def options_of(words):
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=0.1, help="length of a block")
     parser.add_argument("--budget", type=float, default=math.inf, help="seconds after which no further row is begun")
+    parser.add_argument("--data", type=Path, help="folder for the rivals' data, which then stay (default: its own, removed)")
     options = parser.parse_args(words)
     unknown = set(options.parts) - set(PARTS)
     if unknown:
@@ -329,7 +338,7 @@ def rows_of(options):
 
 
 def measure_all(bench, options):
-    """Prints what is found; returns whether Braid could be asked everything."""
+    """Prints what is found; returns whether Braid could be asked everything, and never stood alone with what it computes."""
     start = time.monotonic()
     left, good = [], True
     for name, batch in rows_of(options):
@@ -340,7 +349,7 @@ def measure_all(bench, options):
         try:
             part.measure(bench, part, options.precision or part.precision, batch)
         except Failure as failure:
-            print(f"{name} B={batch}: {failure}", flush=True)
+            print(f"{BRAID_FAILED}{name} B={batch}: {failure}", flush=True)
             good = False
     if bench.goals:
         missed = [title for title, is_reached in bench.goals if not is_reached]
@@ -348,19 +357,13 @@ def measure_all(bench, options):
               (f"; not {', '.join(missed)}" if missed else ""))
     if left:
         print(f"left out, as {options.budget:.0f} seconds were over: {', '.join(left)}")
-    return good
-
-
-def folder_of_data():
-    """In memory if there is room: more than a gigabyte is written once and read twice."""
-    shared = Path("/dev/shm")
-    roomy = shared.is_dir() and shutil.disk_usage(shared).free > DATA_BYTES
-    return Path(tempfile.mkdtemp(prefix="braid-goals-", dir=shared if roomy else None))
+    return good and not bench.alone
 
 
 def main(words):
     options = options_of(words)
-    data = folder_of_data()
+    data = options.data or folder_of_data()
+    data.mkdir(parents=True, exist_ok=True)
     bench = Bench(options, data)
     try:
         rows = rows_of(options)
@@ -379,7 +382,8 @@ def main(words):
         return 130
     finally:
         bench.close()
-        shutil.rmtree(data, ignore_errors=True)
+        if not options.data:
+            shutil.rmtree(data, ignore_errors=True)
 
 
 if __name__ == "__main__":

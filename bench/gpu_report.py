@@ -6,6 +6,8 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+from report import ALONE, BRAID_FAILED, NOT_COMPARED
+
 
 @dataclass
 class Result:
@@ -41,7 +43,7 @@ def failures_in(text):
 
 
 def sanitizer_errors(text):
-    """As the tool sums them up; of a run that was stopped, those it had told of."""
+    """Of one program, as the tool sums them up; if it was stopped before, those it had told of."""
     sums = re.findall(r"SUMMARY: (\d+) (?:errors?|hazards?)", text)
     if sums:
         return sum(map(int, sums))
@@ -54,13 +56,22 @@ def first_sanitizer_error(text):
     return " / ".join(line.strip() for line in lines[:3])
 
 
+def lines_from(text, *beginnings):
+    return [line.strip() for line in text.splitlines() if line.strip().startswith(beginnings)]
+
+
+def failures_of(text):
+    """Of what measures: where Braid's own program failed, or computes what nobody else does."""
+    return lines_from(text, BRAID_FAILED, ALONE)
+
+
 def remarks_of(text):
-    """Of a comparison: goals, who was missing, what was left out."""
-    lines = [line.strip() for line in text.splitlines()]
-    missing = [line.split(":")[0] for line in lines if re.match(r"[\w -]+: .*(not installed|finds no GPU|has no torch.compile)", line)]
-    missing = [name for name in missing if " one row" not in name and "=" not in name]
-    remarks = [line for line in lines if line.startswith(("goals ", "left out"))]
-    return ([f"skipped, not there: {', '.join(missing)}"] if missing else []) + remarks
+    """Of what measures: who was not timed, who was missing, goals, what was left out."""
+    missing = [line.split(":")[0] for line in text.splitlines() if re.match(r"[^:]+: not there: ", line)]
+    skipped = [f"skipped, not there: {', '.join(missing)}"] if missing else []
+    fallen = [line.removeprefix(NOT_COMPARED) for line in lines_from(text, NOT_COMPARED)]
+    not_compared = [NOT_COMPARED + "; ".join(fallen)] if fallen else []
+    return not_compared + skipped + lines_from(text, "goals ", "left out")
 
 
 def last_line(text):

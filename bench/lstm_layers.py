@@ -6,7 +6,8 @@
 
 Times are microseconds of a time step, forward and forward with all gradients; both sides are recorded once and replayed.
 cuDNN comes with PyTorch, whose own LSTM says what must come out. Beside bfloat16 stands cuDNN in float16: all of its arrays are of
-that type, Braid's are float32.
+that type, Braid's are float32. Ends with 0: all of it was measured, or the budget was over; 1: Braid failed somewhere; 3: no GPU
+answers; 4: no cuDNN is there.
 """
 
 import argparse
@@ -15,10 +16,13 @@ import sys
 import time
 from pathlib import Path
 
-from processes import Failure, Program, Rival
+from processes import Failure, Program, Rival, library_setting
+from report import BRAID_FAILED, NOT_COMPARED
 
 ROOT = Path(__file__).resolve().parent.parent
 STEPS, FEATURES = 200, 128
+NO_DEVICE = 3
+NO_RIVAL = 4
 ALGORITHMS = ("standard", "static", "dynamic", "small")
 # By precision: those of cuDNN beside it.
 CUDNN_PRECISIONS = {"float32": ["float32"], "tf32": ["tf32"], "bfloat16": ["bfloat16", "float16"]}
@@ -61,52 +65,74 @@ def measure(braid, rivals, size, options):
     return times
 
 
-def line_of(size, times):
+def title_of(size):
     rows, _, _, units, ragged = size
-    parts = [f"H={units} B={rows} {'ragged' if ragged else 'full'}:"]
+    return f"H={units} B={rows} {'ragged' if ragged else 'full'}"
+
+
+def line_of(size, times):
+    parts = [f"{title_of(size)}:"]
     for who, value in times.items():
         parts.append(f"{who}: {value};" if isinstance(value, str) else f"{who} {value[0]:.3g} / {value[1]:.3g},")
     ours = times["Braid"]
-    best = min((value for who, value in times.items() if who != "Braid" and not isinstance(value, str)), key=lambda v: v[1], default=None)
-    if best and not isinstance(ours, str):
-        parts.append(f"cuDNN's best takes {best[0] / ours[0]:.2f}x / {best[1] / ours[1]:.2f}x")
+    theirs = [value for who, value in times.items() if who != "Braid" and not isinstance(value, str)]
+    if theirs and not isinstance(ours, str):
+        # One algorithm may be the fastest forward, and another with gradients.
+        forward, both = (min(column) for column in zip(*theirs))
+        parts.append(f"cuDNN's best takes {forward / ours[0]:.2f}x / {both / ours[1]:.2f}x")
     return " ".join(parts)
+
+
+def print_row(size, times):
+    """Returns whether Braid's program could do it."""
+    print(line_of(size, times), flush=True)
+    ours = times.pop("Braid")
+    if times and all(isinstance(value, str) for value in times.values()):
+        print(f"{NOT_COMPARED}{title_of(size)}, cuDNN: none of its algorithms", flush=True)
+    if isinstance(ours, str):
+        print(f"{BRAID_FAILED}{title_of(size)}: {ours}", flush=True)
+    return not isinstance(ours, str)
 
 
 def main(words):
     options = options_of(words)
     logs = ROOT / "build/bench-data"
     logs.mkdir(parents=True, exist_ok=True)
+    command = [str(options.braid), "--device", "cuda", "--precision", options.precision, "--serve"]
     try:
-        braid = Program([str(options.braid), "--device", "cuda", "--precision", options.precision, "--serve"], logs / "lstm.log")
+        braid = Program(command, logs / "lstm.log", library_setting())
         braid.greet()
-    except (Failure, ValueError) as failure:
-        print(f"cannot start Braid: {failure}")
-        return 3
+    except Failure as failure:
+        print(f"cannot start Braid: {failure}; build the target braid_device_bench")
+        return NO_DEVICE if "no device" in str(failure) else 1
     rivals = {precision: Rival(f"cuDNN {precision}", "cudnn_peer.py", sys.executable, logs, logs, [{"BENCH_PRECISION": precision}])
               for precision in CUDNN_PRECISIONS[options.precision]}
     for rival in rivals.values():
         rival.greet()
-    print(f"Braid on {braid.detail}; cuDNN: {'; '.join(rival.missing or rival.detail for rival in rivals.values())}")
+    print(f"Braid on {braid.detail}")
+    for rival in rivals.values():
+        print(rival.told)
     print("microseconds of a time step: forward / forward and backward", flush=True)
     start = time.monotonic()
-    left = []
+    left, good = [], True
     try:
         for ragged in [number for number, lengths in enumerate(("full", "ragged")) if lengths in options.lengths]:
             for units in options.units:
                 for rows in options.rows:
                     size = (rows, STEPS, FEATURES, units, ragged)
                     if time.monotonic() - start > options.budget:
-                        left.append(f"H={units} B={rows} {'ragged' if ragged else 'full'}")
+                        left.append(title_of(size))
                         continue
-                    print(line_of(size, measure(braid, rivals, size, options)), flush=True)
+                    good = print_row(size, measure(braid, rivals, size, options)) and good
         if left:
             print(f"left out, as {options.budget:.0f} seconds were over: {', '.join(left)}")
     finally:
         braid.close()
         for rival in rivals.values():
             rival.close()
-    return 0
+    if not good:
+        return 1
+    return 0 if any(not rival.missing for rival in rivals.values()) else NO_RIVAL
 
 
 if __name__ == "__main__":

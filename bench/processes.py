@@ -3,12 +3,15 @@
 import json
 import os
 import select
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 LONGEST_ANSWER = 600  # seconds
+DATA_BYTES = 4e9  # that must be free where data are written for the rivals
 
 
 class Failure(Exception):
@@ -61,7 +64,11 @@ class Program:
                 raise Failure(f"it ended; {self.log.name} may tell why")
             self.unread += received
         line, self.unread = self.unread.split(b"\n", 1)
-        answer = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except ValueError as error:
+            self.process.kill()  # which answer belongs to which question is no longer known
+            raise Failure(f"it printed: {line.decode(errors='replace').strip()}") from error
         if "error" in answer:
             raise Failure(answer["error"])
         return answer
@@ -119,6 +126,11 @@ class Rival:
     def detail(self):
         return self.programs[0].detail if self.programs else ""
 
+    @property
+    def told(self):
+        """Who it is, or that it is not there and why."""
+        return f"{self.name}: not there: {self.missing}" if self.missing else f"{self.name}: {self.detail}"
+
     def close(self):
         for program in self.programs:
             program.close()
@@ -140,3 +152,10 @@ def library_setting():
     folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
     found = [path for folder in folders for path in sorted(folder.glob(f"nvidia/*/lib/{name}"), reverse=True)]
     return {"BRAID_CUBLASLT": str(found[0])} if found and "BRAID_CUBLASLT" not in os.environ else {}
+
+
+def folder_of_data():
+    """A new one, in memory if there is room: more than a gigabyte is written once and read twice."""
+    shared = Path("/dev/shm")
+    roomy = shared.is_dir() and shutil.disk_usage(shared).free > DATA_BYTES
+    return Path(tempfile.mkdtemp(prefix="braid-goals-", dir=shared if roomy else None))

@@ -280,11 +280,12 @@ Rows Rows::slice(std::int64_t begin, std::int64_t end) const {
 }
 
 void ReferenceModel::set_precision(Precision precision) { chosen_precision = precision; }
+Precision ReferenceModel::precision() { return chosen_precision; }
 
 void ReferenceModel::set_steps_per_execution(int steps) { chosen_steps = steps; }
 
 void ReferenceModel::make_large_data() {
-  rows_of = {65536, 8192, 16384, 8192, 1024};
+  rows_of = {65536, 8192, 65536, 8192, 1024};
   wide_units = 4096;
   large_vocabulary = 1000000;
 }

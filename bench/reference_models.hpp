@@ -30,6 +30,7 @@ class ReferenceModel {
   static void make_large_data();
   // Of the products of every model made from now on.
   static void set_precision(braid::Precision precision);
+  static braid::Precision precision();
   // Of a launch within fit, of models made from now on.
   static void set_steps_per_execution(int steps);
   // NameError for another name.

@@ -2,6 +2,11 @@
 
 import time as clock
 
+# How lines begin that bench/gpu_check.py looks for.
+NOT_COMPARED = "not compared: "
+ALONE = "no rival computes what Braid does: "
+BRAID_FAILED = "Braid failed: "
+
 
 def short(number):
     """Four figures at most, with k or M where there are many."""
@@ -52,7 +57,7 @@ def cells(row, rivals, medians=False):
         str(facts.get("op_calls", "-")),
         short(facts["arena_bytes"]) if "arena_bytes" in facts else "-",
         str(facts["heap"]) + ("+" if facts.get("heap_grows") else ""),
-        f"{100 * row.floor['floor_us'] / ours:.0f} %",
+        f"{100 * row.floor['floor_us'] / ours:.0f} %" if row.floor["floor_us"] is not None else "-",
     ]
     for rival in rivals:
         result = row.rivals[rival.name]
@@ -66,14 +71,20 @@ def cells(row, rivals, medians=False):
     return line
 
 
-def sentence(row, rivals):
+def sentence(row):
     """One row, as soon as it is measured."""
     parts = [f"a step {microseconds(row.braid.least)} us"] + ([f"within fit {microseconds(row.fit.least)} us"] if row.fit else [])
     parts += [f"many a launch {microseconds(row.many.least)} us"] if row.many else []
     for name, time in measured(row).items():
         parts.append(f"{name} {microseconds(time.least)} us ({times(time.least / ours_of(row, name).least)})")
-    parts += [f"{rival.name}: {row.rivals[rival.name]}" for rival in rivals if not rival.missing and rival.name not in measured(row)]
     return f"{row.case.title}: " + ", ".join(parts)
+
+
+def left_alone(row, rivals):
+    """The rivals that fell out of a row, and whether Braid is who may be wrong."""
+    fallen = [rival.name for rival in rivals if not rival.missing and rival.name not in measured(row)]
+    lines = [f"{NOT_COMPARED}{row.case.title}, {name}: {row.rivals[name]}" for name in fallen]
+    return lines + ([ALONE + row.case.title] if row.alone else [])
 
 
 def titles(rivals):
@@ -93,7 +104,7 @@ def aligned(lines):
 def heading(braid, rivals, cores, load):
     lines = [f"Braid ({braid.detail}) on {cores} cores, load {load:.1f}; least of all repeats"]
     for rival in rivals:
-        lines.append(f"{rival.name}: {rival.missing or rival.detail}")
+        lines.append(rival.told)
     return "\n".join(lines) + "\n"
 
 
@@ -101,8 +112,8 @@ def table(rows, rivals):
     return aligned([titles(rivals)] + [cells(row, rivals) for row in rows])
 
 
-def remarks(rows, rivals):
-    """Goals that were missed, rivals that fell out, and how fast the machine is."""
+def remarks(rows):
+    """Goals that were missed, and how fast the machine is."""
     out = [""]
     goals = [(row, name) for row in rows for name in row.case.goals if measured(row) and (not name or name in measured(row))]
     missed = [
@@ -113,17 +124,13 @@ def remarks(rows, rivals):
     if goals:
         out.append(f"goals that could be looked at: {len(goals) - len(missed)} of {len(goals)} reached" +
                    (f"; not {', '.join(missed)}" if missed else ""))
-    for row in rows:
-        for rival in rivals:
-            why = row.rivals[rival.name]
-            if isinstance(why, str) and not rival.missing:
-                out.append(f"{row.case.title}: {rival.name}: {why}")
     for what, kind in (("losses of 200 steps, in the mean,", True), ("predictions", False)):
         deviations = [row.deviation for row in rows if measured(row) and bool(row.case.batch) == kind]
         if deviations:
             out.append(f"{what} are the same within {max(deviations):.1e}")
-    peak = max((row.floor["operations_per_second"] for row in rows), default=0)
-    out.append(f"peak {peak / 1e9:.0f} GFLOP/s; heap: calls of operator new in a warm step; of floor: see bench/README.md")
+    rate = max((row.floor["operations_per_second"] for row in rows), default=0)
+    peak = f"peak {rate / 1e9:.0f} GFLOP/s" if rate > 0 else "no floor: the rate of such operations is not known here"
+    out.append(f"{peak}; heap: calls of operator new in a warm step; of floor: see bench/README.md")
     return out
 
 
@@ -133,7 +140,7 @@ def markdown(rows, rivals, braid):
         texts = ["| " + " | ".join(line) + " |" for line in lines]
         return "\n".join([texts[0], "|---" * len(lines[0]) + "|"] + texts[1:])
 
-    about = [f"- Braid: {braid.detail}"] + [f"- {rival.name}: {rival.missing or rival.detail}" for rival in rivals]
+    about = [f"- Braid: {braid.detail}"] + [f"- {rival.told}" for rival in rivals]
     return "\n".join(
         ["# Training steps and predictions", "", f"Measured {clock.strftime('%Y-%m-%d')} by `make bench`.", ""]
         + about

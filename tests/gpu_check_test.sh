@@ -1,6 +1,6 @@
 #!/bin/bash
-# gpu_check_test.sh: what bench/gpu_check.py makes of the programs that it runs, with stand-ins for a GPU, the tests and
-# compute-sanitizer. Ends with "N passed, N failed, N skipped".
+# gpu_check_test.sh: what bench/gpu_check.py and the comparisons beside it make of the programs that they run, with stand-ins
+# for a GPU, the tests, compute-sanitizer and rivals. Ends with "N passed, N failed, N skipped".
 here=$(cd "$(dirname "$0")" && pwd)
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
@@ -20,15 +20,47 @@ stand_in() {
 }
 stand_in bench/braid_device_bench <<'END'
 [ "$STAND_IN" != no_gpu ] || { echo 'no device: none of its kind answers'; exit 3; }
-echo '{"name": "stand-in", "capability": "9.0", "multiprocessors": 132, "driver": "13.0", "runtime": "13.0"}'
+case "$*" in
+  *--facts*)
+    echo '{"name": "stand-in", "capability": "9.0", "multiprocessors": 132, "driver": "13.0", "runtime": "13.0"}' ;;
+  *--serve*)
+    echo "{\"name\": \"Braid\", \"detail\": \"stand-in, $BRAID_CUBLASLT\"}"
+    while read -r request; do
+      case "$STAND_IN $request" in
+        no_wide_lstm*" 128 1024 "*) echo '{"error": "it takes no such LSTM"}' ;;
+        *) echo '{"forward_us": 200, "both_us": 400}' ;;
+      esac
+    done ;;
+  *)
+    echo 'Dense 64 x 64  1.00 us'
+    [ "$STAND_IN" != few_kernels ] || echo 'left out: 3 kernels, as 10 seconds were over' ;;
+esac
 END
 stand_in bench/braid_step_bench <<'END'
 [ "$STAND_IN" != other_bits ] || bits=$BRAID_NO_GRAPH
-echo "{\"digest\": \"0123$bits\"}"
+case "$*" in *--ask*) echo "{\"digest\": \"0123$bits\"}"; exit ;; esac
+if [ "$STAND_IN" = slow ]; then # with data written, and where, as its caller was told
+  data=$(tr '\0' '\n' </proc/$PPID/cmdline | grep -A 1 -e '^--data$' | tail -n 1)
+  touch "$data/m4.npz" && echo "$data" >"$(dirname "$0")/../folder_of_data"
+  sleep 60
+fi
+echo "{\"name\": \"Braid\", \"detail\": \"stand-in, $BRAID_CUBLASLT\"}"
+while read -r request _; do
+  case $request in
+    losses) echo '{"losses": [1, 1, 1]}' ;;
+    facts) echo '{"op_calls": 1, "arena_bytes": 1, "heap": 0}' ;;
+    floor) echo '{"floor_us": null, "operations_per_second": 0}' ;;
+    *) echo '{"least": [1], "median": [1]}' ;;
+  esac
+done
 END
 stand_in tests/braid_tests <<'END'
-case "$*" in
-  *--list-tags*) printf '  3  [#kernels_dense_test]\n  3  [#kernels_lstm_test]\n  2  [#model_test]\n  2  [#structure_test]\n'; exit ;;
+case "$STAND_IN $*" in
+  no_list*--list-tags*) echo 'libtbb.so.12 is missing'; exit 127 ;;
+  half_list*--list-tags*) printf '  2  [#model_test]\n'; exit ;;
+  *--list-tags*) # as the older Catch2 ends: with the number of tags
+    printf '  3  [#kernels_dense_test]\n  3  [#kernels_lstm_test]\n  2  [#model_test]\n  2  [#structure_test]\n4 tags\n'
+    [ "$STAND_IN" = bad_list ] && exit 134 || exit 4 ;;
   *structure_test*) echo 'it asked for tests of the source tree'; exit 1 ;;
 esac
 [ "$BRAID_TEST_BACKENDS" = cuda ] || { echo "the tests are not to run on cuda"; exit 1; }
@@ -43,12 +75,71 @@ END
 stand_in tests/braid_golden <<<'echo "$*"; echo "40 passed, 0 failed, 2 skipped"'
 stand_in bin/compute-sanitizer <<'END'
 while [[ $1 == --* ]]; do shift 2; done
+case "$STAND_IN $*" in cut_error*kernels_lstm*) echo '========= Invalid __global__ write of size 4 bytes'; sleep 60 ;; esac
 "$@"
 [ "$STAND_IN" = race ] || { echo '========= ERROR SUMMARY: 0 errors'; exit; }
 echo '========= Error: Race reported between Write access and Read access'
 echo '========= RACECHECK SUMMARY: 2 hazards displayed (2 errors, 0 warnings)'
 exit 99
 END
+
+# Packages of Python: cuBLASLt is in one, and PyTorch is there only to be found missing.
+packages=$work/stand-in-packages
+mkdir -p "$packages/nvidia/cublas/lib"
+touch "$packages/nvidia/cublas/lib/libcublasLt.so.13"
+echo 'raise ImportError("a stand-in")' >"$packages/torch.py"
+export PYTHONPATH=$packages
+unset BRAID_CUBLASLT
+
+# is <sentence> <status of what was tried>: what it printed is in $work/printed.
+is() {
+  if [ "$2" -eq 0 ]; then
+    passed=$((passed + 1))
+    echo "passed: gpu-check: $1"
+  else
+    failed=$((failed + 1))
+    echo "failed: gpu-check: $1"
+    cat "$work/printed"
+  fi
+}
+
+# holds <sentence>: assertions in Python on standard input, of the modules in bench/.
+holds() {
+  { cat <<'END'; cat; } >"$work/assertions.py"
+import contextlib, io, os, sys
+from pathlib import Path
+from types import SimpleNamespace
+
+work = Path(__file__).parent
+import goals, gpu_check, gpu_report, lstm_layers, run
+from gpu_check import Ran
+from processes import Failure
+
+goals.ROOT = lstm_layers.ROOT = run.ROOT = work  # for logs
+BRAID = ["--braid", str(work / "bench/braid_step_bench")]
+
+
+def printed_by(main, *words):
+    """(what it printed, status)"""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        status = main(list(words))
+    print(out.getvalue())
+    return out.getvalue(), status
+
+
+class Peer:
+    """A rival whose losses are these."""
+
+    def __init__(self, *losses, name="JAX"):
+        self.name, self.told, self.missing, self.programs, self.patience = name, f"{name}: a stand-in", None, [self], 1
+        self.read = self.ask = lambda *_: {"losses": losses, "least": [2], "median": [2]}
+        self.send = self.greet = self.close = lambda *_: None
+
+
+END
+  PYTHONPATH=$here/../bench:$PYTHONPATH python3 -B "$work/assertions.py" >"$work/printed" 2>&1
+  is "$1" $?
+}
 
 # check <sentence> <status> <text in the table> <stand-in's mood> <arguments of gpu_check.py...>
 check() {
@@ -58,12 +149,9 @@ check() {
     --source "$here/.." --out "$work/out" >"$work/printed" 2>&1
   got=$?
   if [ "$got" -eq "$status" ] && tr -s ' ' <"$work/printed" | grep -qE -- "$text"; then
-    passed=$((passed + 1))
-    echo "passed: gpu-check: $sentence"
+    is "$sentence" 0
   else
-    failed=$((failed + 1))
-    echo "failed: gpu-check: $sentence: status $got, not $status, or it did not say: $text"
-    cat "$work/printed"
+    is "$sentence: status $got, not $status, or it did not say: $text" 1
   fi
 }
 
@@ -74,9 +162,107 @@ check "a step that was not chosen is said to be skipped" 0 '^memcheck skipped [0
 check "a test that fails is a failure" 1 '^kernels failed [0-9]+ 5 passed, 1 failed' broken kernels
 check "a program that ends without totals is a failure" 1 '^suite failed .*status 134 and without totals' crash suite
 check "other bits without a graph are a failure" 1 '^graph failed .*m1: 0123, again 0123, without graphs 01231' other_bits graph
-check "what a sanitizer reports is a failure" 1 '^racecheck failed .*2 errors; Error: Race reported' race racecheck
+check "what a sanitizer reports is a failure" 1 '^racecheck failed [0-9]+ 2 errors; Error: Race reported' race racecheck
+check "what a sanitizer told before it was stopped is a failure, beside others' sums of 0" 1 \
+  '^memcheck failed [0-9]+ 1 errors; Invalid' cut_error memcheck --minutes 0.15 --jobs 3
+check "tests that cannot be listed are a failure" 1 '^memcheck failed .*cannot be listed: status 127, libtbb.so.12 is missing' \
+  no_list memcheck kernels suite
+check "tests of which half are listed are a failure" 1 '^memcheck failed .*cannot be listed: status 0' half_list memcheck
+check "a list of tests that ends with a crash is a failure" 1 '^memcheck failed .*cannot be listed: status 134' bad_list memcheck
 check "what takes too long is cut, with what it had done" 4 '^kernels cut .*1 finished, 0 failed' slow kernels --minutes 0.2
+holds "what crashed beside what takes too long is a failure" <<'END'
+parts = [Ran(-9, "0.001 s: the first case", True), Ran(134, "", False)]
+result = gpu_check.judged(Ran(134, "", True, parts))
+assert result.state == "failed" and "ended with status 134" in result.detail, result
+assert gpu_check.judged(Ran(-9, "", True, parts[:1])).state == "cut"
+END
+check "kernels that no time was left for make a step cut" 4 '^kernel-times cut .*left out: 3 kernels' few_kernels kernel-times
+check "kernels that are all timed pass" 0 '^kernel-times passed .*see kernels' good kernel-times
+check "without cuDNN its comparison is skipped" 4 '^lstm-layers skipped .*skipped, not there: cuDNN float32' good lstm-layers
+check "an LSTM that Braid cannot do is a failure" 1 \
+  '^lstm-layers failed .*Braid failed: H=1024 B=256 full: it takes no such LSTM; Braid failed: H=1024 B=32' no_wide_lstm lstm-layers
+check "goals whose time is over are cut" 4 '^goals cut' slow goals --minutes 0.25
+[ -s "$work/folder_of_data" ] && [ ! -e "$(cat "$work/folder_of_data")" ]
+is "what stopped goals had written for rivals is removed" $?
 check "an unknown step is refused" 2 'no step kernel; there are contracts' good kernel
 check "a report is left behind" 0 'report: .*/out/report.md' good goldens
+
+holds "a rival that computes something else is named in the table of steps, and in that of goals" <<'END'
+run.start_rivals = lambda *_: [Peer(1, 1, 2), Peer(1, 1, 1, name="Keras")]
+out, status = printed_by(run.main, *BRAID, "--device", "cuda", "--only", "m1", "--batch", "32")
+result = gpu_check.measured("Steps", Ran(status, out, False))
+assert result.state == "passed" and "Keras 2 us (2x)" in out, result
+assert result.detail.startswith("not compared: m1 B=32, JAX: its losses deviate by "), result
+
+bench = goals.Bench(SimpleNamespace(device="cuda", repeats=1, seconds=1), None)
+bench.braid = lambda _: Peer(1, 1)
+bench.rivals = lambda *_: {"eager": Peer(1, 2), "compile": Peer(1, 1)}
+out, _ = printed_by(lambda *_: bench.steps("dense", goals.PARTS["dense"], "bfloat16", "m4", 32, 1))
+assert gpu_report.remarks_of(out) == ["not compared: dense, PyTorch eager: its losses deviate by 5.0e-01"]
+END
+holds "where no rival computes what Braid does in goals they fail, too" <<'END'
+for losses, good in (((1, 1), True), ((1, 2), False)):
+    options = SimpleNamespace(device="cuda", repeats=1, seconds=1, parts=["embedding"], batch=None, precision=None, budget=9)
+    bench = goals.Bench(options, None)
+    bench.braid = lambda _: Peer(1, 1)
+    bench.rivals = lambda *_: {"eager": Peer(*losses)}
+    out, status = printed_by(lambda *_: goals.measure_all(bench, options))
+    assert status == good and ("no rival computes what Braid does: embedding B=256" in out) != good, status
+END
+holds "where no rival computes what Braid does the run fails and says so" <<'END'
+for losses in ((1, 1, 2), (1, 1), (1, 1, float("nan"))):
+    run.start_rivals = lambda *_: [Peer(*losses)]
+    out, status = printed_by(run.main, *BRAID, "--device", "cuda", "--only", "m1", "--batch", "32")
+    result = gpu_check.measured("Steps", Ran(status, out, False))
+    assert (status, result.state) == (1, "failed"), result
+    assert "no rival computes what Braid does: m1 B=32" in result.detail, result
+    assert "not compared: m1 B=32, JAX: its losses deviate by " in result.detail, result
+assert run.differences([None], [1]) == [float("inf")]
+END
+holds "a rival that fell out, or is not there, is told with the goals" <<'END'
+remarks = ["not compared: m1 B=32, Keras: no answer", "goals that: 1 of 2", "left out, as: m3"]
+told = gpu_report.remarks_of("\n".join(["JAX: not there: it ended", "PyTorch eager: 2.9", *remarks]))
+assert told == [remarks[0], "skipped, not there: JAX", *remarks[1:]], told
+END
+holds "rounded operands let losses part further, in both comparisons alike" <<'END'
+case = run.Case("m1", 32, 1, {})
+ours, theirs = {"losses": [1, 1]}, {"losses": [1.0005, 1.0005]}
+for precision in ("tf32", "bfloat16"):
+    assert run.compare(case, precision, ours, theirs) > 1e-4
+with contextlib.suppress(Failure):
+    run.compare(case, "float32", ours, theirs)
+    sys.exit("float32 takes it too")
+bench = goals.Bench(SimpleNamespace(device="cuda"), None)
+bench.braid = lambda _: Peer(1, 1)
+for precision, agrees in (("bfloat16", True), ("float32", False)):
+    verdicts = bench.agreeing("dense", precision, {"eager": Peer(1.0005, 1.0005)}, "m4", 32, 1)
+    assert (verdicts["eager"] is None) == agrees and bench.alone != agrees, verdicts
+END
+holds "cuDNN's best is the best forward, and the best with gradients" <<'END'
+line = lstm_layers.line_of((32, 200, 128, 64, 0), {"Braid": (1, 2), "standard": (2, 10), "static": (4, 6), "small": "no"})
+assert line.endswith("cuDNN's best takes 2.00x / 3.00x"), line
+END
+holds "a share of the goal's peak is no other card's" <<'END'
+assert goals.share_of_peak(394e12, "NVIDIA H200") == "50 % of the 788 that the goal counts with"
+assert "not of this card" in goals.share_of_peak(394e12, "NVIDIA A100-SXM4-80GB")
+END
+holds "without a known rate there is no floor, and the table says so" <<'END'
+run.start_rivals = lambda *_: []
+out, _ = printed_by(run.main, *BRAID, "--device", "cuda", "--precision", "bfloat16", "--only", "m1", "--batch", "32")
+assert "no floor" in out and " % " not in out
+END
+holds "comparisons by themselves tell Braid where cuBLASLt is, and end with what became of Braid" <<'END'
+library = "stand-in-packages/nvidia/cublas/lib/libcublasLt.so.13"
+run.start_rivals = lambda *_: []
+assert library in printed_by(run.main, *BRAID, "--device", "cuda", "--only", "m1", "--batch", "32")[0]
+words = ["--braid", str(work / "bench/braid_device_bench"), "--units", "64", "--rows", "8", "--lengths", "full"]
+assert library in printed_by(lstm_layers.main, *words)[0]
+os.environ["STAND_IN"] = "no_wide_lstm"
+assert printed_by(lstm_layers.main, *words)[1] == 4  # no cuDNN
+assert printed_by(lstm_layers.main, *words[:3], "1024", *words[4:])[1] == 1
+os.environ["STAND_IN"] = "no_gpu"
+out, status = printed_by(lstm_layers.main, *words)
+assert status == 3 and "no device: none of its kind answers" in out, status
+END
 echo "$passed passed, $failed failed, 0 skipped"
 [ "$failed" -eq 0 ]

@@ -76,10 +76,13 @@ def load():
                         value.zero_()
             self.number = 0
 
-        def loss_of(self, x, y):
+        def logits_of(self, x):
             with torch.autocast(place, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
                 logits = self.module(x)
-            return torch_models.loss_of({key: numbers.float() for key, numbers in logits.items()}, y)
+            return {key: numbers.float() for key, numbers in logits.items()}
+
+        def loss_of(self, x, y):
+            return torch_models.loss_of(self.logits_of(x), y)
 
         def one_step(self, i, epsilon):
             if variant == "reduce-overhead":
@@ -154,7 +157,7 @@ def load():
 
         def predict(self, i):
             with torch.inference_mode():
-                results = torch_models.probabilities(self.name, self.module(self.singles[i]))
+                results = torch_models.probabilities(self.name, self.logits_of(self.singles[i]))
             return {key: array.cpu().numpy() for key, array in results.items()}
 
     class Torch:
