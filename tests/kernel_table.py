@@ -3,10 +3,11 @@
 sections of what tests measure: launches, bytes, steps of the LSTM.
 
 Usage: kernel_table.py <build> <table> [--sections], after `cmake --build <build> --target braid_tests braid_race_tests`. nvcc
-must be there; what it says of a source is kept under <build>/kernel_table until the source, or a header of it, changes. Fails
+must be there; what it says of a source is kept under <build>/kernel_table until the source, a header of it or the command changes. Fails
 if a kernel of the LSTM or of Dense spills registers, or if no test executed a kernel. --sections: only the sections are written
 anew, and nvcc is not needed.
 """
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -31,31 +32,45 @@ USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
 
 
-def is_fresh(report, dependencies):
-    if not report.exists() or not dependencies.exists():
+def is_fresh(report, dependencies, command, said_by):
+    if not report.exists() or not dependencies.exists() or not said_by.exists() or said_by.read_text() != command:
         return False
     names = re.sub(r"\\\n", " ", dependencies.read_text()).split(":", 1)[1].split()
     return all(os.path.exists(name) and os.path.getmtime(name) <= report.stat().st_mtime for name in names)
 
 
-def report_of(source, build):
+def report_of(source, build, compiler):
     """What ptxas says of a source's kernels on every architecture."""
     folder = build / "kernel_table"
     folder.mkdir(exist_ok=True)
     report = folder / (source.stem + ".txt")
     dependencies = folder / (source.stem + ".d")
-    if not is_fresh(report, dependencies):
-        command = ["nvcc", *OPTIONS, "-I", str(ROOT), "-I", str(build / "include"), "-Xptxas", "-v", "-fatbin", str(source), "-o",
-                   str(folder / (source.stem + ".fatbin")), "-MD", "-MF", str(dependencies)]
-        if source.name == "optimizer_cuda.cu":
-            command.append("-fmad=false")
-        for architecture in ARCHITECTURES:
-            command += ["-gencode", f"arch=compute_{architecture},code=sm_{architecture}"]
+    said_by = folder / (source.stem + ".command")
+    command = ["nvcc", *OPTIONS, "-I", str(ROOT), "-I", str(build / "include"), "-Xptxas", "-v", "-fatbin", str(source), "-o",
+               str(folder / (source.stem + ".fatbin")), "-MD", "-MF", str(dependencies)]
+    if source.name == "optimizer_cuda.cu":
+        command.append("-fmad=false")
+    for architecture in ARCHITECTURES:
+        command += ["-gencode", f"arch=compute_{architecture},code=sm_{architecture}"]
+    command_in_words = f"{compiler}: {' '.join(command)}"
+    if not is_fresh(report, dependencies, command_in_words, said_by):
         run = subprocess.run(command, capture_output=True, text=True)
         if run.returncode != 0:
             sys.exit(f"failed: nvcc {source.name}\n{run.stderr}")
         report.write_text(run.stderr)
+        said_by.write_text(command_in_words)
     return report.read_text()
+
+
+def digest_of_kernels():
+    """FNV-1a over the code of the kernels, comments and spaces aside: tests see by it that the table is of these."""
+    shared = [ROOT / "kernels/simt" / name for name in ("device.hpp", "elements.hpp", "rows.hpp")]
+    digest = 0xCBF29CE484222325
+    for path in sorted([*(ROOT / "kernels").glob("*.cu"), *(ROOT / "kernels").glob("*.hpp")]) + shared:
+        for line in path.read_text().splitlines():
+            for byte in "".join(line.split("//")[0].split()).encode():
+                digest = (digest ^ byte) * 0x100000001B3 % 2**64
+    return f"{digest:016x}"
 
 
 def enumerators():
@@ -165,7 +180,7 @@ INTRODUCTION = """# The kernels of GPUs
 Written by `make kernels`: what {compiler} makes of every kernel for {architectures}, in this order where they differ, and the
 tests that executed it on the emulated device. Threads are the most of a block in any test, shared memory the static bytes plus
 the most that a launch of a test asked for, spilled the bytes of registers that are stored and loaded again, occupancy the
-threads that a multiprocessor can run at once for such a launch, in percent.
+threads that a multiprocessor can run at once for such a launch, in percent. Digest of the kernels' code: `{digest}`.
 
 | kernel | threads | registers | spilled | shared memory | occupancy | executed by tests, the first of them |
 |---|---|---|---|---|---|---|
@@ -219,8 +234,9 @@ def main():
     version = subprocess.run(["nvcc", "--version"], capture_output=True, text=True, check=True).stdout
     compiler = "nvcc " + re.search(r"V([\d.]+)", version)[1]
     compiled = {}
-    for source in sorted((ROOT / "kernels").glob("*_cuda.cu")):
-        compiled.update(kernels_of(report_of(source, build)))
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for report in pool.map(lambda source: report_of(source, build, compiler), sorted((ROOT / "kernels").glob("*_cuda.cu"))):
+            compiled.update(kernels_of(report))
     executed, sections = run_tests(build, ALL_TESTS)
     wrong = []
     rows = []
@@ -232,7 +248,8 @@ def main():
         if MUST_NOT_SPILL.match(name) and any(one["spilled"] for one in compiled[name].values()):
             wrong.append(f"registers of {name} are spilled")
         rows.append(row_of(name, compiled[name], seen))
-    introduction = INTRODUCTION.format(compiler=compiler, architectures=", ".join("sm_" + name for name in ARCHITECTURES))
+    architectures = ", ".join("sm_" + name for name in ARCHITECTURES)
+    introduction = INTRODUCTION.format(compiler=compiler, architectures=architectures, digest=digest_of_kernels())
     text = introduction + "\n".join(rows) + "\n" + sections
     table.write_text(text)
     print(text)

@@ -1,8 +1,13 @@
 // The table of bench/results that `make kernels` writes, as far as it can be judged without a
 // compiler for GPUs.
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string>
@@ -38,6 +43,37 @@ std::vector<std::vector<std::string>> rows_of_table() {
   return rows;
 }
 
+std::string text_of(const std::filesystem::path& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// As tests/kernel_table.py works it out: FNV-1a over code without comments and spaces.
+std::string digest_of_kernels() {
+  const std::filesystem::path folder = std::filesystem::path(BRAID_SOURCE_DIR) / "kernels";
+  std::vector<std::filesystem::path> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".cu" || entry.path().extension() == ".hpp")
+      paths.push_back(entry.path());
+  }
+  std::sort(paths.begin(), paths.end());
+  for (const char* name : {"device.hpp", "elements.hpp", "rows.hpp"})
+    paths.push_back(folder / "simt" / name);
+  std::uint64_t digest = 0xCBF29CE484222325U;
+  for (const auto& path : paths) {
+    std::ifstream file(path);
+    for (std::string line; std::getline(file, line);) {
+      for (const char sign : line.substr(0, line.find("//"))) {
+        if (std::isspace(static_cast<unsigned char>(sign)) == 0)
+          digest = (digest ^ static_cast<unsigned char>(sign)) * 0x100000001B3U;
+      }
+    }
+  }
+  char words[17];
+  std::snprintf(words, sizeof words, "%016llx", static_cast<unsigned long long>(digest));
+  return words;
+}
+
 // "fill_kernel<4>: 2", ...
 std::vector<std::string> launches_of(const ReplayedStep& step) {
   std::vector<std::string> launches;
@@ -67,6 +103,14 @@ TEST_CASE("kernel table: it has every function of a GPU in the tree, and none th
   CHECK(functions.size() > 50);
   INFO("`make kernels` writes the table anew");
   CHECK(listed == std::set<std::string>(functions.begin(), functions.end()));
+}
+
+TEST_CASE(
+    "kernel table: registers, shared memory and spills are those of the kernels as they are") {
+  if (!has_table()) return;
+  INFO("`make kernels` writes the table anew");
+  CHECK_THAT(text_of(kTable),
+             ContainsSubstring("Digest of the kernels' code: `" + digest_of_kernels() + "`"));
 }
 
 TEST_CASE("kernel table: the compiler spilled no registers of the LSTM's and Dense's kernels") {
