@@ -164,7 +164,7 @@ TEST_CASE("a compiled model predicts with operands of its precision") {
   }
 }
 
-TEST_CASE("small layers are float32 at every precision") {
+TEST_CASE("small layers of few rows are float32 at every precision") {
   const Device device = GENERATE(from_range(rounding_gpus()));
   INFO(to_string(device));
   const OnDevice here(device);

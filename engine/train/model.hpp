@@ -23,7 +23,7 @@ class Functional;
 // What a GPU multiplies with in Dense layers, and in an LSTM's products of all steps at once
 // (inputs with the kernel, and the gradients): operands keep 24, 11 or 8 significant bits; sums,
 // weights and everything else are float32. So is an LSTM's recurrence, but with default activations
-// and more than 128 units, or (then of 11 bits) up to 64 units and more rows than 132. A CPU takes
+// and more than 128 units, or (then of 11 bits) up to 64 units and more than 396 rows. A CPU takes
 // float32 always; so do a GPU that lacks the units for it, products that have a single column, and
 // Dense layers of up to 256 units and 65536 weights where one launch runs them together with their
 // neighbours.
