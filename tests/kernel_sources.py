@@ -5,6 +5,8 @@ import re
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEVICE_FUNCTION = re.compile(r"\b(?:__device__|BRAID_HOST_DEVICE)\b")
+# The numbers of dropout, which the host draws, too.
+SHARED = ROOT / "engine/core/random.hpp"
 INCLUDE = re.compile(r'#include "((?:kernels|engine)/[^"]+)"')
 
 
@@ -18,7 +20,7 @@ def sources():
 
 
 def headers():
-    return sorted(p for p in (ROOT / "kernels").rglob("*.hpp") if _is_device_code(p))
+    return sorted([SHARED, *(p for p in (ROOT / "kernels").rglob("*.hpp") if _is_device_code(p))])
 
 
 def _included_by(path, seen):
