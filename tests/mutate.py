@@ -254,6 +254,8 @@ def main():
                 print(f"{outcome}: {path.name}:{number + 1}: {name}: {shown(path, number, changed)}", flush=True)
             if sys.stderr.isatty():
                 print(f"\r{outcomes.total()} of {len(changes)}", end="", file=sys.stderr, flush=True)
+            elif outcomes.total() % 10 == 0:
+                print(f"{outcomes.total()} of {len(changes)} tried", flush=True)
     noticed = outcomes["caught"] + outcomes["timed out"]
     tried = noticed + outcomes["survived"]
     print(
