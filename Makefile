@@ -7,8 +7,9 @@ PREFIX ?= $(CURDIR)/dist
 GOLDEN ?= tests/golden
 DEVICE ?= cpu
 PACKAGES := g++ cmake ninja-build ccache pkg-config libtbb-dev zlib1g-dev libzip-dev nlohmann-json3-dev libcli11-dev catch2
-# $(call CONFIGURE,preset,options). The shell looks for ccache, once the packages are installed.
-CONFIGURE = cmake --preset $(1) $$(command -v ccache >/dev/null && echo -DCMAKE_CXX_COMPILER_LAUNCHER=ccache) $(2) >/dev/null
+# $(call CONFIGURE,preset,options). The shell looks for ccache, once the packages are installed. What the library gets for GPUs is told.
+CONFIGURE = set -o pipefail && \
+  cmake --preset $(1) $$(command -v ccache >/dev/null && echo -DCMAKE_CXX_COMPILER_LAUNCHER=ccache) $(2) | sed -n 's/^-- \(GPU kernels\)/\1/p'
 # What a sanitizer reports ends the run with a failure.
 SANITIZERS = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
 # What ccache asks for before it caches sources that use a precompiled header.
@@ -72,7 +73,7 @@ kernels: packages
 	@tests/kernel_table.py $(BUILD) bench/results/gpu_kernels.md
 
 cuda-all: packages
-	@$(call CONFIGURE,package) && cmake --build build/package --target braid -j $(JOBS)
+	@$(call CONFIGURE,cuda-all) && cmake --build build/cuda-all --target braid -j $(JOBS)
 
 # What both need; a bundle of `make gpu-bundle` is unpacked and run without make.
 GPU_PROGRAMS = $(call CONFIGURE,release,-DBRAID_BENCHMARKS=ON) && cmake --build $(BUILD) -j $(JOBS)
