@@ -36,14 +36,17 @@ Answers emulated_answers = nullptr;
 Answers cuda_answers = nullptr;
 
 #if BRAID_WITH_CUDA
-const bool cuda_entered = [] {
-  const std::vector<GpuTableEntry> table = cuda::table_of_kernels();
-  add_backend(Backend::cuda, cuda::device_answers);
-  // Models run where all kernels are.
-  if (std::all_of(table.begin(), table.end(), [](const auto& entry) { return entry.present; }))
-    cuda::add_devices();
-  return true;
-}();
+struct CudaEntry {
+  CudaEntry() {
+    const std::vector<GpuTableEntry> table = cuda::table_of_kernels();
+    add_backend(Backend::cuda, cuda::device_answers);
+    // Models run where all kernels are.
+    if (std::all_of(table.begin(), table.end(), [](const auto& entry) { return entry.present; }))
+      cuda::add_devices();
+  }
+};
+// Made before a program's own variables, which may be models.
+[[gnu::init_priority(101)]] const CudaEntry cuda_entry;
 #endif
 
 }  // namespace

@@ -32,6 +32,17 @@ TEST_CASE("gpu architectures: what bears a letter is for one GPU") {
   CHECK_FALSE(architecture_runs_on("90a-virtual", 12, 0));
 }
 
+TEST_CASE("gpu architectures: code for an older GPU uses none of a newer one's matrix units") {
+  using braid::simt::kFirstWithMatrixUnits;
+  CHECK(architectures_run_on("75", 9, 0));
+  CHECK_FALSE(architectures_run_on("75", 9, 0, kFirstWithMatrixUnits));
+  CHECK_FALSE(architectures_run_on("75-virtual,90a-real", 8, 0, kFirstWithMatrixUnits));
+  CHECK(architectures_run_on("75-virtual,90a-real", 9, 0, kFirstWithMatrixUnits));
+  CHECK(architectures_run_on("75-real,80-virtual", 12, 0, kFirstWithMatrixUnits));
+  CHECK(architectures_run_on("native", 8, 9, kFirstWithMatrixUnits));
+  CHECK_FALSE(architectures_run_on("native", 7, 5, kFirstWithMatrixUnits));
+}
+
 TEST_CASE("gpu architectures: of a list one is enough, and what nvcc finds out is taken to run") {
   CHECK(architectures_run_on("75-real,90a-real", 9, 0));
   CHECK(architectures_run_on("75-real,90a-real", 7, 5));

@@ -49,6 +49,10 @@ CudaDevices find() {
 
 }  // namespace
 
+bool runs_code_with_matrix_units(int major, int minor) {
+  return architectures_run_on(kArchitectures, major, minor, kFirstWithMatrixUnits);
+}
+
 const CudaDevices& cuda_devices() {
   static const CudaDevices once = find();
   return once;

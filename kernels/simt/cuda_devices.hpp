@@ -13,4 +13,8 @@ struct CudaDevices {
 // Found out once.
 const CudaDevices& cuda_devices();
 
+// Whether this build has code for a GPU of that compute capability that uses matrix units: a GPU
+// may have them, and run what was made for an older one.
+bool runs_code_with_matrix_units(int major, int minor);
+
 }  // namespace braid::simt

@@ -1,5 +1,9 @@
 #include "kernels/simt/cuda_launch.hpp"
 
+#include <map>
+#include <mutex>
+#include <utility>
+
 #include "engine/core/error.hpp"
 #include "kernels/gpu_table.hpp"
 #include "kernels/simt/cuda_devices.hpp"
@@ -23,11 +27,22 @@ dim3 to_dim3(const Extent& extent) {
           static_cast<unsigned>(extent.z)};
 }
 
-// More shared memory than every kernel may have, with what it declares itself.
+// More shared memory than every kernel may have, with what it declares itself. What is asked for
+// holds for all threads of the program and lets every smaller launch pass: so it only grows, else
+// one thread would take it from another between that one's question and its launch.
 cudaError_t ask_for_shared(const void* kernel, const LaunchShape& shape) {
   if (shape.shared <= kSharedWithoutAsking) return cudaSuccess;
-  return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                              static_cast<int>(shape.shared));
+  static std::mutex one_at_a_time;
+  static auto& asked = *new std::map<std::pair<int, const void*>, std::int64_t>;
+  const std::lock_guard<std::mutex> lock(one_at_a_time);
+  int device = 0;
+  if (const cudaError_t error = cudaGetDevice(&device); error != cudaSuccess) return error;
+  std::int64_t& most = asked[{device, kernel}];
+  if (shape.shared <= most) return cudaSuccess;
+  const cudaError_t error = cudaFuncSetAttribute(
+      kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shape.shared));
+  if (error == cudaSuccess) most = shape.shared;
+  return error;
 }
 
 }  // namespace
@@ -81,12 +96,13 @@ std::int64_t shared_bytes_of_gpu_block() {
 }
 
 bool gpu_has_matrix_units() {
-  constexpr int kFirstWithThem = 8;
   int device = 0;
   int major = 0;
+  int minor = 0;
   return cudaGetDevice(&device) == cudaSuccess &&
          cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess &&
-         major >= kFirstWithThem;
+         cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) == cudaSuccess &&
+         runs_code_with_matrix_units(major, minor);
 }
 
 }  // namespace braid::simt
