@@ -9,6 +9,7 @@
 #include "engine/core/error.hpp"
 #include "engine/runtime/pinned_block.hpp"
 #include "tests/support/data_forms.hpp"
+#include "tests/support/refusals.hpp"
 #include "tests/support/traffic.hpp"
 
 using namespace braid;
@@ -48,8 +49,8 @@ TEST_CASE("device copies: page-locked bytes go to a device and come back in a st
   const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));
   const Place place(device, 128);
-  PinnedBlock out(device);
-  PinnedBlock back(device);
+  PinnedBlock out(device, "a test");
+  PinnedBlock back(device, "a test");
   std::vector<std::uint8_t> numbers(64);
   std::iota(numbers.begin(), numbers.end(), std::uint8_t{1});
   out.take(64);
@@ -85,7 +86,7 @@ TEST_CASE("device copies: blocks in turn are filled again only when they have be
   const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));
   const Place place(device);
-  Staging staging(device);
+  Staging staging(device, "a test");
   std::vector<std::uint8_t> sent;
   for (std::uint8_t number = 0; number < 9; ++number) {
     // Larger ones too, which need other memory.
@@ -97,12 +98,25 @@ TEST_CASE("device copies: blocks in turn are filled again only when they have be
   CHECK(place.there(9) == sent);
 }
 
+TEST_CASE("device copies: page-locked memory that cannot be had is told, and the block goes on") {
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  PinnedBlock block(device, "the rows of a test");
+  block.take(64);
+  // More than a process can address.
+  check_refused<OutOfMemory>([&] { block.take(std::size_t{1} << 50); },
+                             {"the rows of a test: 1125899906842624 bytes", "page-locked",
+                              "device \"" + to_string(device) + "\"", "bytes of it are free"});
+  CHECK(block.data() == nullptr);
+  CHECK(block.take(128) != nullptr);
+}
+
 TEST_CASE("device copies: blocks that go away wait for their copies") {
   const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));
   const Place place(device);
   {
-    PinnedBlock block(device);
+    PinnedBlock block(device, "a test");
     std::memset(block.take(64), 7, 64);
     block.start_upload(0, place.memory.get(), 64, place.stream);
   }
@@ -112,7 +126,7 @@ TEST_CASE("device copies: blocks that go away wait for their copies") {
 TEST_CASE("device copies: the emulated device makes them as late as they may happen") {
   const Device device = Device::emulated();
   const Place place(device);
-  PinnedBlock block(device);
+  PinnedBlock block(device, "a test");
   *block.take(1) = std::byte{1};
   block.start_upload(0, place.memory.get(), 1, place.stream);
   CHECK_FALSE(block.is_done());
@@ -153,7 +167,7 @@ TEST_CASE("device copies: none may overtake launches of another stream that nobo
   CHECK_THROWS_WITH(tensor.to(Device::cpu()), "a download " + complaint);
   CHECK_THROWS_WITH(other.access.copy(other.memory.get(), launched.memory.get(), 1, nullptr),
                     "a copy on the device " + complaint);
-  PinnedBlock block(device);
+  PinnedBlock block(device, "a test");
   block.take(1);
   CHECK_THROWS_WITH(block.start_download(0, other.memory.get(), 1, other.stream),
                     "a download " + complaint);
@@ -178,7 +192,7 @@ TEST_CASE("device copies: a stream comes behind an event of another, and the hos
   INFO(to_string(device));
   const Place copying(device);
   const Place working(device);
-  PinnedBlock block(device);
+  PinnedBlock block(device, "a test");
   const DeviceEvent copied(device);
   const DeviceEvent worked(device);
   for (const std::uint8_t number : {1, 2, 3}) {
@@ -197,7 +211,7 @@ TEST_CASE("device copies: none may overwrite what launches of another stream may
   const Device device = Device::emulated();
   const Place copying(device);
   const Place working(device);
-  PinnedBlock block(device);
+  PinnedBlock block(device, "a test");
   const DeviceEvent event(device);
   block.take(64);
   const auto send = [&] { block.start_upload(0, copying.memory.get(), 64, copying.stream); };
@@ -227,7 +241,7 @@ TEST_CASE("device copies: none may overwrite what launches of another stream may
 
 TEST_CASE("device copies: what a recording cannot hold is refused within one") {
   const Place place(Device::emulated());
-  PinnedBlock block(Device::emulated());
+  PinnedBlock block(Device::emulated(), "a test");
   block.take(1);
   const DeviceEvent event(Device::emulated());
   place.access.begin_recording(place.stream);
@@ -236,6 +250,9 @@ TEST_CASE("device copies: what a recording cannot hold is refused within one") {
   CHECK_THROWS_AS(event.record(place.stream), DeviceError);
   CHECK_THROWS_WITH(block.start_upload(0, place.memory.get(), 1, place.stream),
                     ContainsSubstring("an upload within a recording"));
+  CHECK_THROWS_WITH(place.access.allocate(1), "an allocation within a recording");
+  CHECK_THROWS_WITH(place.access.allocate_pinned(1), "an allocation within a recording");
+  std::thread([&] { CHECK_NOTHROW(PinnedBlock(Device::emulated(), "a test").take(1)); }).join();
   static_cast<void>(place.access.end_recording(place.stream));
 }
 

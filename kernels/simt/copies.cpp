@@ -47,6 +47,8 @@ void issue_copy(void* to, const void* from, std::size_t bytes, std::size_t from_
          where);
   }
   races::access(to, bytes, true, false, __builtin_return_address(0));
+  // It may be read at once, or as late as at the wait.
+  races::access(from, from_bytes, false, false, __builtin_return_address(0));
   std::memset(to, kPoison, bytes);
   machine.current->where = where;
   machine.current->copies.push_back(

@@ -50,7 +50,6 @@ inline void __syncwarp(unsigned mask = 0xFFFFFFFFU, Place where = Place::current
   warp_together(call, mask, lane, where);
 }
 inline void __threadfence() { note_fence(); }
-inline void __threadfence_block() { note_fence(); }
 
 // Lanes of a mask exchange values of 4 or 8 bytes.
 enum class Exchange : unsigned { any, up, down, crosswise };

@@ -6,6 +6,7 @@
 #include <new>
 #include <set>
 #include <string>
+#include <thread>
 
 #include "engine/core/device_access.hpp"
 #include "engine/core/error.hpp"
@@ -33,6 +34,7 @@ class EmulatedAccess final : public DeviceAccess {
  public:
   std::byte* allocate(std::size_t bytes) const override {
     require_not_known_broken("an allocation of " + std::to_string(bytes) + " bytes");
+    require_no_recording_here("an allocation");
     const std::size_t size = std::max<std::size_t>(bytes, 1);
     const std::lock_guard lock(mutex_);
     if (limit_ != 0 && used_ + size > limit_) return nullptr;
@@ -129,6 +131,7 @@ class EmulatedAccess final : public DeviceAccess {
 
   std::byte* allocate_pinned(std::size_t bytes) const override {
     require_not_known_broken("page-locked memory of " + std::to_string(bytes) + " bytes");
+    require_no_recording_here("an allocation");
     const std::size_t size = std::max<std::size_t>(bytes, 1);
     auto* const memory = static_cast<std::byte*>(::operator new[](size, kAlignment, std::nothrow));
     if (memory != nullptr) std::memset(memory, kPoison, size);
@@ -183,13 +186,16 @@ class EmulatedAccess final : public DeviceAccess {
 
   bool can_record() const override { return true; }
   void begin_recording(void* stream) const override {
-    static_cast<EmulatedStream*>(stream)->records = true;
+    auto* const emulated = static_cast<EmulatedStream*>(stream);
+    const std::lock_guard lock(mutex_);
+    emulated->records = true;
+    emulated->recorder = std::this_thread::get_id();
   }
   std::shared_ptr<void> end_recording(void* stream) const override {
     auto* const emulated = static_cast<EmulatedStream*>(stream);
-    emulated->records = false;
     auto launches = std::make_shared<Launches>(std::exchange(emulated->recorded, {}));
     const std::lock_guard lock(mutex_);
+    emulated->records = false;
     const bool fits = limit_ == 0 || used_ + launches->size() * kBytesOfRecordedLaunch <= limit_;
     return fits ? launches : nullptr;
   }
@@ -215,6 +221,13 @@ class EmulatedAccess final : public DeviceAccess {
   // or break it.
   static void require_no_recording(const EmulatedStream& stream, const char* what) {
     if (stream.records) throw DeviceError(std::string(what) + " within a recording");
+  }
+  // A GPU refuses memory to a thread that records, in any stream, and the recording is lost.
+  void require_no_recording_here(const char* what) const {
+    const std::lock_guard lock(mutex_);
+    for (const EmulatedStream* stream : streams_) {
+      if (stream->recorder == std::this_thread::get_id()) require_no_recording(*stream, what);
+    }
   }
   // Launches are carried out at once here, yet on a GPU other streams would overtake them: what a
   // thread reads elsewhere comes in no order with launches that it has not waited for.

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct PlannedLaunch {
 struct EmulatedStream {
   std::vector<std::function<void()>> recorded = {};
   bool records = false;
+  std::thread::id recorder = {};
   // If there: launches are checked and noted here, and never carried out; their operands may be of
   // any size.
   std::vector<PlannedLaunch>* planned = nullptr;

@@ -61,6 +61,21 @@ __global__ void wait_for_too_few_copies_kernel(BugMemory m) {
   cp_async_wait<0>();
 }
 
+// A copy reads when it likes, from when it is asked for.
+template <bool planted>
+__global__ void source_written_behind_the_copy_kernel(BugMemory m) {
+  SIMT_SHARED(float, tile, [kThreads]);
+  const int other = global_index() + kThreads - 1 - 2 * static_cast<int>(threadIdx.x);
+  m.out[global_index()] = m.in[global_index()];
+  if constexpr (!planted) __syncthreads();
+  cp_async<4>(&tile[threadIdx.x], m.out + other);
+  cp_async_commit();
+  if constexpr (planted) __syncthreads();
+  cp_async_wait<0>();
+  __syncthreads();
+  m.out[global_index()] = tile[threadIdx.x];
+}
+
 // A thread waits for its own copies alone: those of others need a barrier too.
 template <bool planted>
 __global__ void copy_wait_without_barrier_kernel(BugMemory m) {
@@ -357,6 +372,7 @@ std::vector<Bug> bugs_within_blocks() {
       BRAID_BUG(two_blocks, missing_copy_wait, yes, yes, yes),
       BRAID_BUG(two_blocks, wait_for_too_few_copies, yes, yes, yes),
       BRAID_BUG(two_blocks, copy_wait_without_barrier, yes, yes, yes),
+      BRAID_BUG(two_blocks, source_written_behind_the_copy, no, no, yes),
       BRAID_BUG(two_blocks, shared_write_off_by_one, yes, yes, yes),
       BRAID_BUG(two_blocks, shared_read_off_by_one, yes, yes, yes),
       BRAID_BUG(two_blocks, swapped_strides, yes, yes, yes),
