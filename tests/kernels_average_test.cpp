@@ -77,8 +77,9 @@ const std::vector<Problem>& problems() {
   static const std::vector<Problem> all = [] {
     RandomNumbers random(121);
     std::vector<Problem> made;
-    for (const Problem& size : {Problem{0, 3, 5}, Problem{2, 3, 0}, Problem{1, 1, 1},
-                                Problem{5, 7, 17}, Problem{3, 19, 33}, Problem{4, 2, 131}}) {
+    for (const Problem& size :
+         {Problem{0, 3, 5}, Problem{2, 3, 0}, Problem{2, 0, 3}, Problem{1, 1, 1}, Problem{5, 7, 17},
+          Problem{3, 19, 33}, Problem{4, 2, 131}}) {
       for (const bool masked : {false, true}) {
         Problem problem = size;
         for (std::int64_t i = 0; masked && i < size.rows * size.steps; ++i)

@@ -1,6 +1,8 @@
 // The loss kernels against Keras's formulas in float64; gradients against central differences.
+#include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels/loss.hpp"
@@ -220,6 +222,38 @@ TEST_CASE("loss: values from logits come with the probabilities") {
       CHECK(largest_error(probabilities.values(), expected) < kTolerance);
       CHECK(probabilities.guards_are_intact());
     }
+  }
+}
+
+TEST_CASE("loss: rows of one column are what they are alone, however many blocks they take") {
+  RandomNumbers random(27);
+  constexpr std::int64_t kRows = 1031;
+  GuardedMatrix<float> predicted(random.floats(kRows, 0.05, 0.95), 1);
+  GuardedMatrix<float> truth(random.floats(kRows, 0, 1), 1);
+  for (const Backend backend : tested_backends()) {
+    INFO(kernels::name_of(backend));
+    // At most so many rows a launch.
+    const auto values_and_slopes = [&](std::int64_t at_once) {
+      GuardedMatrix<float> values(kRows, 1);
+      GuardedMatrix<float> slopes(kRows, 1);
+      for (std::int64_t first = 0; first < kRows; first += at_once) {
+        const auto some = [&](auto& whole) {
+          const auto all = whole.matrix();
+          return decltype(all){all.row(first), std::min(at_once, kRows - first), 1, all.stride};
+        };
+        const kernels::LossRule rule{.kind = LossKind::binary_crossentropy};
+        launch_on(backend, kernels::LossForward{.rule = rule,
+                                                .truth = some(truth),
+                                                .predicted = some(predicted),
+                                                .values = some(values)});
+        launch_on(backend, kernels::LossBackward{.rule = rule,
+                                                 .truth = some(truth),
+                                                 .predicted = some(predicted),
+                                                 .predicted_grad = some(slopes)});
+      }
+      return std::pair(values.elements(), slopes.elements());
+    };
+    CHECK(values_and_slopes(kRows) == values_and_slopes(29));
   }
 }
 

@@ -98,7 +98,7 @@ Numbers zeros_and_ones(std::int64_t count, RandomNumbers& random) {
 
 TEST_CASE("metric: accuracies count matches, and the first of equal predictions wins") {
   RandomNumbers random(31);
-  for (const std::int64_t rows : {0, 1, 2, 17, 64}) {
+  for (const std::int64_t rows : {0, 1, 2, 17, 64, 300}) {
     for (const std::int64_t columns : {1, 2, 10, 16, 37}) {
       const std::int64_t count = rows * columns;
       Numbers labels;
