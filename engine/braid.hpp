@@ -12,6 +12,7 @@
 #include <braid/initializer.hpp>
 #include <braid/layers.hpp>
 #include <braid/losses.hpp>
+#include <braid/metrics.hpp>
 #include <braid/model.hpp>
 #include <braid/npz.hpp>
 #include <braid/optimizer.hpp>

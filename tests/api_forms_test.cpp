@@ -167,7 +167,7 @@ TEST_CASE("a merging layer takes a braced list, and its function form joins the 
   CHECK(layers::Multiply()({a, b}).shape() == Shape{2, 3});
   const std::vector<SymbolicTensor> list{a, b, a};
   CHECK(layers::average(list).shape() == Shape{2, 3});
-  const auto mixed = 2.0 * a - b / 4.0 + 1.0;
+  const auto mixed = 2.0 * a - b / 4.0 + 1.0 - 16.0 / b + 2;
   Model model({a, b}, {{"mixed", mixed}});
   const auto result =
       model.predict_on_batch({{"a", Tensor::from(std::vector<float>(6, 3), {1, 2, 3})},

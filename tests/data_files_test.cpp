@@ -76,6 +76,7 @@ TEST_CASE("a CSV file gives its columns, quoted fields and all") {
   CHECK(table.columns == Columns{{"1", "2", "3"},
                                  {"two\r\nlines, one comma", "", "plain \"inside\""},
                                  {"x", "say \"hi\"", ""}});
+  CHECK(table.lines == std::vector<std::size_t>{2, 4, 6});
   CHECK(read_csv(folder.file("a.csv.gz", gzipped(folder, text))).columns == table.columns);
 }
 

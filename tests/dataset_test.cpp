@@ -44,8 +44,22 @@ TEST_CASE("a CSV file becomes columns of the types that their fields have") {
   CHECK(typed.names() == Strings{"count", "id"});
   CHECK(typed["id"].to_vector<float>() == std::vector<float>{1, 2, -3});
   CHECK_THROWS_WITH(Dataset::csv(path, {.types = {{"mixed", ColumnType::int32}}}),
-                    ContainsSubstring("column \"mixed\", row 1: \"x\" is no int32"));
+                    ContainsSubstring("line 3, column \"mixed\": \"x\" is no int32"));
   CHECK_THROWS_AS(Dataset::csv(path, {.types = {{"nmae", ColumnType::text}}}), NameError);
+}
+
+TEST_CASE("a field that is not of its column's type is told with the line of the file") {
+  const ScratchFolder folder;
+  const auto refused = [&](const std::string& text, ColumnType type, const std::string& message) {
+    const std::string path = folder.file("a.csv", text);
+    const CsvDatasetOptions options{.columns = {"n"}, .types = {{"n", type}}};
+    CHECK_THROWS_AS(Dataset::csv(path, options), RangeError);
+    CHECK_THROWS_WITH(Dataset::csv(path, options), "\"" + path + "\": " + message);
+  };
+  refused("n,t\nx,a\n", ColumnType::int32, "line 2, column \"n\": \"x\" is no int32");
+  // Line breaks within quotes and blank lines count, in the header too.
+  refused("n,\"t\nt\"\n1,\"a\nb\r\nc\"\n\n2,a\nx,\"d\ne\"\n", ColumnType::float32,
+          "line 8, column \"n\": \"x\" is no number");
 }
 
 TEST_CASE("columns are inputs or targets, tensors or text") {

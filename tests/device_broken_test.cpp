@@ -12,6 +12,7 @@
 #include "kernels/elementwise.hpp"
 #include "kernels/launch.hpp"
 #include "tests/support/data_forms.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -52,6 +53,8 @@ TEST_CASE("a broken device: every error names the call that failed first, and th
     {
       const OnDevice device(Device::emulated());
       Sample s = many_types();
+      const ScratchFolder folder;
+      s.model.save(folder.file("model"));
       const Tensor there = here.to(Device::emulated());
       for (int step = 0; step < steps_before; ++step) s.model.train_on_batch(s.x, s.y);
       simt::break_after_launches(1);
@@ -67,6 +70,7 @@ TEST_CASE("a broken device: every error names the call that failed first, and th
           [&] { static_cast<void>(here.to(Device::emulated())); },
           [&] { static_cast<void>(there.clone()); },
           [] { many_types(); },
+          [&] { Model::load(folder.file("model")); },
       };
       for (std::size_t call = 0; call < later.size(); ++call) {
         CAPTURE(call);
@@ -116,7 +120,7 @@ TEST_CASE("a broken device: it is silent until the host waits, and does nothing"
   const kernels::Stream stream{kernels::Backend::emulated, access.new_stream()};
   const auto memory = allocate_on(Device::emulated(), 64, "a test");
   {
-    PinnedBlock block(Device::emulated());
+    PinnedBlock block(Device::emulated(), "a test");
     *block.take(64) = std::byte{1};
     const DeviceEvent event(Device::emulated());
     access.fill(memory.get(), std::byte{9}, 64, stream.native);

@@ -2,9 +2,10 @@
 // what was learnt is still there, and the next step goes on.
 #include <braid/braid.hpp>
 #include <cstring>
+#include <functional>
 
 #include "kernels/simt/emulated_faults.hpp"
-#include "tests/support/catch.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 namespace braid {
 namespace {
@@ -96,6 +97,50 @@ TEST_CASE(
   CHECK_THROWS_AS(model.train_on_batch(data.x, data.y), OutOfMemory);
   simt::limit_device_memory(0);
   CHECK_NOTHROW(model.train_on_batch(data.x, data.y));
+}
+
+TEST_CASE("device faults: a model file is not blamed for a device that has no room for its model") {
+  const OnEmulatedDevice here;
+  const testing::ScratchFolder folder;
+  const std::string path = folder.file("model");
+  Model saved = classifier();
+  saved.save(path);
+  simt::limit_device_memory(simt::used_device_memory() + 100);
+  CHECK_THROWS_AS(Model::load(path), OutOfMemory);
+  CHECK_THROWS_WITH(Model::load(path), Catch::Matchers::StartsWith("the weights of "));
+  simt::limit_device_memory(0);
+  Model loaded = Model::load(path);
+  CHECK(State(loaded) == State(saved));
+}
+
+TEST_CASE("device faults: whoever finds no memory is told what was called") {
+  const OnEmulatedDevice here;
+  Model model = classifier();
+  const Data data = random_data(5000);
+  const FitOptions in_one{.batch_size = 5000, .verbose = 0};
+  const std::vector<std::pair<std::string, std::function<void()>>> calls{
+      {"model.train_on_batch", [&] { model.train_on_batch(data.x, data.y); }},
+      {"model.test_on_batch", [&] { model.test_on_batch(data.x, data.y); }},
+      {"model.predict_on_batch", [&] { model.predict_on_batch(data.x); }},
+      {"model.predict", [&] { model.predict(data.x, {.batch_size = 5000}); }},
+      {"model.evaluate", [&] { model.evaluate(data.x, data.y, {.batch_size = 2500}); }},
+      {"model.fit", [&] { model.fit(data.x, data.y, in_one); }},
+  };
+  const State before(model);
+  simt::limit_device_memory(simt::used_device_memory() + 10000);
+  for (const auto& [name, call] : calls) {
+    CHECK_THROWS_AS(call(), OutOfMemory);
+    CHECK_THROWS_WITH(call(), Catch::Matchers::StartsWith(name + ": a batch of ") &&
+                                  ContainsSubstring(" rows asks for ") &&
+                                  ContainsSubstring(" bytes on device \"emulated\"") &&
+                                  ContainsSubstring(" bytes are free. The largest parts: ") &&
+                                  ContainsSubstring("input \"in\" "));
+  }
+  simt::limit_device_memory(simt::used_device_memory() + 10);
+  CHECK_THROWS_WITH(model.compile({.optimizer = "adam", .loss = "sparse_categorical_crossentropy"}),
+                    Catch::Matchers::StartsWith("compile: the state of the optimizer of "));
+  simt::limit_device_memory(0);
+  CHECK(State(model) == before);
 }
 
 TEST_CASE("device faults: a batch that does not fit the device leaves the model as it was") {

@@ -45,6 +45,16 @@ TEST_CASE("environment: words are known, and may be several") {
                            {"BRAID_OF_A_TEST=graph,plans: known are \"graph\" and \"plan\""});
 }
 
+TEST_CASE("environment: warnings are wanted unless they are off") {
+  CHECK(warnings_wanted());
+  {
+    const Environment wish("BRAID_WARNINGS", "off");
+    CHECK_FALSE(warnings_wanted());
+  }
+  const Environment wrong("BRAID_WARNINGS", "none");
+  check_refused<NameError>([] { warnings_wanted(); }, {"BRAID_WARNINGS=none: known are \"off\""});
+}
+
 TEST_CASE("environment: a wish that cannot be met is refused where it is asked for") {
   const OnDevice here(Device::emulated());
   Sample sample = two_inputs(20);

@@ -170,6 +170,52 @@ TEST_CASE("counts that no fit can have are refused") {
   CHECK(state_of(s.model) == before);
 }
 
+TEST_CASE("a Sequential that learns its shape from data refuses data that tell of none") {
+  Sequential model({layers::LSTM({.units = 2}), layers::Dense({.units = 1, .name = "y"})});
+  model.compile({.optimizer = "sgd", .loss = "mse"});
+  const TensorDict y{{"y", Tensor::zeros({4, 1})}};
+  const auto refused = [&](auto error, const TensorDict& x, const Words& words) {
+    using Expected = decltype(error);
+    const auto of_call = [&](const std::string& call) {
+      Words all = words;
+      all.push_back("model." + call + ": ");
+      return all;
+    };
+    check_refused<Expected>([&] { model.predict(x); }, of_call("predict"));
+    check_refused<Expected>([&] { model.predict_on_batch(x); }, of_call("predict_on_batch"));
+    check_refused<Expected>([&] { model.fit(x, y); }, of_call("fit"));
+    check_refused<Expected>([&] { model.evaluate(x, y); }, of_call("evaluate"));
+    check_refused<Expected>([&] { model.train_on_batch(x, y); }, of_call("train_on_batch"));
+    check_refused<Expected>([&] { model.test_on_batch(x, y); }, of_call("test_on_batch"));
+  };
+  refused(ShapeError(""), {{"input", Tensor::zeros({})}},
+          {"the input \"input\"", "the batch first", "float32 [] came"});
+  refused(ShapeError(""), {{"input", Tensor::zeros({4, 3})}},
+          {"LSTM layer \"lstm\"", "[batch, 3]"});
+  refused(NameError(""), {{"x", Tensor::zeros({4, 5, 3})}}, {"named \"input\"", "\"x\""});
+  CHECK(model.predict({{"input", Tensor::zeros({4, 5, 3})}})["y"].shape() == Shape{4, 1});
+}
+
+TEST_CASE("a tensor is overwritten by one of its dtype, shape and rows alone") {
+  Tensor dense = Tensor::from({1.0F, 2.0F}, {2});
+  const Words words{"assign", "does not fit float32 [2]"};
+  check_refused<ShapeError>([&] { dense.assign(Tensor::zeros({1, 2})); }, words);
+  check_refused<DTypeError>([&] { dense.assign(Tensor::zeros({2}, DType::int32)); }, words);
+  check_refused<DTypeError>([&] { dense.assign(Tensor::zeros({3}, DType::int32)); }, words);
+  CHECK(dense.to_vector<float>() == std::vector<float>{1, 2});
+
+  Tensor ragged = Tensor::ragged(std::vector<int>{1, 2, 3, 4}, {0, 2, 4});
+  for (const std::vector<std::int64_t>& splits :
+       std::vector<std::vector<std::int64_t>>{{0, 1, 1}, {0, 1, 4}, {0, 4, 9}}) {
+    const Tensor other = Tensor::ragged(std::vector<int>(splits.back(), 7), splits);
+    check_refused<ShapeError>([&] { ragged.assign(other); },
+                              {"assign", "int32 ragged [2, none]", "rows differ in length"});
+  }
+  CHECK(ragged.values().to_vector<int>() == std::vector<int>{1, 2, 3, 4});
+  ragged.assign(Tensor::ragged(std::vector<int>{0, 5, 6, 7, 8}, {0, 1, 3, 5}).slice(1, 3));
+  CHECK(ragged.values().to_vector<int>() == std::vector<int>{5, 6, 7, 8});
+}
+
 TEST_CASE("tensors that cannot be are refused") {
   check_refused<ShapeError>(
       [] {
@@ -191,6 +237,9 @@ TEST_CASE("tensors that cannot be are refused") {
   check_refused<RangeError>([] { Tensor::zeros({3}).slice(1, 4); }, {"1 .. 4", "[3]"});
   check_refused<RangeError>([] { Tensor::zeros({3}).gather(std::vector<std::int64_t>{3}); },
                             {"row 3"});
+  check_refused<RangeError>([] { Tensor::zeros({}).gather({}); }, {"float32 []", "no rows"});
   check_refused<ShapeError>([] { Tensor::zeros({3}).reshape({2, 2}); }, {"[3]", "[2, 2]"});
+  check_refused<ShapeError>([] { Tensor::zeros({4}).reshape({-2, -2}); }, {"[4]", "[-2, -2]"});
+  check_refused<ShapeError>([] { Tensor::zeros({4}).reshape({2, None}); }, {"[4]", "[2, none]"});
   check_refused<OutOfMemory>([] { Tensor::zeros({1LL << 40, 1LL << 40}); }, {"1099511627776"});
 }

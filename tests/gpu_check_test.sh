@@ -28,7 +28,7 @@ case "$*" in
     while read -r request; do
       case "$STAND_IN $request" in
         no_wide_lstm*" 128 1024 "*) echo '{"error": "it takes no such LSTM"}' ;;
-        *) echo '{"forward_us": 200, "both_us": 400}' ;;
+        *) echo '{"forward_us": 200, "forward_median_us": 200, "both_us": 400, "both_median_us": 400}' ;;
       esac
     done ;;
   *)
@@ -45,9 +45,11 @@ if [ "$STAND_IN" = slow ]; then # with data written, and where, as its caller wa
   sleep 60
 fi
 echo "{\"name\": \"Braid\", \"detail\": \"stand-in, $BRAID_CUBLASLT\"}"
-while read -r request _; do
+while read -r request rest; do
+  case "$STAND_IN $request $rest" in "no_fit fit m1 32 "*) request=none ;; esac
   case $request in
     losses) echo '{"losses": [1, 1, 1]}' ;;
+    none) echo '{"error": "out of device memory"}' ;;
     facts) echo '{"op_calls": 1, "arena_bytes": 1, "heap": 0}' ;;
     floor) echo '{"floor_us": null, "operations_per_second": 0}' ;;
     *) echo '{"least": [1], "median": [1]}' ;;
@@ -136,6 +138,41 @@ class Peer:
         self.send = self.greet = self.close = lambda *_: None
 
 
+class Lstm:
+    """Braid's program, or cuDNN's, that takes these microseconds a time step, forward and with gradients, by algorithm."""
+
+    clock = 0  # of everybody; it goes on only with what they are asked
+    seconds = {}  # that a request takes
+    asked = []
+
+    def __init__(self, times, deviations=(), floor=0, name="Braid"):
+        self.name, self.detail, self.told, self.missing, self.programs = name, "a stand-in", f"{name}: a stand-in", None, [self]
+        self.times, self.deviations, self.floor = times, dict(deviations), floor
+        self.greet = self.close = lambda *_: None
+
+    def ask(self, request, *words):
+        Lstm.asked.append((self.name, request, *words[:1]))
+        Lstm.clock += self.seconds.get(request, 0)
+        if request == "compare":
+            return dict.fromkeys(lstm_layers.COMPARED, 1e-6) | {"kernel_grad": self.deviations.get(words[0], 1e-6)}
+        if request not in ("lstm", "time"):
+            return {}
+        times = self.times[words[0] if request == "time" else None]
+        if isinstance(times, str):
+            raise Failure(times)
+        of = lambda what, forward, both: {f"forward{what}_us": 200 * forward, f"both{what}_us": 200 * both}
+        return of("", *times) | of("_median", *times) | of("_floor", self.floor, self.floor)
+
+
+def lstm_printed(braid, cudnn, *words):
+    """(what lstm_layers.py printed, its status) for programs that are these; cudnn: by precision."""
+    Lstm.asked.clear()
+    lstm_layers.time = SimpleNamespace(monotonic=lambda: Lstm.clock)
+    lstm_layers.Program = lambda *_: braid
+    lstm_layers.start_rivals = lambda *_: cudnn
+    return printed_by(lstm_layers.main, "--rows", "8", "--lengths", "full", *words)
+
+
 END
   PYTHONPATH=$here/../bench:$PYTHONPATH python3 -B "$work/assertions.py" >"$work/printed" 2>&1
   is "$1" $?
@@ -180,7 +217,8 @@ check "kernels that no time was left for make a step cut" 4 '^kernel-times cut .
 check "kernels that are all timed pass" 0 '^kernel-times passed .*see kernels' good kernel-times
 check "without cuDNN its comparison is skipped" 4 '^lstm-layers skipped .*skipped, not there: cuDNN float32' good lstm-layers
 check "an LSTM that Braid cannot do is a failure" 1 \
-  '^lstm-layers failed .*Braid failed: H=1024 B=256 full: it takes no such LSTM; Braid failed: H=1024 B=32' no_wide_lstm lstm-layers
+  '^lstm-layers failed .*Braid failed: H=1024 B=256 full: it takes no such LSTM; Braid failed: H=1024 B=256 ragged' no_wide_lstm \
+  lstm-layers
 check "goals whose time is over are cut" 4 '^goals cut' slow goals --minutes 0.25
 [ -s "$work/folder_of_data" ] && [ ! -e "$(cat "$work/folder_of_data")" ]
 is "what stopped goals had written for rivals is removed" $?
@@ -191,7 +229,7 @@ holds "a rival that computes something else is named in the table of steps, and 
 run.start_rivals = lambda *_: [Peer(1, 1, 2), Peer(1, 1, 1, name="Keras")]
 out, status = printed_by(run.main, *BRAID, "--device", "cuda", "--only", "m1", "--batch", "32")
 result = gpu_check.measured("Steps", Ran(status, out, False))
-assert result.state == "passed" and "Keras 2 us (2x)" in out, result
+assert result.state == "passed" and "Keras 2 us (2x, +-0 %)" in out, result
 assert result.detail.startswith("not compared: m1 B=32, JAX: its losses deviate by "), result
 
 bench = goals.Bench(SimpleNamespace(device="cuda", repeats=1, seconds=1), None)
@@ -199,6 +237,47 @@ bench.braid = lambda _: Peer(1, 1)
 bench.rivals = lambda *_: {"eager": Peer(1, 2), "compile": Peer(1, 1)}
 out, _ = printed_by(lambda *_: bench.steps("dense", goals.PARTS["dense"], "bfloat16", "m4", 32, 1))
 assert gpu_report.remarks_of(out) == ["not compared: dense, PyTorch eager: its losses deviate by 5.0e-01"]
+END
+holds "a row that Braid cannot do is told, and those behind it are measured" <<'END'
+run.start_rivals = lambda *_: [Peer(1, 1, 1)]
+os.environ["STAND_IN"] = "no_fit"
+out, status = printed_by(run.main, *BRAID, "--device", "cuda", "--only", "m1", "--batch", "32", "256")
+result = gpu_check.measured("Steps", Ran(status, out, False))
+assert (status, result.state) == (1, "failed") and "Braid failed: m1 B=32: out of device memory" in result.detail, result
+assert "m1 B=256: a step 1 us" in out
+END
+holds "a row that would take longer than the time left is left out, counted from the start" <<'END'
+run.start_rivals = lambda *_: []
+words = [*BRAID, "--device", "cuda", "--only", "m1", "--batch", "32", "256", "--budget", "100"]
+run.BEGAN -= 99  # no row yet: how long they take is not known
+real, run.measure = run.measure, lambda *given: (setattr(run, "BEGAN", run.BEGAN - 1), real(*given))[1]
+out, status = printed_by(run.main, *words)
+assert "m1 B=32: a step" in out and "left out, as 100 seconds were over: m1 B=256" in out, out
+assert gpu_check.measured("Steps", Ran(status, out, False)).state == "cut"
+END
+holds "goals are looked at where they are meant: at their precision, in microseconds and against rivals" <<'END'
+run.start_rivals = lambda *_: [Peer(1, 1, 1, name="PyTorch eager")]
+for words, told, not_told in (
+    (["--batch", "32"], "PyTorch eager 2 us (2x of 50x, +-0 %), goal 8 us reached", "tf32"),
+    (["--batch", "8192", "--precision", "tf32"], "goal 11 us reached", " of "),
+    (["--batch", "8192"], "m1 B=8192: a step 1 us", "goal "),
+):
+    out, _ = printed_by(run.main, *BRAID, "--device", "cuda", "--only", "m1", *words)
+    line = next(line for line in out.splitlines() if line.startswith("m1 B="))
+    assert told in line and not_told not in line, line
+chosen = run.cases_of(run.options_of(["--device", "cuda", "--with-goals", "--precision", "bfloat16"]))
+assert [case.title for case in chosen] == ["m2 B=8192"], chosen
+assert [case.batch for case in run.cases_of(run.options_of(["--device", "cuda", "--batch", "65536", "--only", "m2"]))] == [65536]
+END
+holds "between rows rivals forget, and what they say of their times is told" <<'END'
+asked = []
+peer = Peer(1, 1, 1)
+peer.ask = lambda *words: (asked.append(words[0]), {"least": [2], "median": [2], "remark": "compiled twice"})[1]
+peer.read = lambda: {"losses": (1, 1, 1), "prepared_seconds": 12.3}
+run.start_rivals = lambda *_: [peer]
+out, _ = printed_by(run.main, *BRAID, "--device", "cuda", "--only", "m1", "--batch", "32", "256", "--repeats", "1")
+assert asked == ["stream", "forget"] * 2, asked
+assert out.count("JAX 2 us (2x, +-0 %) compiled twice") == 2 and "ready after: JAX 12 s" in out, out
 END
 holds "where no rival computes what Braid does in goals they fail, too" <<'END'
 for losses, good in (((1, 1), True), ((1, 2), False)):
@@ -238,9 +317,123 @@ for precision, agrees in (("bfloat16", True), ("float32", False)):
     verdicts = bench.agreeing("dense", precision, {"eager": Peer(1.0005, 1.0005)}, "m4", 32, 1)
     assert (verdicts["eager"] is None) == agrees and bench.alone != agrees, verdicts
 END
-holds "cuDNN's best is the best forward, and the best with gradients" <<'END'
-line = lstm_layers.line_of((32, 200, 128, 64, 0), {"Braid": (1, 2), "standard": (2, 10), "static": (4, 6), "small": "no"})
-assert line.endswith("cuDNN's best takes 2.00x / 3.00x"), line
+holds "cuDNN's best is that of each column; who cannot become it is not asked again" <<'END'
+times = {"standard": (2, 10), "static": (7, 6), "dynamic": (7, 19), "small": "not this size"}
+cudnn = Lstm(times, name="cuDNN float32")
+out, status = lstm_printed(Lstm({None: (1, 2)}, floor=0.5), {"float32": cudnn}, "--units", "64")
+assert status == 0, status
+line = next(line for line in out.splitlines() if line.startswith("H=64"))
+for part in ("Braid 1 / 2 (1 / 2), 2 / 4 times its floor of 0.5 / 0.5; standard 2 / 10 (2 / 10), static 7 / 6 (7 / 6), ",
+             "dynamic 7 / 19 (7 / 19) (3x the best: not repeated), small: not this size; ",
+             "cuDNN's best in float32 takes 2.00x / 3.00x"):
+    assert part in line, line
+times_of = lambda algorithm: Lstm.asked.count(("cuDNN float32", "time", algorithm))
+assert [times_of(algorithm) for algorithm in times] == [7, 7, 1, 1], Lstm.asked
+END
+holds "who computes another LSTM is not timed, and named; if nobody computes Braid's, it fails" <<'END'
+times = {"standard": (2, 10), "static": (1, 2)}
+words = ["--units", "64", "--algorithms", *times]
+for deviation in (2e-4, float("nan")):
+    cudnn = Lstm(times, {"static": deviation}, name="cuDNN float32")
+    out, status = lstm_printed(Lstm({None: (1, 2)}), {"float32": cudnn}, *words)
+    result = gpu_check.measured("LSTM", Ran(status, out, False))
+    assert result.state == "passed" and "takes 2.00x / 5.00x" in out, result
+    why = f"cuDNN float32 static: its results deviate: gradients of the kernel by {deviation:.1e}"
+    assert result.detail.startswith(f"not compared: H=64 B=8 full, {why}"), result
+    assert ("cuDNN float32", "time", "static") not in Lstm.asked
+cudnn = Lstm(times, dict.fromkeys(times, 1), name="cuDNN float32")
+out, status = lstm_printed(Lstm({None: (1, 2)}), {"float32": cudnn}, *words)
+result = gpu_check.measured("LSTM", Ran(status, out, False))
+assert (status, result.state) == (1, "failed") and "no rival computes what Braid does: H=64 B=8 full" in result.detail, result
+assert "goals" not in out and ("Braid", "lstm", 8) not in Lstm.asked
+rounded = Lstm(times, {"static": 2e-2}, name="cuDNN bfloat16")
+assert "not compared" not in lstm_printed(Lstm({None: (1, 2)}), {"bfloat16": rounded}, "--precision", "bfloat16", *words)[0]
+END
+holds "goals of an LSTM are looked at where they are meant, against cuDNN of their precision" <<'END'
+def goals_of(braid, floor, units, *words, **times):
+    cudnn = {kind: Lstm(of, name=f"cuDNN {kind}") for kind, of in times.items()}
+    out, _ = lstm_printed(Lstm({None: braid}, floor=floor), cudnn, "--units", units, "--algorithms", "standard", "static", *words)
+    line = next(line for line in out.splitlines() if line.startswith("H="))
+    closing = next((line for line in out.splitlines() if line.startswith("goals ")), "")
+    return line.partition("goals: ")[2], closing
+
+
+float32 = {"standard": (3, 6), "static": (2, 7)}
+line, closing = goals_of((0.25, 2), 0.1, "64", float32=float32)
+assert line == "G7 forward 0.3 us reached (0.25 us), G7 3x reached (3.00x)", line
+assert closing == "goals that could be looked at: 2 of 2 reached, by medians", closing
+line, closing = goals_of((0.5, 2.1), 0.4, "64", float32=float32)
+assert line == "G7 forward 0.3 us not looked at (below the floor), G7 3x missed (2.86x)", line
+assert closing.endswith("0 of 1 reached, by medians; not G7 3x at H=64 B=8 full"), closing
+assert goals_of((0.5, 2), 0, "64", "--lengths", "ragged", float32=float32)[0] == "G7 12x missed (3.00x)"
+assert goals_of((0.5, 2), 0, "256", float32=float32) == ("", "")
+line, _ = goals_of((1, 2), 0, "1024", "--rows", "512", float32=float32)
+assert line == "G9 forward 1.15x reached (2.00x), G9 1.15x reached (3.00x)", line
+bfloat16, float16 = {"standard": (3, 9), "static": (8, 8)}, {"standard": (1, 2), "static": (3, 2.2)}
+line, _ = goals_of((1, 2), 0, "512", "--precision", "bfloat16", bfloat16=bfloat16, float16=float16)
+assert line == "G9 forward 1 us reached (1 us), G9 4x reached (4.00x), G9 1.2x float16 static/dynamic missed (1.10x)", line
+line, _ = goals_of((1, 2), 0, "256", "--precision", "bfloat16", "--rows", "512", bfloat16=bfloat16)
+assert line.startswith("G8 forward 0.7 us missed (1 us), G8 5x missed (4.00x), G8 1.5x float16 static not looked at (cu"), line
+END
+holds "a row of LSTMs that would take longer than the time left is left out, counted from the start" <<'END'
+words = ["--units", "64", "128", "256", "512", "--algorithms", "standard", "--budget"]
+Lstm.seconds = {"time": 1}
+cudnn = {"float32": Lstm({"standard": (2, 10)}, name="cuDNN float32")}
+timings = lambda: Lstm.asked.count(("Braid", "lstm", 8))
+out, status = lstm_printed(Lstm({None: (1, 2)}), cudnn, *words, "11")
+result = gpu_check.measured("LSTM", Ran(status, out, False))
+assert result.state == "cut" and "left out, as 11 seconds were over: H=512 B=8 full" in result.detail, result
+assert timings() == 3 * 3, Lstm.asked
+# Rows that have more time repeat more often, and no other one is left out for it.
+out, _ = lstm_printed(Lstm({None: (1, 2)}), cudnn, *words, "20")
+assert "left out" not in out and timings() == 4 * 5, Lstm.asked
+assert "left out" not in lstm_printed(Lstm({None: (1, 2)}), cudnn, *words, "1000")[0] and timings() == 4 * 7
+lstm_printed(Lstm({None: (1, 2)}), cudnn, *words, "1000", "--repeats", "2")
+assert timings() == 4 * 2
+braid = Lstm({None: (1, 2)})
+braid.greet = lambda: setattr(Lstm, "clock", Lstm.clock + 4)
+out, _ = lstm_printed(braid, cudnn, *words, "11")
+assert "seconds were over: H=256 B=8 full, H=512 B=8 full" in out, out
+END
+holds "whoever is timed behind a pause makes the GPU work first, and full and ragged rows come together" <<'END'
+cudnn = {"float32": Lstm({"standard": (2, 10)}, name="cuDNN float32")}
+words = ["--rows", "8", "32", "--units", "64", "256", "--lengths", "full", "ragged", "--algorithms", "standard", "--repeats", "2"]
+spun = lambda: [(before, now) for before, now in zip(Lstm.asked, Lstm.asked[1:]) if "spin" in before]
+lstm_printed(Lstm({None: (1, 2)}), cudnn, *words)
+assert spun() == [(("Braid", "spin"), ("Braid", "lstm", 8))], spun()
+Lstm.seconds = {"compare": 3}
+out, _ = lstm_printed(Lstm({None: (1, 2)}), cudnn, *words)
+assert spun() == [(("Braid", "spin"), ("Braid", "lstm", rows)) for rows in 4 * [8] + 4 * [32]], spun()
+titles = [line.partition(":")[0] for line in out.splitlines() if line.startswith("H=")]
+assert titles[:5] == ["H=64 B=8 full", "H=64 B=8 ragged", "H=256 B=8 full", "H=256 B=8 ragged", "H=64 B=32 full"], titles
+assert lstm_layers.options_of([]).units == [64, 128, 1024, 256, 512]  # those with goals in float32 first
+END
+holds "what an LSTM's programs cannot do, or answer in another way, is a line" <<'END'
+times = {"standard": (2, 10), "static": (2, 3)}
+cudnn = {"float32": Lstm(times, name="cuDNN float32")}
+words = ["--units", "64", "--algorithms", *times]
+ask_well = Lstm.ask
+
+
+def ask(self, request, *words):
+    if (self.name, request) == refused:
+        raise Failure("it ended")
+    answer = ask_well(self, request, *words)
+    return {} if (self.name, request) == empty else answer
+
+
+Lstm.ask, empty = ask, None
+for refused, text in ((("cuDNN float32", "load"), "no time)\nnot compared: H=64 B=8 full, cuDNN: none of its algorithms"),
+                      (("Braid", "spin"), "Braid failed: H=64 B=8 full: it ended"),
+                      (("Braid", "write"), "Braid failed: H=64 B=8 full: it ended"),
+                      (("Braid", "lstm"), "full: Braid: it ended\nBraid failed: H=64 B=8 full: it ended")):
+    out, status = lstm_printed(Lstm({None: (1, 2)}), cudnn, *words)
+    assert text in out and status == (refused[0] == "Braid"), (refused, status)
+refused = None
+for empty, text in ((("cuDNN float32", "compare"), "standard: it answered {}; static: it answered {}"),
+                    (("cuDNN float32", "time"), "Braid 1 / 2 (1 / 2), standard: it answered {}; static: it answered {}"),
+                    (("Braid", "lstm"), "Braid failed: H=64 B=8 full: it answered {}")):
+    assert text in lstm_printed(Lstm({None: (1, 2)}), cudnn, *words)[0]
 END
 holds "a share of the goal's peak is no other card's" <<'END'
 assert goals.share_of_peak(394e12, "NVIDIA H200") == "50 % of the 788 that the goal counts with"

@@ -145,21 +145,85 @@ TEST_CASE("out of memory tells what was asked for, what is free and what takes m
     const Program program(graph, {out}, {{.shape = {kRows, 1}, .batched = true}}, device);
     const std::vector<float> column(static_cast<std::size_t>(kRows));
     Workspace workspace(device);
+    // On a device the inputs have their place there, too, behind the state of a run.
+    const std::int64_t asked = 4 * kRows * kUnits + (device == Device::cpu() ? 0 : 4 * kRows + 256);
     check_refused<OutOfMemory>(
         [&] { workspace.run(program, {reinterpret_cast<const std::byte*>(column.data())}); },
-        {"batch of 16777216 rows", "asks for 2814749767", "bytes are free",
-         "The largest parts: ", "Dense layer \"wide\"", "281474976710656 bytes"});
+        {std::string("batch of 16777216 rows asks for ") + std::to_string(asked) +
+             " bytes on device \"" + to_string(device) + "\", ",
+         "bytes are free",
+         "The largest parts: dense (Dense layer \"wide\") 281474976710656 bytes"});
 
     auto x = Input({.shape = {1}, .name = "x"});
     const Model model({x}, {layers::Dense({.units = kUnits, .name = "y"})(x)});
-    check_refused<OutOfMemory>(
-        [&] {
-          model.predict({{"x", Tensor::zeros({kRows, 1})}}, {.batch_size = 1});
-        },
-        {"281474976710656 bytes", "bytes are free"});
+    const TensorDict data{{"x", Tensor::zeros({kRows, 1})}};
+    check_refused<OutOfMemory>([&] { model.predict(data, {.batch_size = 1}); },
+                               {"model.predict: the predictions \"y\" of all rows: ",
+                                "281474976710656 bytes", "bytes are free"});
+    check_refused<OutOfMemory>([&] { model.predict_on_batch(data); },
+                               {"model.predict_on_batch: a batch of 16777216 rows asks for 28147",
+                                to_string(device), "Dense layer \"y\""});
     CHECK_NOTHROW(model.predict({{"x", Tensor::zeros({2, 1})}}));
   }
   check_refused<OutOfMemory>([] { Tensor::zeros({1LL << 50}); },
                              {"4503599627370496 bytes", "bytes are free"});
 }
 #endif
+
+TEST_CASE("out of memory counts inputs and scratch memory, and names what asks for them") {
+  constexpr Dim kSize = 512;
+  const OnDevice here(Device::emulated());
+  auto graph = std::make_shared<Graph>();
+  const VariablePointer kernel = random_variable({kSize, kSize}, Device::emulated());
+  graph->set_layer("Dense layer \"wide\"");
+  const Value in = graph->input("x", {.shape = {None, kSize}, .batched = true});
+  const Value out = ops::dense(*graph, in, graph->weight(kernel), {});
+  const auto planned = [&](std::int64_t rows) {
+    return Program(graph, {out}, {{.shape = {rows, kSize}, .batched = true}}, Device::emulated());
+  };
+  const Program program = planned(kSize);
+  const std::vector<float> rows(static_cast<std::size_t>(kSize * kSize));
+  Workspace workspace(Device::emulated());
+  const auto run = [&] {
+    workspace.run(program, {reinterpret_cast<const std::byte*>(rows.data())});
+  };
+  // What a library of products may have, for products of this size.
+  constexpr std::int64_t kScratch = std::int64_t{32} << 20;
+  constexpr std::int64_t kMatrix = 4 * kSize * kSize;
+  const std::int64_t asked = kScratch + 2 * kMatrix + 256;
+  {
+    const MemoryLeft left(kScratch);
+    check_refused<OutOfMemory>(
+        run, {std::string("a batch of 512 rows asks for ") + std::to_string(asked) +
+                  " bytes on device \"emulated\", which could not be had; " +
+                  std::to_string(kScratch) + " bytes are free. The largest parts: ",
+              "scratch memory of dense (Dense layer \"wide\") 33554432 bytes",
+              "input \"x\" 1048576 bytes"});
+  }
+  // So much it is.
+  {
+    const MemoryLeft left(static_cast<std::size_t>(asked) - 1);
+    CHECK_THROWS_AS(run(), OutOfMemory);
+  }
+  const MemoryLeft left(static_cast<std::size_t>(asked));
+  CHECK_NOTHROW(run());
+}
+
+TEST_CASE("what a program holds for another one is given back before memory is wanting") {
+  const OnDevice here(Device::emulated());
+  // A narrow input with a wide result, and the other way round.
+  const auto product = [](Dim from, Dim to) {
+    auto graph = std::make_shared<Graph>();
+    const VariablePointer kernel = random_variable({from, to}, Device::emulated());
+    const Value in = graph->input("x", {.shape = {None, from}, .batched = true});
+    const Value out = ops::dense(*graph, in, graph->weight(kernel), {});
+    return Program(graph, {out}, {{.shape = {1000, from}, .batched = true}}, Device::emulated());
+  };
+  const Program widens = product(2, 400);
+  const Program narrows = product(400, 2);
+  const std::vector<float> numbers(400000);
+  Workspace workspace(Device::emulated());
+  const MemoryLeft left(2000000);
+  for (const Program* program : {&widens, &narrows, &widens})
+    CHECK_NOTHROW(workspace.run(*program, {reinterpret_cast<const std::byte*>(numbers.data())}));
+}

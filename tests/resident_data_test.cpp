@@ -239,6 +239,32 @@ TEST_CASE("resident data: BRAID_DUMP=data says whether they are") {
   CHECK_THAT(streaming.text(), ContainsSubstring("streamed to " + to_string(device)));
 }
 
+TEST_CASE("resident data: rates take memory once a step, and none where nothing is learnt") {
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  const Environment wish("BRAID_DUMP", "data");
+  const OnDevice here(device);
+  Sample s = many_types();
+  const auto told = [](const auto& run) {
+    Captured captured(STDERR_FILENO);
+    run();
+    return captured.text();
+  };
+  // Of each row the place in the order, 16 bytes of pixels, three ids, two flags, a count, a class
+  // and two numbers.
+  const std::int64_t rows = kRows * (8 + 16 + 3 * 8 + 2 + 8 + 8 + 2 * 4);
+  const auto in_words = [](std::int64_t bytes) {
+    return std::string("data\n  ") + std::to_string(bytes) + " bytes of columns, order and rates";
+  };
+  for (const std::int64_t batch_size : {1, 8, 100}) {
+    const std::int64_t steps = (kRows + batch_size - 1) / batch_size;
+    CHECK_THAT(told([&] { s.model.fit(s.x, s.y, quiet(batch_size, 1)); }),
+               ContainsSubstring(in_words(rows + 8 * steps)));
+  }
+  CHECK_THAT(told([&] { s.model.evaluate(s.x, s.y, {.batch_size = 8}); }),
+             ContainsSubstring(in_words(rows)));
+}
+
 TEST_CASE(
     "resident data: with less and less memory a fit is fed by the host, then refused, and "
     "nothing is lost") {

@@ -8,8 +8,9 @@
 #include <thread>
 
 #include "engine/core/device_access.hpp"
-#include "tests/support/catch.hpp"
+#include "engine/core/environment.hpp"
 #include "tests/support/sample_models.hpp"
+#include "tests/support/scratch_folder.hpp"
 
 using namespace braid;
 using namespace braid::testing;
@@ -130,12 +131,43 @@ TEST_CASE("BRAID_DEVICE is the device of models, and one that is not there is an
     return printed_by("device_in_words", "BRAID_DEVICE=" + wish);
   };
   CHECK(device("cpu") == "device_in_words cpu\n");
-  CHECK_THAT(device("cuda:99"), ContainsSubstring("DeviceError: device \"cuda:99\""));
-  CHECK_THAT(device("gpu"), ContainsSubstring("NameError: unknown device \"gpu\""));
+  CHECK_THAT(device("cuda:99"),
+             ContainsSubstring("DeviceError: BRAID_DEVICE=cuda:99: device \"cuda:99\""));
+  CHECK_THAT(device("gpu"),
+             ContainsSubstring("NameError: BRAID_DEVICE=gpu: unknown device \"gpu\""));
   const Device before = default_device();
   set_default_device(Device::cpu());
   CHECK(default_device() == Device::cpu());
   set_default_device(before);
+}
+
+// Run by the test below, in processes of its own.
+TEST_CASE("what becomes of a model file, in words", "[.][load_in_words]") {
+  std::cout << "load_in_words ";
+  try {
+    Model::load(environment("BRAID_FILE_OF_A_TEST").value());
+    std::cout << "loaded" << std::endl;
+  } catch (const DeviceError& error) {
+    std::cout << "DeviceError: " << error.what() << std::endl;
+  } catch (const NameError& error) {
+    std::cout << "NameError: " << error.what() << std::endl;
+  } catch (const Error& error) {
+    std::cout << "Error: " << error.what() << std::endl;
+  }
+}
+
+TEST_CASE("a model file is not blamed for what BRAID_DEVICE asks for") {
+  const ScratchFolder folder;
+  const std::string path = folder.file("model");
+  dropping().save(path);
+  const auto load = [&](const std::string& wish) {
+    return printed_by("load_in_words", "BRAID_FILE_OF_A_TEST=" + path + " BRAID_DEVICE=" + wish);
+  };
+  CHECK(load("cpu") == "load_in_words loaded\n");
+  CHECK_THAT(load("gpu"), Catch::Matchers::StartsWith(
+                              "load_in_words NameError: BRAID_DEVICE=gpu: unknown device"));
+  CHECK_THAT(load("cuda:99"), Catch::Matchers::StartsWith(
+                                  "load_in_words DeviceError: BRAID_DEVICE=cuda:99: device"));
 }
 
 TEST_CASE("a program that finds no GPU to use says so once, and why") {
@@ -143,6 +175,7 @@ TEST_CASE("a program that finds no GPU to use says so once, and why") {
     return printed_by("device_in_words", environment, "braid: ");
   };
   CHECK(said("BRAID_DEVICE=cpu").empty());
+  CHECK(said("env -u BRAID_DEVICE BRAID_WARNINGS=off").empty());
   const std::string text = said("env -u BRAID_DEVICE");
   if (has_device_kind(Device::Kind::cuda) && device_count(Device::Kind::cuda) == 0) {
     CHECK_THAT(text, Catch::Matchers::StartsWith("braid: no GPU answers (cuda"));

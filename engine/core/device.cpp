@@ -16,6 +16,7 @@ std::optional<Device> chosen_default;
 
 // A program that could use a GPU and finds none works all the same, but not in silence.
 void say_once_that_no_gpu_answers() {
+  if (!warnings_wanted()) return;
   static std::once_flag once;
   std::call_once(once, [] {
     std::fprintf(stderr, "braid: no GPU answers (%s); computing on the CPU\n",
@@ -23,11 +24,24 @@ void say_once_that_no_gpu_answers() {
   });
 }
 
+// What BRAID_DEVICE asks for. Errors begin with the variable: whoever meets them need not know that
+// it is set.
+Device demanded(const std::string& wish) {
+  const std::string variable = "BRAID_DEVICE=" + wish + ": ";
+  try {
+    return Device::named(wish);
+  } catch (const NameError& error) {
+    throw NameError(variable + error.what());
+  } catch (const DeviceError& error) {
+    throw DeviceError(variable + error.what());
+  }
+}
+
 }  // namespace
 
 Device Device::best() {
   const auto wish = environment("BRAID_DEVICE");
-  if (wish && *wish != "best") return named(*wish);
+  if (wish && *wish != "best") return demanded(*wish);
   if (device_count(Kind::cuda) > 0) return cuda();
   if (has_device_kind(Kind::cuda)) say_once_that_no_gpu_answers();
   return cpu();

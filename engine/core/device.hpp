@@ -11,10 +11,13 @@ class Device {
   enum class Kind { cpu, cuda, emulated };
 
   static Device cpu() { return Device(Kind::cpu, 0); }
+  // Numbers count the GPUs that this build has code for, in CUDA's order. nvidia-smi counts all of
+  // them, in an order of its own: a GPU may have another number there.
   static Device cuda(int index = 0) { return Device(Kind::cuda, index); }
   static Device emulated() { return Device(Kind::emulated, 0); }
   // The GPU if one answers and this build can use it, else the CPU; a build that could says once,
-  // on standard error, why there is none. BRAID_DEVICE=cpu|cuda|cuda:1 overrides it.
+  // on standard error, why there is none (BRAID_WARNINGS=off: it does not).
+  // BRAID_DEVICE=cpu|cuda|cuda:1 overrides it, and may throw what named() throws.
   static Device best();
   // "cpu", "cuda", "cuda:1" or "best". Throws NameError for another name, DeviceError for a device
   // that is not there.
@@ -36,8 +39,10 @@ std::string to_string(Device device);
 // Throws DeviceError where the device is not there.
 void require_present(Device device);
 
-// The device of models and tensors that name none; Device::best() until it is set. Throws
-// DeviceError if it is not there.
+// The device that models made from now on live on, those of Model::load too; Device::best() until
+// it is set, found when it is first asked for. Models that are there stay where they are. Tensors
+// are made on the CPU, whatever it is. Setting one that is not there is a DeviceError; asking
+// throws what Device::best() throws.
 void set_default_device(Device device);
 Device default_device();
 

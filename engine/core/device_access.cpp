@@ -65,8 +65,9 @@ class HostAccess final : public DeviceAccess {
 };
 
 const HostAccess& host_access() {
-  static const HostAccess access;
-  return access;
+  // Never destroyed: tensors of a program may outlive what is.
+  static const auto* const access = new HostAccess;
+  return *access;
 }
 
 std::array<std::optional<DeviceKind>, 3>& kinds() {

@@ -43,4 +43,6 @@ std::vector<std::string> environment_words(const char* variable,
   return words;
 }
 
+bool warnings_wanted() { return environment_words("BRAID_WARNINGS", {"off"}).empty(); }
+
 }  // namespace braid

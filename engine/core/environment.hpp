@@ -21,4 +21,8 @@ std::optional<std::int64_t> environment_number(const char* variable, std::int64_
 std::vector<std::string> environment_words(const char* variable,
                                            std::initializer_list<std::string_view> known);
 
+// Whether what is told unasked on standard error is wanted: not with BRAID_WARNINGS=off. NameError
+// for another word.
+bool warnings_wanted();
+
 }  // namespace braid

@@ -200,9 +200,10 @@ Tensor Tensor::slice(std::int64_t begin, std::int64_t end) const {
 }
 
 Tensor Tensor::gather(std::span<const std::int64_t> indices) const {
+  if (shape_.empty()) throw RangeError("gather: " + describe(*this) + " has no rows");
   if (device_ != Device::cpu()) return to(Device::cpu()).gather(indices).to(device_);
   for (std::int64_t index : indices) {
-    if (shape_.empty() || index < 0 || index >= rows()) {
+    if (index < 0 || index >= rows()) {
       throw RangeError("gather: row " + std::to_string(index) + " of " + describe(*this));
     }
   }
@@ -238,7 +239,8 @@ Tensor Tensor::gather(std::span<const std::int64_t> indices) const {
 }
 
 Tensor Tensor::reshape(Shape shape) const {
-  if (is_ragged() || shape.elements() != elements_) {
+  const bool negative = std::any_of(shape.begin(), shape.end(), [](Dim dim) { return dim < 0; });
+  if (is_ragged() || negative || shape.elements() != elements_) {
     throw ShapeError("reshape: " + describe(*this) + " does not fill " + to_string(shape));
   }
   Tensor other = *this;
@@ -255,9 +257,14 @@ Tensor Tensor::clone() const {
 }
 
 void Tensor::assign(const Tensor& other) {
-  if (other.shape_ != shape_ || other.dtype_ != dtype_) {
-    throw ShapeError("assign: " + describe(other) + " does not fit " + describe(*this));
-  }
+  const auto does_not_fit = [&] {
+    return "assign: " + describe(other) + " does not fit " + describe(*this);
+  };
+  if (other.dtype_ != dtype_) throw DTypeError(does_not_fit());
+  if (other.shape_ != shape_) throw ShapeError(does_not_fit());
+  // Tensors of one shape are ragged or not alike: None is an axis of ragged ones alone.
+  if (is_ragged() && !std::ranges::equal(other.row_splits(), row_splits()))
+    throw ShapeError(does_not_fit() + ": rows differ in length");
   const Tensor near = other.device_ == device_ ? other : other.to(Device::cpu());
   if (near.device_ == device_) {
     copy_within(device_, data_, near.data_, bytes());

@@ -82,12 +82,15 @@ class Tensor {
 
   // Rows begin .. end - 1, sharing the storage. RangeError outside 0 .. rows().
   Tensor slice(std::int64_t begin, std::int64_t end) const;
-  // Rows in the order of `indices`, copied.
+  // Rows in the order of `indices`, copied; on the tensor's device. RangeError for one outside
+  // 0 .. rows() - 1, and of a tensor without axes.
   Tensor gather(std::span<const std::int64_t> indices) const;
-  // The same elements under another shape (not of ragged tensors).
+  // The same elements under another shape, sharing the storage. ShapeError of ragged tensors, for
+  // an axis below 0 (None is not worked out), and where the shape holds another number of elements.
   Tensor reshape(Shape shape) const;
   Tensor clone() const;
-  // Overwrites the elements in place with those of a tensor of this shape and dtype on any device.
+  // Overwrites the elements in place with those of a tensor of this dtype, shape and, where ragged,
+  // of these row splits, on any device. DTypeError, ShapeError, and then nothing has changed.
   void assign(const Tensor& other);
 
  private:

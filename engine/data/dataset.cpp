@@ -46,28 +46,36 @@ ColumnType type_of(const Text& fields) {
   return numbers && any ? ColumnType::float32 : ColumnType::text;
 }
 
-[[noreturn]] void refuse_field(const std::string& path, const std::string& column, std::size_t row,
-                               const std::string& field, const char* wanted) {
-  throw RangeError("\"" + path + "\": column \"" + column + "\", row " + std::to_string(row) +
-                   ": \"" + field + "\" is no " + wanted);
-}
+// A column of a CSV file, and what is said of fields that are not of its type.
+struct CsvColumn {
+  const std::string& path;
+  const std::string& name;
+  const Text& fields;
+  const std::vector<std::size_t>& lines;
 
-Tensor as_floats(const std::string& path, const std::string& name, const Text& fields) {
+  [[noreturn]] void refuse(std::size_t row, const char* wanted) const {
+    throw RangeError("\"" + path + "\": line " + std::to_string(lines[row]) + ", column \"" + name +
+                     "\": \"" + fields[row] + "\" is no " + wanted);
+  }
+};
+
+Tensor as_floats(const CsvColumn& column) {
+  const Text& fields = column.fields;
   Tensor tensor = Tensor::uninitialized({static_cast<Dim>(fields.size())}, DType::float32);
   for (std::size_t row = 0; row < fields.size(); ++row) {
     double number = std::numeric_limits<double>::quiet_NaN();
-    if (!is_blank(fields[row]) && !parse(fields[row], number))
-      refuse_field(path, name, row, fields[row], "number");
+    if (!is_blank(fields[row]) && !parse(fields[row], number)) column.refuse(row, "number");
     tensor.data<float>()[row] = static_cast<float>(number);
   }
   return tensor;
 }
 
-Tensor as_integers(const std::string& path, const std::string& name, const Text& fields) {
+Tensor as_integers(const CsvColumn& column) {
+  const Text& fields = column.fields;
   Tensor tensor = Tensor::uninitialized({static_cast<Dim>(fields.size())}, DType::int32);
   for (std::size_t row = 0; row < fields.size(); ++row) {
     std::int32_t number = 0;
-    if (!parse(fields[row], number)) refuse_field(path, name, row, fields[row], "int32");
+    if (!parse(fields[row], number)) column.refuse(row, "int32");
     tensor.data<std::int32_t>()[row] = number;
   }
   return tensor;
@@ -106,10 +114,8 @@ Dataset Dataset::csv(const std::string& path, const CsvDatasetOptions& options) 
     if (type == ColumnType::text) {
       data.put(name, std::move(fields), false);
     } else {
-      data.put(name,
-               type == ColumnType::int32 ? as_integers(path, name, fields)
-                                         : as_floats(path, name, fields),
-               false);
+      const CsvColumn column{path, name, fields, table.lines};
+      data.put(name, type == ColumnType::int32 ? as_integers(column) : as_floats(column), false);
     }
   }
   return data;

@@ -37,7 +37,8 @@ class Dataset {
   Dataset() = default;
   static Dataset from(const TensorDict& x, const TensorDict& y = {});
   // The columns of a CSV file (see read_csv); all are inputs until targets() says otherwise.
-  // RangeError with the line's number of a field that is not of its column's type.
+  // What read_csv throws; RangeError, with the line of the file on which the row begins, for a
+  // field that is not of the type given for its column.
   static Dataset csv(const std::string& path, const CsvDatasetOptions& options = {});
   // A pair of IDX files as the columns "image" and, a target, "label".
   static Dataset idx(const std::string& images, const std::string& labels);

@@ -38,7 +38,7 @@ void warn_once(const std::string& text) {
   static std::mutex mutex;
   static std::set<std::string> told;
   const std::lock_guard lock(mutex);
-  if (!environment_words("BRAID_WARNINGS", {"off"}).empty()) return;
+  if (!warnings_wanted()) return;
   if (told.insert(text).second) std::fprintf(stderr, "braid: warning: %s\n", text.c_str());
 }
 

@@ -154,6 +154,9 @@ SymbolicTensor operator-(double a, const SymbolicTensor& b) {
 SymbolicTensor operator*(double a, const SymbolicTensor& b) {
   return apply(BinaryKind::multiply, a, b);
 }
+SymbolicTensor operator/(double a, const SymbolicTensor& b) {
+  return apply(BinaryKind::divide, a, b);
+}
 
 SymbolicTensor Input(InputOptions options) {
   for (Dim dim : options.shape) {

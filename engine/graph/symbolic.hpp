@@ -53,6 +53,7 @@ SymbolicTensor operator/(const SymbolicTensor& a, double b);
 SymbolicTensor operator+(double a, const SymbolicTensor& b);
 SymbolicTensor operator-(double a, const SymbolicTensor& b);
 SymbolicTensor operator*(double a, const SymbolicTensor& b);
+SymbolicTensor operator/(double a, const SymbolicTensor& b);
 
 struct InputOptions {
   Shape shape = {};       // without the batch axis

@@ -129,6 +129,7 @@ CsvTable read_csv(const std::string& path, const CsvOptions& options) {
       reader.refuse(line, "has " + std::to_string(fields.size()) + " fields, the header has " +
                               std::to_string(header.size()));
     }
+    table.lines.push_back(line);
     for (std::size_t i = 0; i < places.size(); ++i) {
       // A column may be wanted twice.
       table.columns[i].push_back(fields[places[i]]);

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@ struct CsvOptions {
 struct CsvTable {
   std::vector<std::string> names;
   std::vector<std::vector<std::string>> columns;
+  std::vector<std::size_t> lines;  // of the file, counted from 1, on which the rows begin
 
   std::size_t rows() const { return columns.empty() ? 0 : columns.front().size(); }
 };

@@ -1,15 +1,21 @@
 #include <algorithm>
+#include <functional>
+#include <utility>
 
 #include "engine/runtime/program.hpp"
 
 namespace braid {
 namespace {
 
-// What made a value, and for which layer.
+// What a node does, and for which layer.
+std::string in_words(const GraphNode& node) {
+  return std::string(node.op->kind()) + (node.layer.empty() ? "" : " (" + node.layer + ")");
+}
+
+// What made a value.
 std::string maker_of(const Graph& graph, Value value) {
   const GraphNode* node = graph.producer(value);
-  if (node == nullptr) return describe(graph, value);
-  return std::string(node->op->kind()) + (node->layer.empty() ? "" : " (" + node->layer + ")");
+  return node == nullptr ? describe(graph, value) : in_words(*node);
 }
 
 std::string describe_sums(const Program& program, const Program::Stage& stage) {
@@ -75,20 +81,23 @@ std::string describe(const Program& program) {
   return text;
 }
 
-std::string largest_values(const Program& program) {
-  std::vector<Program::Placement> arena;
+std::string largest_parts(const Program& program, std::vector<MemoryPart> beside) {
+  std::vector<MemoryPart> parts = std::move(beside);
   for (const Program::Placement& placed : program.placements()) {
-    if (!placed.tile) arena.push_back(placed);
+    if (!placed.tile) parts.push_back({maker_of(program.graph(), placed.value), placed.bytes});
   }
-  std::stable_sort(arena.begin(), arena.end(),
-                   [](const auto& a, const auto& b) { return a.bytes > b.bytes; });
-  constexpr std::size_t kShown = 3;
+  std::erase_if(parts, [](const MemoryPart& part) { return part.bytes == 0; });
+  std::ranges::stable_sort(parts, std::greater<>(), &MemoryPart::bytes);
+  constexpr std::size_t kShown = 5;
   std::string text;
-  for (std::size_t i = 0; i < std::min(kShown, arena.size()); ++i) {
-    text += (i > 0 ? ", " : "") + maker_of(program.graph(), arena[i].value) + " " +
-            std::to_string(arena[i].bytes) + " bytes";
-  }
+  for (std::size_t i = 0; i < std::min(kShown, parts.size()); ++i)
+    text += (i > 0 ? ", " : "") + parts[i].what + " " + std::to_string(parts[i].bytes) + " bytes";
   return text;
+}
+
+std::string scratch_in_words(const Program& program) {
+  const GraphNode* node = program.scratch_node();
+  return "scratch memory" + (node == nullptr ? "" : " of " + in_words(*node));
 }
 
 }  // namespace braid

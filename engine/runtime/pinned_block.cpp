@@ -1,8 +1,10 @@
 #include "engine/runtime/pinned_block.hpp"
 
 #include <string>
+#include <utility>
 
 #include "engine/core/error.hpp"
+#include "engine/core/memory.hpp"
 
 namespace braid {
 
@@ -19,13 +21,14 @@ std::byte* PinnedBlock::take(std::size_t bytes) {
   if (!event_) event_.emplace(device_);
   event_->wait();
   if (bytes <= capacity_ && memory_ != nullptr) return memory_;
-  if (memory_ != nullptr) access_.release_pinned(memory_);
+  if (memory_ != nullptr) access_.release_pinned(std::exchange(memory_, nullptr));
   capacity_ = 0;
   memory_ = access_.allocate_pinned(bytes);
   if (memory_ == nullptr) {
-    throw OutOfMemory("page-locked memory of " + std::to_string(bytes) +
-                      " bytes for transfers to device \"" + to_string(device_) +
-                      "\" could not be had");
+    throw OutOfMemory(std::string(purpose_) + ": " + std::to_string(bytes) +
+                      " bytes of the host's memory, page-locked for copies to and from device \"" +
+                      to_string(device_) + "\", could not be had; " +
+                      std::to_string(free_memory()) + " bytes of it are free");
   }
   capacity_ = bytes;
   return memory_;

@@ -11,13 +11,16 @@ namespace braid {
 // Page-locked memory of the host, and when the copies from it and to it are done.
 class PinnedBlock {
  public:
-  explicit PinnedBlock(Device device) : device_(device), access_(access_to(device)) {}
+  // `purpose` is what is copied, for messages: "the inputs of a batch".
+  PinnedBlock(Device device, const char* purpose)
+      : device_(device), access_(access_to(device)), purpose_(purpose) {}
   // Waits for its copies.
   ~PinnedBlock();
   PinnedBlock(const PinnedBlock&) = delete;
   PinnedBlock& operator=(const PinnedBlock&) = delete;
 
-  // So many bytes that no copy needs any more: waits where one still does. OutOfMemory.
+  // So many bytes that no copy needs any more: waits where one still does. OutOfMemory names what
+  // was asked, what the host has free, and for what.
   std::byte* take(std::size_t bytes);
   std::byte* data() const { return memory_; }
   // Puts a value somewhere into the bytes taken.
@@ -40,6 +43,7 @@ class PinnedBlock {
  private:
   Device device_;
   const DeviceAccess& access_;
+  const char* purpose_;
   std::byte* memory_ = nullptr;
   std::size_t capacity_ = 0;
   std::optional<DeviceEvent> event_;  // none before the first bytes are taken
@@ -49,7 +53,8 @@ class PinnedBlock {
 // device still reads the other.
 class Staging {
  public:
-  explicit Staging(Device device) : blocks_{PinnedBlock(device), PinnedBlock(device)} {}
+  Staging(Device device, const char* purpose)
+      : blocks_{PinnedBlock(device, purpose), PinnedBlock(device, purpose)} {}
 
   // The block that was used less lately, with room for so many bytes.
   PinnedBlock& next(std::size_t bytes) {

@@ -371,16 +371,17 @@ class Planner {
     const std::int64_t rows =
         stage.rows && !facts_.on_device ? program_.tile_rows_ : program_.batch_;
     if (!stage.joined) {
-      if (!leaves_sums) {
-        program_.scratch_bytes_ =
-            std::max(program_.scratch_bytes_, node.op->scratch_bytes(inputs, rows));
-      }
-      if (facts_.on_device) {
-        program_.scratch_bytes_ = std::max(
-            program_.scratch_bytes_, node.op->library_bytes(inputs, rows, program_.precision_));
-      }
+      if (!leaves_sums) want_scratch(node, node.op->scratch_bytes(inputs, rows));
+      if (facts_.on_device)
+        want_scratch(node, node.op->library_bytes(inputs, rows, program_.precision_));
     }
     stage.ops.push_back(std::move(bound));
+  }
+
+  void want_scratch(const GraphNode& node, std::int64_t bytes) {
+    if (bytes <= program_.scratch_bytes_) return;
+    program_.scratch_bytes_ = bytes;
+    program_.scratch_node_ = &node;
   }
 
   Program& program_;

@@ -95,6 +95,8 @@ class Program {
   std::int64_t arena_bytes() const { return arena_bytes_; }
   std::int64_t tile_bytes() const { return tile_bytes_; }        // of one slice's tile
   std::int64_t scratch_bytes() const { return scratch_bytes_; }  // of one slice or part
+  // The node of the graph that asks for so much; null if none asks for any.
+  const GraphNode* scratch_node() const { return scratch_node_; }
   std::int64_t slices() const { return slices_; }
   std::int64_t tile_rows() const { return tile_rows_; }
   std::int64_t slice_begin(std::int64_t slice) const;
@@ -132,6 +134,7 @@ class Program {
   std::int64_t arena_bytes_ = 0;
   std::int64_t tile_bytes_ = 0;
   std::int64_t scratch_bytes_ = 0;
+  const GraphNode* scratch_node_ = nullptr;
   std::int64_t slices_ = 1;
   std::int64_t tile_rows_ = 1;
 };
@@ -140,7 +143,15 @@ class Program {
 std::string describe_plan(const Program& program);
 // The program in words: stages, the ops of each, where their results lie.
 std::string describe(const Program& program);
-// The values that take most of the arena, for messages: `dense (Dense layer "label") 4096 bytes`.
-std::string largest_values(const Program& program);
+// A piece of memory, and what it is for.
+struct MemoryPart {
+  std::string what;
+  std::int64_t bytes = 0;
+};
+// What takes most among the values of the arena and `beside` it, for messages: `dense (Dense layer
+// "label") 4096 bytes, input "text" 2048 bytes`.
+std::string largest_parts(const Program& program, std::vector<MemoryPart> beside);
+// What the scratch memory is for: `scratch memory of dense (Dense layer "label")`.
+std::string scratch_in_words(const Program& program);
 
 }  // namespace braid

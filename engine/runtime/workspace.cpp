@@ -38,6 +38,11 @@ std::int64_t input_bytes(const Program& program, std::size_t input) {
   return program.externals()[external].bytes;
 }
 
+// What an input takes on a device.
+std::int64_t input_room(const Program& program, std::size_t input) {
+  return (input_bytes(program, input) + kInputAlignment - 1) / kInputAlignment * kInputAlignment;
+}
+
 }  // namespace
 
 std::uint64_t new_launch_key() {
@@ -64,8 +69,8 @@ Workspace::Workspace(Device device)
       on_device_(device != Device::cpu()),
       records_(access_.can_record() && !environment("BRAID_NO_GRAPH")),
       native_stream_(make_stream(access_)),
-      staging_(device),
-      fetched_together_(device),
+      staging_(device, "the inputs of a batch"),
+      fetched_together_(device, "the outputs of a batch"),
       row_tables_(device) {
   stream_ = stream_on(device, native_stream_.get());
 }
@@ -162,19 +167,57 @@ void Workspace::take_memory(const Program& program, const Steps* steps) {
 void Workspace::reserve(const Program& program, const Steps* steps) {
   const std::uint64_t key = steps == nullptr ? 0 : steps->key;
   if (bound_ == program.id() && bound_key_ == key) return;
+  // Once more, as what other programs left may have been in the way; but steps find their state
+  // where it was.
+  if (takes_memory(program, steps) || (steps == nullptr && takes_memory(program, steps))) {
+    bound_key_ = key;
+    return;
+  }
+  std::vector<MemoryPart> beside = parts_beside_arena(program);
+  std::int64_t asked = program.arena_bytes();
+  for (const MemoryPart& part : beside) asked += part.bytes;
+  throw OutOfMemory(
+      "a batch of " + std::to_string(program.batch()) + " rows asks for " + std::to_string(asked) +
+      " bytes on device \"" + to_string(device_) + "\", which could not be had; " +
+      std::to_string(access_.free_bytes()) +
+      " bytes are free. The largest parts: " + largest_parts(program, std::move(beside)));
+}
+
+bool Workspace::takes_memory(const Program& program, const Steps* steps) {
   try {
     take_memory(program, steps);
-    bound_key_ = key;
+    return true;
   } catch (const std::bad_alloc&) {
-    const std::int64_t workers = on_device_ ? 1 : thread_count();
-    const std::int64_t asked =
-        program.arena_bytes() + workers * (program.tile_bytes() + program.scratch_bytes()) +
-        program.row_steps() * static_cast<std::int64_t>(sizeof(kernels::RowStep));
-    throw OutOfMemory("a batch of " + std::to_string(program.batch()) + " rows asks for " +
-                      std::to_string(asked) + " bytes, which could not be had; " +
-                      std::to_string(access_.free_bytes()) +
-                      " bytes are free. The largest parts: " + largest_values(program));
+    recordings_.clear();
+    row_tables_.clear();
+    inputs_there_ = {};
+    arena_ = {};
+    tiles_.clear();
+    scratches_.clear();
+    return false;
   }
+}
+
+std::vector<MemoryPart> Workspace::parts_beside_arena(const Program& program) const {
+  std::vector<MemoryPart> parts;
+  const std::int64_t workers = on_device_ ? 1 : thread_count();
+  const std::string of_workers =
+      workers == 1 ? "" : ", " + std::to_string(workers) + " times, one a core";
+  parts.push_back({scratch_in_words(program) + of_workers, workers * program.scratch_bytes()});
+  if (!on_device_) {
+    parts.push_back({"tiles of rows" + of_workers, workers * program.tile_bytes()});
+    return parts;
+  }
+  parts.push_back({"the state of a run", kStateBytes});
+  parts.push_back({"steps of row programs",
+                   program.row_steps() * static_cast<std::int64_t>(sizeof(kernels::RowStep))});
+  for (std::size_t i = 0; i < program.input_externals().size(); ++i) {
+    const int external = program.input_externals()[i];
+    if (external < 0) continue;
+    const std::string& name = program.externals()[static_cast<std::size_t>(external)].name;
+    parts.push_back({name.empty() ? "an input" : "input \"" + name + "\"", input_room(program, i)});
+  }
+  return parts;
 }
 
 void Workspace::set_input(const Program& program, std::size_t input, const std::byte* data) {
@@ -189,7 +232,7 @@ void Workspace::place_inputs(const Program& program) {
   for (std::size_t i = 0; i < places.size(); ++i) {
     if (program.input_externals()[i] < 0) continue;
     places[i] = end;
-    end += (input_bytes(program, i) + kInputAlignment - 1) / kInputAlignment * kInputAlignment;
+    end += input_room(program, i);
   }
   std::byte* const there = inputs_there_.reserve(*this, end);
   inputs_.assign(places.size(), nullptr);

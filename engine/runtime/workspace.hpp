@@ -55,7 +55,8 @@ class Workspace {
   // OutOfMemory.
   const std::vector<std::byte*>& stage(const Program& program);
 
-  // Takes all memory that runs of the program need. OutOfMemory.
+  // Takes all memory that runs of the program need. OutOfMemory: then none is held, and the next
+  // program begins anew.
   void reserve(const Program& program) { reserve(program, nullptr); }
   // Runs a program on a device, several times over. What these runs depend on lies there already;
   // the host waits for nothing.
@@ -128,7 +129,11 @@ class Workspace {
 
   // Throws std::bad_alloc.
   void take_memory(const Program& program, const Steps* steps);
+  // False where there is not so much; then none is held.
+  bool takes_memory(const Program& program, const Steps* steps);
   void reserve(const Program& program, const Steps* steps);
+  // What take_memory asks for, beside the arena.
+  std::vector<MemoryPart> parts_beside_arena(const Program& program) const;
   // Gives the inputs of a program their places on the device.
   void place_inputs(const Program& program);
   void set_input(const Program& program, std::size_t input, const std::byte* data);

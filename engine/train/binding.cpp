@@ -58,9 +58,13 @@ std::string Binder::described_inputs() const {
 }
 
 // Data on a device are checked and batched on the host.
-const Tensor* Binder::on_host(const Tensor* tensor, Bound& bound) {
+const Tensor* Binder::on_host(const std::string& call, const Tensor* tensor, Bound& bound) {
   if (tensor == nullptr || tensor->device() == Device::cpu()) return tensor;
-  bound.made.push_back(tensor->to(Device::cpu()));
+  try {
+    bound.made.push_back(tensor->to(Device::cpu()));
+  } catch (const OutOfMemory& error) {
+    throw OutOfMemory(call + ": data on a device are brought to the host: " + error.what());
+  }
   return &bound.made.back();
 }
 
@@ -92,7 +96,7 @@ void Binder::bind_inputs(const std::string& call, const TensorDict& x, Bound& bo
   bound.x.assign(inputs_.size(), nullptr);
   std::size_t found = 0;
   for (std::size_t i = 0; i < inputs_.size(); ++i) {
-    bound.x[i] = on_host(x.find(inputs_[i].name), bound);
+    bound.x[i] = on_host(call, x.find(inputs_[i].name), bound);
     if (bound.x[i] != nullptr) ++found;
   }
   if (found != x.size()) {
@@ -154,7 +158,7 @@ void Binder::bind_targets(const std::string& call, const Objective& objective, c
   for (std::size_t i = 0; i < outputs_.size(); ++i) {
     const Tensor* tensor = y.find(outputs_[i].name);
     if (tensor != nullptr) ++found;
-    if (objective.outputs[i].judged) bound.y[i] = on_host(tensor, bound);
+    if (objective.outputs[i].judged) bound.y[i] = on_host(call, tensor, bound);
   }
   std::vector<std::string> names;
   if (found != y.size()) {
@@ -226,7 +230,7 @@ void Binder::bind_weights(const std::string& call, const Objective& objective,
                          std::to_string(tensor->rows()) + " rows, the inputs have " +
                          std::to_string(bound.rows));
       }
-      bound.weight[i] = on_host(tensor, bound);
+      bound.weight[i] = on_host(call, tensor, bound);
       continue;
     }
     const auto table = class_weight.by_name.find(names[i]);

@@ -38,7 +38,7 @@ class Binder {
   std::string described_inputs() const;
 
  private:
-  static const Tensor* on_host(const Tensor* tensor, Bound& bound);
+  static const Tensor* on_host(const std::string& call, const Tensor* tensor, Bound& bound);
   struct End {
     std::string name;
     ValueInfo info;

@@ -17,6 +17,12 @@ namespace {
 // Steps whose rates are worked out at once when somebody changes the rate within an epoch.
 constexpr std::int64_t kStepsAhead = 256;
 
+constexpr const char* kSums = "the sums of losses and metrics";
+
+std::int64_t steps_of(const Bound& bound, std::int64_t batch_size) {
+  return (bound.rows + batch_size - 1) / batch_size;
+}
+
 void dump(std::int64_t bytes, const std::string& where) {
   if (!dump_wanted("data")) return;
   std::fprintf(stderr, "data\n  %lld bytes of columns, order and rates, %s\n",
@@ -43,7 +49,10 @@ std::unique_ptr<DeviceSteps> DeviceSteps::make(Session& session, const StepGraph
   const Device device = step.executor().device();
   if (device == Device::cpu()) return nullptr;
   const auto largest = session.reserve_largest(bound, std::min(bound.rows, batch_size));
-  const std::int64_t rates = bound.rows * static_cast<std::int64_t>(sizeof(kernels::UpdateRates));
+  const std::int64_t rates =
+      optimizer == nullptr
+          ? 0
+          : steps_of(bound, batch_size) * static_cast<std::int64_t>(sizeof(kernels::UpdateRates));
   const auto free = static_cast<std::int64_t>(access_to(device).free_bytes());
   // Null where it must not be, or has no room.
   const auto tried = [&](const char* ban, std::int64_t bytes,
@@ -84,9 +93,9 @@ DeviceSteps::DeviceSteps(Device device, const StepGraph& step, const Program& pr
       device_(device),
       rows_(std::move(rows)),
       cursor_(device, 1, "the cursor of an epoch"),
-      sums_read_(device),
-      sums_asked_for_(device),
-      staging_(device) {
+      sums_read_(device, kSums),
+      sums_asked_for_(device, kSums),
+      staging_(device, "the rates of an epoch's steps") {
   if (optimizer_ != nullptr) rates_ = {device, steps(), "the rates of an epoch's steps"};
   lay_out_sums(program, logs);
 }
@@ -100,8 +109,10 @@ void DeviceSteps::lay_out_sums(const Program& program, const RunningLogs& logs) 
     summed_outputs_.push_back(static_cast<std::size_t>(summand.output));
     sum_count_ += values.rows * values.columns;
   }
-  sums_there_ = {device_, sum_count_, "the sums of losses and metrics"};
+  sums_there_ = {device_, sum_count_, kSums};
 }
+
+std::int64_t DeviceSteps::steps() const { return steps_of(bound_, batch_size_); }
 
 BatchRows DeviceSteps::batch(std::int64_t step) const {
   return {step * batch_size_, std::min(bound_.rows, (step + 1) * batch_size_), rows_->order()};

@@ -55,7 +55,7 @@ class DeviceSteps {
               std::int64_t batch_size, OptimizerState* optimizer, const RunningLogs& logs,
               std::unique_ptr<EpochRows> rows);
 
-  std::int64_t steps() const { return (bound_.rows + batch_size_ - 1) / batch_size_; }
+  std::int64_t steps() const;
   BatchRows batch(std::int64_t step) const;
   // True unless somebody else has trained or set the rate since.
   bool is_up_to_date(std::int64_t last) const;

@@ -24,7 +24,9 @@ void Trainer::Epochs::prepare_device(const Lease& lease) {
 void Trainer::Epochs::begin(const Lease& lease, const Shuffle& shuffle) {
   logs_.reset();
   if (device_steps_) {
-    device_steps_->begin_epoch(lease.session(), shuffle, trainer_.seed_.value_or(0));
+    told_with(call_, [&] {
+      device_steps_->begin_epoch(lease.session(), shuffle, trainer_.seed_.value_or(0));
+    });
   } else {
     write_order(shuffle, order_);
   }
@@ -51,16 +53,16 @@ void Trainer::Epochs::run(Lease& lease, std::int64_t first, std::int64_t last) {
     Trainer::prepare(call_, lease, bound_,
                      {begin, std::min(bound_.rows, begin + batch_size_), order_});
     if (pass_ == Pass::train) {
-      trainer_.train_step(lease, logs_);
+      trainer_.train_step(call_, lease, logs_);
     } else {
       session.run({});
-      logs_.add(step, session);
+      told_with(call_, [&] { logs_.add(step, session); });
     }
   }
 }
 
 Logs Trainer::Epochs::logs(const Lease& lease) {
-  if (device_steps_) device_steps_->read(lease.session(), logs_);
+  if (device_steps_) told_with(call_, [&] { device_steps_->read(lease.session(), logs_); });
   return logs_.logs();
 }
 
@@ -70,7 +72,7 @@ void Trainer::Epochs::show(const Lease& lease, Progress& progress, std::int64_t 
     if (due) progress.show(steps_launched, logs_.logs());
     return;
   }
-  if (due) device_steps_->ask(lease.session());
+  if (due) told_with(call_, [&] { device_steps_->ask(lease.session()); });
   // What was asked for now, or some steps ago.
   const std::optional<std::int64_t> steps = device_steps_->answer(logs_);
   if (steps) progress.show(*steps, logs_.logs());

@@ -305,9 +305,16 @@ NamedVariables Functional::named_variables() const {
 
 void Functional::initialize_weights() {
   const NamedVariables variables = named_variables();
-  const bool all_done = std::all_of(variables.begin(), variables.end(), [&](const auto& entry) {
-    return entry.second->initialized && entry.second->value.device() == device_;
-  });
+  bool all_done = true;
+  for (const auto& [path, variable] : variables) {
+    all_done = all_done && variable->initialized;
+    // What another model has planned and recorded reads the weights where they are.
+    if (variable->initialized && variable->value.device() != device_) {
+      throw DeviceError("the weight \"" + path + "\" belongs to a model on device \"" +
+                        to_string(variable->value.device()) + "\"; a model on \"" +
+                        to_string(device_) + "\" cannot share it");
+    }
+  }
   if (all_done) return;
   const std::uint64_t seed = next_seed();
   std::vector<Tensor*> values;

@@ -5,6 +5,7 @@
 #include "engine/graph/graph.hpp"
 #include "engine/graph/layer_base.hpp"
 #include "engine/train/losses.hpp"
+#include "engine/train/metrics.hpp"
 #include "kernels/loss.hpp"
 
 namespace braid {

@@ -36,19 +36,29 @@ std::shared_ptr<Functional> chain(const std::vector<Sequential::Item>& items, st
 }
 
 // A Sequential without an Input learns its shape from the first data.
-void build_from_data(Functional& model, const TensorDict& x) {
+void build_from_data(const char* call, Functional& model, const TensorDict& x) {
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
   if (model.built()) return;
+  const std::string beginning = std::string("model.") + call + ": ";
   const Tensor* tensor = x.find("input");
   if (tensor == nullptr || x.size() != 1) {
     throw NameError(
+        beginning +
         "a Sequential without an Input takes one tensor named \"input\"; those that came are " +
         quoted_list(x.names()));
   }
   Shape shape = tensor->shape();
+  if (shape.empty()) {
+    throw ShapeError(beginning + "the input \"input\" needs axes, the batch first; " +
+                     describe(*tensor) + " came");
+  }
   shape[0] = None;
-  model.ensure_built({{.shape = shape, .dtype = tensor->dtype(), .batched = true}});
+  try {
+    model.ensure_built({{.shape = shape, .dtype = tensor->dtype(), .batched = true}});
+  } catch (const ShapeError& error) {
+    throw ShapeError(beginning + error.what());
+  }
 }
 
 }  // namespace
@@ -72,7 +82,7 @@ void Model::compile(CompileOptions options) {
 }
 
 History Model::fit(const TensorDict& x, const TensorDict& y, const FitOptions& options) {
-  build_from_data(functional(), x);
+  build_from_data("fit", functional(), x);
   return functional().trainer().fit(x, y, options);
 }
 
@@ -85,7 +95,7 @@ Logs Model::evaluate(const Dataset& data, const EvaluateOptions& options) {
 }
 
 Logs Model::evaluate(const TensorDict& x, const TensorDict& y, const EvaluateOptions& options) {
-  build_from_data(functional(), x);
+  build_from_data("evaluate", functional(), x);
   return functional().trainer().evaluate(x, y, options);
 }
 
@@ -95,23 +105,23 @@ TensorDict Model::predict(const TensorDict& x, const PredictOptions& options) co
                      std::to_string(static_cast<std::int64_t>(options.batch_size)) +
                      "; at least 1 is needed");
   }
-  build_from_data(functional(), x);
+  build_from_data("predict", functional(), x);
   static const std::string call = "model.predict";
   return functional().trainer().predict(call, x, options);
 }
 
 Logs Model::train_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options) {
-  build_from_data(functional(), x);
+  build_from_data("train_on_batch", functional(), x);
   return functional().trainer().train_on_batch(x, y, options);
 }
 
 Logs Model::test_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options) {
-  build_from_data(functional(), x);
+  build_from_data("test_on_batch", functional(), x);
   return functional().trainer().test_on_batch(x, y, options);
 }
 
 TensorDict Model::predict_on_batch(const TensorDict& x) const {
-  build_from_data(functional(), x);
+  build_from_data("predict_on_batch", functional(), x);
   static const std::string call = "model.predict_on_batch";
   return functional().trainer().predict(call, x, {.batch_size = 0});
 }

@@ -12,6 +12,7 @@
 #include <braid/dataset.hpp>
 #include <braid/history.hpp>
 #include <braid/losses.hpp>
+#include <braid/metrics.hpp>
 #include <braid/optimizer.hpp>
 #include <braid/symbolic.hpp>
 #include <braid/tensor.hpp>
@@ -35,6 +36,12 @@ struct CompileOptions {
   LossWeights loss_weights = {};
   Metrics metrics = {};           // never see sample or class weights
   Metrics weighted_metrics = {};  // do
+  // Steps of fit and evaluate that are one execution. On a GPU that has the data they are one
+  // launch (several where ragged rows give them different lengths, or where the data are sent
+  // window by window); a CPU, or a GPU that the host feeds, takes them one by one. The numbers are
+  // the same. Batch callbacks come once an execution, with the number of its first step before it
+  // and of its last one behind it; stop_training, or a rate that they set, holds for what follows.
+  // compile throws RangeError below 1.
   Count steps_per_execution = 1;
   Precision precision = Precision::float32;
 };
@@ -118,24 +125,50 @@ class ModelEnds {
 
 // Layers between named inputs and outputs, trained, evaluated and used as one. A cheap handle:
 // copies are the same model. Also a layer. Keras's Model.
+//
+// A model lives on the default device of the moment when it is made or loaded: its weights and the
+// optimizer's state are there, and it computes there. Data may come from any device; predictions,
+// logs and what get_weights gives are on the host. fit and evaluate keep the rows on a GPU where
+// they take no more than half of the memory that is free there once the largest batch has its own;
+// else they send them window by window, ahead of the steps.
+//
+// Errors, beside those named below:
+// - NameError, ShapeError, DTypeError, RangeError (ids, labels, options): the arguments. Each names
+//   the key, what was expected and what came, and nothing has changed.
+// - OutOfMemory, where a batch, the predictions or the optimizer's state find no memory. Weights
+//   are those of the last whole step (on a GPU fit asks for all but some tables before its first),
+//   and what fits goes on as before.
+// - DeviceError, where a GPU fails. A launch that could not be made ends the step: the weights are
+//   those before it, or some of them are already those behind it, and the next step goes on. A
+//   fault that a GPU does not get over breaks it for the process: every later call there fails, in
+//   the words of the first, and weights that are there are lost. Models on the CPU go on.
 class Model : public Layer {
  public:
+  // NameError, ShapeError where the tensors make no model; OutOfMemory or DeviceError where the
+  // device cannot have the weights, and what default_device() throws.
   Model(ModelEnds inputs, ModelEnds outputs, std::string name = {});
 
-  // Sets optimizer, losses and metrics, and reads the trainable flags; training starts anew.
+  // Sets optimizer, losses and metrics, and reads the trainable flags; training starts anew. After
+  // any error the model is compiled as before. Error while a fit of this model runs. A Sequential
+  // that does not know its shape yet resolves outputs when it does: the first data's call throws.
   void compile(CompileOptions options);
 
-  // Trains on named rows. Everything that can be checked is checked before the first step:
-  // NameError, ShapeError, DTypeError, RangeError (ids, labels), NumericError (NaN, infinity), each
-  // with names and places.
+  // Trains on named rows. Everything that can be checked is checked before the first step,
+  // NumericError (NaN, infinity, with the row) too. An exception of a callback comes through, and
+  // leaves the last whole step. NameError without a compiled loss; Error while a fit of this model
+  // runs.
   History fit(const TensorDict& x, const TensorDict& y, const FitOptions& options = {});
   History fit(const Dataset& data, const FitOptions& options = {});
+  // Looks for NaN and infinity before it begins (NumericError), and changes nothing. NameError if
+  // the model is not compiled.
   Logs evaluate(const TensorDict& x, const TensorDict& y, const EvaluateOptions& options = {});
   Logs evaluate(const Dataset& data, const EvaluateOptions& options = {});
-  // Safe from several threads at once.
+  // Changes nothing; safe from several threads at once. NaN and infinity are computed with.
   TensorDict predict(const TensorDict& x, const PredictOptions& options = {}) const;
+  // One step on all rows; errors as of fit, and as of evaluate.
   Logs train_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options = {});
   Logs test_on_batch(const TensorDict& x, const TensorDict& y, const BatchOptions& options = {});
+  // predict with all rows in one batch.
   TensorDict predict_on_batch(const TensorDict& x) const;
 
   // A table of the layers: name, class, output shape, parameters, what feeds them; then the totals.
@@ -146,7 +179,8 @@ class Model : public Layer {
   std::vector<Layer> layers() const;
   Layer get_layer(const std::string& name) const;
 
-  // "dense/kernel", "lstm/recurrent_kernel", nested "image_class/dense/bias"; in Keras's order.
+  // Copies on the host: "dense/kernel", "lstm/recurrent_kernel", nested "image_class/dense/bias";
+  // in Keras's order.
   TensorDict get_weights() const;
   // By name; a missing, unknown or misshapen one is an error, and then nothing has changed.
   void set_weights(const TensorDict& weights);
@@ -161,7 +195,9 @@ class Model : public Layer {
   // One file: architecture, weights, optimizer state, names, random state; written atomically.
   // IoError.
   void save(const std::string& path) const;
-  // The model of such a file; its training goes on bit for bit. IoError, FormatError.
+  // The model of such a file, on the default device of the moment; its training goes on bit for
+  // bit. IoError; FormatError for what is wrong with the file; OutOfMemory or DeviceError where the
+  // device cannot have the model, and what default_device() throws.
   static Model load(const std::string& path);
 
   // A model with several outputs, called: results by name and by position.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "engine/core/device.hpp"
 #include "engine/core/error.hpp"
 #include "engine/io/checksum.hpp"
 #include "engine/io/safetensors.hpp"
@@ -96,8 +97,11 @@ TensorDict group(const TensorDict& tensors, const std::string& prefix) {
 std::shared_ptr<Functional> restore(const TensorDict& tensors, const json& described) {
   auto model =
       model_from_config(described.at("class_name").get<std::string>(), described.at("config"));
+  const TensorDict weights = group(tensors, kWeights);
+  // Before memory is asked for: a description may tell of any sizes.
+  check_weights(*model, weights);
   model->initialize_weights();
-  set_weights(*model, group(tensors, kWeights));
+  set_weights(*model, weights);
   if (!described.contains("objective")) return model;
   Trainer& trainer = model->trainer();
   trainer.compile(compile_options(described.at("objective")));
@@ -130,6 +134,8 @@ std::shared_ptr<Functional> load_model(const std::string& path) {
     throw FormatError("\"" + path +
                       "\" holds tensors but no model; load_weights reads weights alone");
   }
+  // A device that the environment asks for and that is not there is no fault of the file's.
+  default_device();
   try {
     const TensorDict tensors = file.tensors();
     if (compare_checksum(file.metadata(), tensors) != Checksum::fits)
@@ -152,6 +158,10 @@ std::shared_ptr<Functional> load_model(const std::string& path) {
   } catch (const FormatError&) {
     throw;
   } catch (const IoError&) {
+    throw;
+  } catch (const DeviceError&) {
+    throw;
+  } catch (const OutOfMemory&) {
     throw;
   } catch (const Error& error) {
     throw FormatError("\"" + path + "\": " + error.what());

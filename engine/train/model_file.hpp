@@ -12,7 +12,9 @@ namespace braid {
 // objective and random state. Written atomically. IoError.
 void save_model(const std::string& path, Functional& model);
 
-// The model as it was saved; training goes on from it bit for bit. IoError, FormatError.
+// The model as it was saved, on the default device; training goes on from it bit for bit. IoError,
+// FormatError; DeviceError and OutOfMemory where the device cannot have it, and what
+// default_device() throws.
 std::shared_ptr<Functional> load_model(const std::string& path);
 
 }  // namespace braid

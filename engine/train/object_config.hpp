@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "engine/train/losses.hpp"
+#include "engine/train/metrics.hpp"
 #include "engine/train/optimizer.hpp"
 
 namespace braid {

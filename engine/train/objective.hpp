@@ -6,6 +6,7 @@
 #include "engine/graph/value.hpp"
 #include "engine/train/functional.hpp"
 #include "engine/train/losses.hpp"
+#include "engine/train/metrics.hpp"
 #include "engine/train/model.hpp"
 
 namespace braid {

@@ -89,6 +89,7 @@ void Session::prepare(const Bound& bound, const BatchRows& rows) {
   program_ = plan(bound, rows);
   gathered_.clear();
   if (workspace_.device() == Device::cpu()) {
+    workspace_.reserve(*program_);
     step_.for_feeds(bound,
                     [&](const Feed& feed, const Tensor& tensor) { stage(feed, tensor, rows); });
   } else {

@@ -16,7 +16,8 @@ class Session {
  public:
   explicit Session(StepGraph& step);
 
-  // Stages and plans a batch without running it: throws what the shapes are wrong about.
+  // Stages and plans a batch and takes the memory of its run, without running it: throws what the
+  // shapes are wrong about. OutOfMemory.
   void prepare(const Bound& bound, const BatchRows& rows);
   void run(const RunState& state, const Followers& followers = {});
 

@@ -54,7 +54,7 @@ class StreamedRows final : public EpochRows {
     DeviceArray<std::int64_t> splits = {};
   };
   struct Area {
-    explicit Area(Device device) : block(device), launched(device) {}
+    explicit Area(Device device) : block(device, "a window of the data"), launched(device) {}
     PinnedBlock block;
     DeviceEvent launched;  // the steps that read the window on the device
   };

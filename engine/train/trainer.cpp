@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/core/device.hpp"
 #include "engine/core/error.hpp"
 #include "engine/core/random.hpp"
 #include "engine/runtime/parallel.hpp"
@@ -12,11 +11,20 @@
 #include "engine/train/progress.hpp"
 
 namespace braid {
+namespace {
 
-Trainer::Trainer(Functional& model) : model_(model), binder_(model) {
-  default_device();  // a demanded device that is missing is an error, not a slower run elsewhere
-  model_.initialize_weights();
+Tensor memory_of_predictions(const std::string& call, const std::string& output, Shape shape,
+                             DType dtype) {
+  try {
+    return Tensor::uninitialized(std::move(shape), dtype);
+  } catch (const OutOfMemory& error) {
+    throw OutOfMemory(call + ": the predictions \"" + output + "\" of all rows: " + error.what());
+  }
 }
+
+}  // namespace
+
+Trainer::Trainer(Functional& model) : model_(model), binder_(model) { model_.initialize_weights(); }
 
 void Trainer::compile(const CompileOptions& options) {
   if (fitting_) throw Error("compile: a fit of this model is running");
@@ -31,7 +39,9 @@ void Trainer::compile(const CompileOptions& options) {
     parameters.push_back(
         {path, reinterpret_cast<float*>(variable->value.raw()), variable->shape, {}});
   }
-  auto optimizer = std::make_unique<OptimizerState>(options.optimizer, parameters, model_.device());
+  auto optimizer = told_with("compile", [&] {
+    return std::make_unique<OptimizerState>(options.optimizer, parameters, model_.device());
+  });
   auto logs = std::make_unique<RunningLogs>(*objective);
   // Nothing can fail from here on.
   last_session_ = nullptr;
@@ -104,7 +114,7 @@ void Trainer::launch_update(const StepGraph& step, const Session& session) {
   optimizer_->launch(session.stream(), parameters_, &session.state()->rates);
 }
 
-void Trainer::train_step(Lease& lease, RunningLogs& logs) {
+void Trainer::train_step(const std::string& call, Lease& lease, RunningLogs& logs) {
   Session& session = lease.session();
   const StepGraph& step = lease.step();
   if (!seed_) seed_ = next_seed();
@@ -112,7 +122,7 @@ void Trainer::train_step(Lease& lease, RunningLogs& logs) {
   const RunState state{.random = {*seed_, static_cast<std::uint64_t>(iteration)},
                        .rates = optimizer_->rates_at(iteration)};
   session.run(state, {update_key_, [&] { launch_update(step, session); }});
-  logs.add(step, session);
+  told_with(call, [&] { logs.add(step, session); });
   optimizer_->end_steps(1);
   last_session_ = &session;
   last_graph_ = &lease.step();
@@ -129,7 +139,7 @@ Logs Trainer::train_on_batch(const TensorDict& x, const TensorDict& y,
   check_finite(call, run.step(), bound);
   prepare(call, run, bound, {0, bound.rows});
   batch_logs_->reset();
-  train_step(run, *batch_logs_);
+  train_step(call, run, *batch_logs_);
   return batch_logs_->logs();
 }
 
@@ -209,12 +219,12 @@ TensorDict Trainer::predict(const std::string& call, const TensorDict& x,
         const auto& source = run.step().ragged_source(i);
         Shape shape = source ? info.shape.slice(1, info.shape.rank()) : info.shape;
         shape[0] = source ? bound.x[*source]->row_splits().back() : bound.rows;
-        results[i] = Tensor::uninitialized(std::move(shape), info.dtype);
+        results[i] = memory_of_predictions(call, names[i], std::move(shape), info.dtype);
         ends[i] = results[i].raw();
       }
     }
     session.run({});
-    session.copy_predictions(ends);
+    told_with(call, [&] { session.copy_predictions(ends); });
     begin = end;
     if (progress.due(begin / batch)) progress.show(begin / batch, {});
   } while (begin < bound.rows);

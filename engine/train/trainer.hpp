@@ -59,19 +59,22 @@ class Trainer {
   class Epochs;
   class FitRun;
 
-  // A ShapeError from within is told with the call.
+  // A ShapeError or OutOfMemory from within is told with the call.
   template <class Act>
   static auto told_with(const std::string& call, const Act& act) {
     try {
       return act();
     } catch (const ShapeError& error) {
       throw ShapeError(call + ": " + error.what());
+    } catch (const OutOfMemory& error) {
+      throw OutOfMemory(call + ": " + error.what());
     }
   }
   // ShapeError, told with the call, where a layer cannot take data of this kind.
   Lease lease(const std::string& call, Pass pass, const Bound& bound);
   Lease find_session(Pass pass, const Bound& bound);
-  // Stages and plans a batch. ShapeError, told with the call, where its shapes do not go together.
+  // Stages and plans a batch, and takes the memory of its run. ShapeError where its shapes do not
+  // go together, OutOfMemory; told with the call.
   static void prepare(const std::string& call, const Lease& lease, const Bound& bound,
                       const BatchRows& rows);
   void bind_judged(const std::string& call, const TensorDict& x, const TensorDict& y,
@@ -79,7 +82,7 @@ class Trainer {
                    Bound& bound) const;
   void require_loss(const std::string& call) const;
   // One optimizer step on a staged batch.
-  void train_step(Lease& lease, RunningLogs& logs);
+  void train_step(const std::string& call, Lease& lease, RunningLogs& logs);
   void launch_update(const StepGraph& step, const Session& session);
   // `watchers` see the beginning and the end of every execution.
   void evaluate_rows(Lease& lease, Epochs& epochs, Progress& progress,

@@ -29,7 +29,7 @@ void check_weight(const std::string& where, const std::string& path, const Shape
 
 }  // namespace
 
-void set_weights(Functional& model, const TensorDict& weights, const std::string& where) {
+void check_weights(const Functional& model, const TensorDict& weights, const std::string& where) {
   const NamedVariables variables = model.named_variables();
   std::vector<std::string> known;
   for (const auto& [path, variable] : variables) known.push_back(path);
@@ -43,10 +43,12 @@ void set_weights(Functional& model, const TensorDict& weights, const std::string
   }
   for (const auto& [path, variable] : variables)
     check_weight(where, path, variable->shape, weights.at(path));
-  for (const auto& [path, variable] : variables) {
-    const Tensor& tensor = weights.at(path);
-    variable->value.assign(tensor);
-  }
+}
+
+void set_weights(Functional& model, const TensorDict& weights, const std::string& where) {
+  check_weights(model, weights, where);
+  for (const auto& [path, variable] : model.named_variables())
+    variable->value.assign(weights.at(path));
 }
 
 void save_weights(const Functional& model, const std::string& path) {

@@ -7,8 +7,11 @@ namespace braid {
 
 // Copies of all weights, by path.
 TensorDict get_weights(const Functional& model);
-// Sets all weights by path. NameError for a missing or unknown one, ShapeError, DTypeError: then
-// nothing has changed. `where` begins their messages.
+// Whether these are the weights of the model, which need not have values yet. NameError for a
+// missing or unknown one, ShapeError, DTypeError; `where` begins their messages.
+void check_weights(const Functional& model, const TensorDict& weights,
+                   const std::string& where = {});
+// Sets all weights by path. What check_weights throws: then nothing has changed.
 void set_weights(Functional& model, const TensorDict& weights, const std::string& where = {});
 
 // A safetensors file of the weights under these names, with a checksum; written atomically.
