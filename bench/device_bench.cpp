@@ -18,15 +18,16 @@
 #include <iostream>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
+#include "bench/ceilings.hpp"
 #include "bench/clock.hpp"
 #include "bench/device_facts.hpp"
 #include "bench/device_problems.hpp"
+#include "bench/launch_clock.hpp"
+#include "bench/lstm_server.hpp"
 #include "bench/precision_names.hpp"
-#include "engine/runtime/device_event.hpp"
 
 using namespace braid;
 using bench::Clock;
@@ -36,10 +37,6 @@ using nlohmann::json;
 namespace {
 
 constexpr int kNoDevice = 3;
-constexpr int kBlocks = 9;
-constexpr double kBlockSeconds = 5e-3;
-constexpr double kSpinSeconds = 1;  // a GPU that has been idle starts at a low clock
-constexpr int kMostLaunches = 200;  // of one recording
 
 struct Options {
   Device device = Device::cpu();
@@ -49,85 +46,6 @@ struct Options {
   double budget = std::numeric_limits<double>::infinity();
   bool facts = false;
   bool serve = false;
-};
-
-// Microseconds a launch, by events of the device; and by the clock of the host, which waits.
-struct Time {
-  double least = 0;
-  double median = 0;
-  double wall = 0;  // the least
-};
-
-// A stream of the device, with launches recorded once and replayed: so launches cost what they cost
-// in a recorded step.
-class Clocked {
- public:
-  explicit Clocked(Device device)
-      : access_(access_to(device)),
-        stream_{device.kind() == Device::Kind::cuda ? kernels::Backend::cuda
-                                                    : kernels::Backend::emulated,
-                access_.new_stream()},
-        first_(device, EventUse::timing),
-        last_(device, EventUse::timing),
-        real_(device.kind() == Device::Kind::cuda) {}
-  ~Clocked() { access_.release_stream(stream_.native); }
-  Clocked(const Clocked&) = delete;
-  Clocked& operator=(const Clocked&) = delete;
-
-  Time time(const bench::Launch& launch) const {
-    launch(stream_);  // loads the kernel
-    access_.synchronize(stream_.native);
-    auto start = Clock::now();
-    launch(stream_);
-    access_.synchronize(stream_.native);
-    const double once = seconds_since(start);
-    const int launches =
-        real_ ? std::clamp(static_cast<int>(kBlockSeconds / once), 1, kMostLaunches) : 2;
-    access_.begin_recording(stream_.native);
-    for (int i = 0; i < launches; ++i) launch(stream_);
-    const std::shared_ptr<void> recording = access_.end_recording(stream_.native);
-    std::vector<double> times;
-    std::vector<double> walls;
-    for (int block = 0; block < (real_ ? kBlocks + 1 : 1); ++block) {
-      start = Clock::now();
-      first_.record(stream_.native);
-      access_.replay(recording.get(), stream_.native);
-      last_.record(stream_.native);
-      last_.wait();
-      if (block == 0 && real_) continue;
-      walls.push_back(seconds_since(start) / launches * 1e6);
-      times.push_back(last_.seconds_since(first_) / launches * 1e6);
-    }
-    std::sort(times.begin(), times.end());
-    return {times.front(), times[times.size() / 2], *std::min_element(walls.begin(), walls.end())};
-  }
-
- private:
-  const DeviceAccess& access_;
-  kernels::Stream stream_;
-  DeviceEvent first_;
-  DeviceEvent last_;
-  bool real_;
-};
-
-// What a device can do at most, as measured and as it says of itself.
-struct Ceilings {
-  bench::DeviceFacts facts;
-  double copied = 0;
-
-  double rate(bench::Precision precision) const {
-    switch (precision) {
-      case bench::Precision::float32: return facts.float32_per_second;
-      case bench::Precision::tf32: return facts.tf32_per_second;
-      case bench::Precision::bfloat16: return facts.bfloat16_per_second;
-    }
-    return 0;
-  }
-  double floor_us(const bench::Effort& effort) const {
-    const double operations = rate(effort.precision);
-    return 1e6 * std::max(copied > 0 ? effort.bytes / copied : 0,
-                          operations > 0 ? effort.operations / operations : 0);
-  }
 };
 
 json to_json(const bench::DeviceFacts& facts) {
@@ -150,8 +68,8 @@ std::string rounded(double value, int figures = 3) {
   return text;
 }
 
-void print_row(const bench::Problem& problem, const bench::Effort& effort, const Time& time,
-               const Ceilings& ceilings) {
+void print_row(const bench::Problem& problem, const bench::Effort& effort, const bench::Time& time,
+               const bench::Ceilings& ceilings) {
   const double floor = ceilings.floor_us(effort);
   std::printf("%-26s %-28s %9s %9s %8.0f %8.2f %9s %6.0f %%", problem.kernel.c_str(),
               problem.size.c_str(), rounded(time.least, 4).c_str(), rounded(time.median, 4).c_str(),
@@ -164,8 +82,8 @@ void print_row(const bench::Problem& problem, const bench::Effort& effort, const
   std::fflush(stdout);
 }
 
-json row_of(const bench::Problem& problem, const bench::Effort& effort, const Time& time,
-            const Ceilings& ceilings) {
+json row_of(const bench::Problem& problem, const bench::Effort& effort, const bench::Time& time,
+            const bench::Ceilings& ceilings) {
   return {{"kernel", problem.kernel},
           {"size", problem.size},
           {"least_us", time.least},
@@ -181,12 +99,8 @@ json row_of(const bench::Problem& problem, const bench::Effort& effort, const Ti
 int run_all(const Options& options) {
   const auto start = Clock::now();
   const bool real = options.device.kind() == Device::Kind::cuda;
-  Ceilings ceilings{bench::facts_of(options.device), 0};
-  const Clocked clocked(options.device);
-  if (real) {
-    while (seconds_since(start) < kSpinSeconds) bench::copied_bytes_per_second(options.device);
-  }
-  ceilings.copied = bench::copied_bytes_per_second(options.device);
+  const bench::LaunchClock clock(options.device);
+  const bench::Ceilings ceilings{bench::facts_of(options.device), bench::spin_up(options.device)};
   if (real) {
     std::printf(
         "%s: a copy moves %.0f GB/s (%.0f by clock and width); float32 %.1f TFLOP/s by "
@@ -215,7 +129,7 @@ int run_all(const Options& options) {
     }
     bench::Operands operands(options.device, options.precision, !real);
     bench::Effort effort;
-    const Time time = clocked.time(problem.make(operands, effort));
+    const bench::Time time = clock.time(clock.record(problem.make(operands, effort)));
     if (real) {
       print_row(problem, effort, time, ceilings);
       rows.push_back(row_of(problem, effort, time, ceilings));
@@ -235,40 +149,6 @@ int run_all(const Options& options) {
 }
 
 void reply(const json& value) { std::cout << value.dump() << std::endl; }
-
-// lstm ROWS STEPS FEATURES UNITS RAGGED
-json answer(const Options& options, const Clocked& clocked, const std::string& line) {
-  std::istringstream words(line);
-  std::string request;
-  bench::LstmSize size{};
-  words >> request >> size.rows >> size.steps >> size.features >> size.units >> size.ragged;
-  if (request != "lstm" || !words) throw NameError("unknown request \"" + line + "\"");
-  json times;
-  for (const bool both : {false, true}) {
-    bench::Operands operands(options.device, options.precision, false);
-    bench::Effort effort;
-    const bench::Launch launch = both ? bench::lstm_both(operands, size, effort)
-                                      : bench::lstm_forward(operands, size, effort);
-    const Time time = clocked.time(launch);
-    times[both ? "both_us" : "forward_us"] = time.least;
-    times[both ? "both_median_us" : "forward_median_us"] = time.median;
-  }
-  return times;
-}
-
-int serve(const Options& options) {
-  const bench::DeviceFacts facts = bench::facts_of(options.device);
-  const Clocked clocked(options.device);
-  reply({{"name", "Braid"}, {"detail", facts.name + ", " + bench::name_of(options.precision)}});
-  for (std::string line; std::getline(std::cin, line);) {
-    try {
-      reply(answer(options, clocked, line));
-    } catch (const std::exception& error) {
-      reply({{"error", error.what()}});
-    }
-  }
-  return 0;
-}
 
 Options read_options(int count, char** words) {
   Options options;
@@ -321,7 +201,9 @@ int main(int count, char** words) {
       reply(to_json(bench::facts_of(options.device)));
       return 0;
     }
-    return options.serve ? serve(options) : run_all(options);
+    if (!options.serve) return run_all(options);
+    bench::serve_lstms(options.device, options.precision);
+    return 0;
   } catch (const std::exception& error) {
     std::cout << "braid_device_bench: " << error.what() << std::endl;
     return 1;

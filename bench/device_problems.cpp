@@ -354,6 +354,7 @@ std::vector<Problem> all_problems(Backend backend) {
   add_embedding(list, 10000, 128, 256, 200);
   add_adam(list, 7000);       // model 1
   add_adam(list, 55000);      // model 3
+  add_adam(list, 100'000);    // of a goal
   add_adam(list, 1'330'000);  // model 2
   add_heads(list, 1024);
   add_elements(list, 1024, 64);

@@ -52,6 +52,14 @@ class Operands {
                    nullptr);
     return there;
   }
+  // So many from here on, on the host again.
+  template <class T>
+  std::vector<T> values_of(const T* there, std::int64_t count) const {
+    std::vector<T> values(static_cast<std::size_t>(count));
+    access_.download(reinterpret_cast<std::byte*>(values.data()),
+                     reinterpret_cast<const std::byte*>(there), values.size() * sizeof(T), nullptr);
+    return values;
+  }
   // Not written.
   std::byte* bytes(std::size_t count);
 
@@ -92,6 +100,9 @@ struct LstmSize {
   std::int64_t units;
   bool ragged;
   std::int64_t words = 0;  // rows of the table that the inputs are, whose gradient is wanted
+  bool sequence = false;   // the outputs of all steps are wanted, and have gradients; else the last
+
+  bool operator==(const LstmSize&) const = default;
 };
 // As in training, keeping what the backward pass needs.
 Launch lstm_forward(Operands& operands, const LstmSize& size, Effort& effort);

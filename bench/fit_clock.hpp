@@ -10,6 +10,9 @@ namespace bench {
 struct FitTimes {
   // From the begin of the epoch until its losses are in the hands of the host.
   std::vector<double> step;
+  // From the end of an epoch until that of a later one, with all that lies between: on a device 200
+  // steps later, or as long as is measured.
+  std::vector<double> block;
   // From the first launch of the epoch until the last has been handed over: nobody waits in
   // between, unless the device's queue is full or the host feeds the steps. By the clock, and of
   // this thread's processor time.

@@ -23,17 +23,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import run
-from processes import Failure, Program, Rival, finds, folder_of_data, library_setting
+from processes import Failure, Program, Rival, built, finds, folder_of_data, library_setting, library_told
 from report import ALONE, BRAID_FAILED, NOT_COMPARED, against, microseconds, short
 
 ROOT = Path(__file__).resolve().parent.parent
-CHECKED_STEPS = 10
+CHECKED_STEPS = {True: run.CURVE_STEPS, False: 10}  # on a GPU, and where it is only shown that it runs
 SMALL = 128  # times fewer rows without a GPU
 UNITS = 4096
 WIDE_ROWS = 8192  # that there are data of
 PEAK = 788e12  # operations a second, in bfloat16, that the goal counts with, for these cards
 PEAK_CARDS = ("H100", "H200")
-DENSE_GOALS = {8192: (1180, {"eager": 1.25, "compile": 1.1}), 1024: (200, {"eager": 1.5, "compile": 1.2})}
+DENSE_GOALS = {8192: (1180, {"eager": 1.25, "max-autotune": 1.1}), 1024: (200, {"eager": 1.5, "compile": 1.2, "max-autotune": 1.2})}
 EMBEDDING_GOAL, EMBEDDING_RATIO = 70, 12
 HOST_GOALS = {1: 4, 16: 0.5}  # microseconds a step, by steps of a launch
 MEMORY_RATIO = 3
@@ -139,7 +139,7 @@ class Bench:
 
     def agreeing(self, title, precision, rivals, model, batch, count):
         """{variant: None, or why it is not timed}."""
-        words = ("losses", model, batch, count, CHECKED_STEPS)
+        words = ("losses", model, batch, count, CHECKED_STEPS[self.large])
         answers = {}
         asked = []
         for variant, program in rivals.items():  # all at once: nothing is timed here
@@ -305,7 +305,7 @@ PARTS = {
     "memory": Part((8192,), "float32", ("eager", "padded"), memory),
     "streaming": Part(tuple(STREAMED), "float32", (), streaming),
     "embedding": Part((256,), "float32", ("eager",), embedding),
-    "dense": Part(tuple(DENSE_GOALS), "bfloat16", ("eager", "compile"), dense),
+    "dense": Part(tuple(DENSE_GOALS), "bfloat16", ("eager", "compile", "max-autotune"), dense),
 }
 
 
@@ -313,7 +313,7 @@ def options_of(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help="these alone: " + ", ".join(PARTS))
     parser.add_argument("--batch", nargs="+", type=int, help="these batch sizes alone")
-    parser.add_argument("--braid", type=Path, default=ROOT / "build/release/bench/braid_step_bench", help="Braid's program")
+    parser.add_argument("--braid", type=Path, default=built("braid_step_bench"), help="Braid's program")
     parser.add_argument("--venv", type=Path, default=ROOT / "build/bench-venv", help="where torch is looked for last")
     parser.add_argument("--device", choices=["cuda", "cpu", "emulated"], default="cuda")
     precisions = ["float32", "tf32", "bfloat16"]
@@ -339,18 +339,24 @@ def rows_of(options):
 
 def measure_all(bench, options):
     """Prints what is found; returns whether Braid could be asked everything, and never stood alone with what it computes."""
-    start = time.monotonic()
     left, good = [], True
+    longest = {}  # of each part: a row that is cut would take the summary along
     for name, batch in rows_of(options):
-        if time.monotonic() - start > options.budget:
+        begin = time.monotonic()
+        if begin - run.BEGAN + longest.get(name, 0) > options.budget:
             left.append(f"{name} B={batch}")
             continue
         part = PARTS[name]
+        precision = options.precision or part.precision
         try:
-            part.measure(bench, part, options.precision or part.precision, batch)
+            if bench.large:
+                bench.braid(precision).ask("spin", run.SPIN)
+            part.measure(bench, part, precision, batch)
         except Failure as failure:
             print(f"{BRAID_FAILED}{name} B={batch}: {failure}", flush=True)
             good = False
+        run.forget(bench.setting(precision).rivals.values())
+        longest[name] = time.monotonic() - begin
     if bench.goals:
         missed = [title for title, is_reached in bench.goals if not is_reached]
         print(f"goals that could be looked at: {len(bench.goals) - len(missed)} of {len(bench.goals)} reached" +
@@ -374,6 +380,8 @@ def main(words):
             braid = bench.braid(options.precision or PARTS[rows[0][0]].precision)
             small = "" if bench.large else "; everything is small, and numbers say nothing of goals"
             print(f"Braid: {braid.detail}{small}", flush=True)
+            if bench.large:
+                print(library_told(), flush=True)
         except (Failure, ValueError) as failure:
             print(f"cannot start Braid: {failure}; build the target braid_step_bench")
             return run.NO_DEVICE if "no device" in str(failure) else 1

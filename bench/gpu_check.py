@@ -267,18 +267,14 @@ def comparison(title, script, program, *options):
         command = [sys.executable, folder / script, "--braid", check.program(program), "--budget", int(seconds * 0.85), *options]
         if seconds < PATIENT:
             command += ["--repeats", "3"]
-        return measured(title, check.run(command, seconds, {"PYTHONUNBUFFERED": "1"}))
+        # What it writes for the rivals may have a gigabyte; when its time is over it can no longer remove that.
+        data = folder_of_data()
+        try:
+            return measured(title, check.run([*command, "--data", data], seconds, {"PYTHONUNBUFFERED": "1"}))
+        finally:
+            shutil.rmtree(data, ignore_errors=True)
 
     return work
-
-
-def goals(check, seconds):
-    # Its data for the rivals have a gigabyte; when its time is over it can no longer remove them.
-    data = folder_of_data()
-    try:
-        return comparison("Goals", "goals.py", STEP_BENCH, "--data", data)(check, seconds)
-    finally:
-        shutil.rmtree(data, ignore_errors=True)
 
 
 STEPS = [
@@ -294,10 +290,19 @@ STEPS = [
          kernel_times("Dense without cuBLASLt", "own_products.json", ["--only", "Dense"], {"BRAID_CUBLASLT": "none"}), True),
     Step("rounded-products", "Dense's products in bfloat16", 10,
          kernel_times("Dense in bfloat16", "rounded_products.json", ["--only", "Dense", "--precision", "bfloat16"]), True),
-    Step("steps", "steps of the models against PyTorch and JAX", 120,
-         comparison("Steps of the models", "run.py", STEP_BENCH, "--device", "cuda"), True),
-    Step("goals", "large layers against PyTorch; launching, memory, data from the host", 60, goals, True),
+    Step("steps", "steps of the models against PyTorch and JAX, in float32", 90,
+         comparison("Steps of the models", "run.py", STEP_BENCH, "--device", "cuda", "--with-goals"), True),
+    Step("steps-tf32", "the same in tf32", 70,
+         comparison("Steps of the models in tf32", "run.py", STEP_BENCH, "--device", "cuda", "--with-goals", "--precision", "tf32"), True),
+    Step("steps-bfloat16", "model 2 with many rows in bfloat16, against PyTorch", 20,
+         comparison("Steps of model 2 in bfloat16", "run.py", STEP_BENCH, "--device", "cuda", "--with-goals", "--precision", "bfloat16",
+                    "--rivals", "torch", "torch-graph"), True),
+    Step("goals", "large layers against PyTorch; launching, memory, data from the host", 60,
+         comparison("Goals", "goals.py", STEP_BENCH), True),
     Step("lstm-layers", "the LSTM against cuDNN called directly", 50, comparison("LSTM layers", "lstm_layers.py", DEVICE_BENCH), True),
+    Step("lstm-tf32", "LSTMs of 256 units in tf32", 20,
+         comparison("LSTM layers in tf32", "lstm_layers.py", DEVICE_BENCH, "--precision", "tf32", "--units", "256",
+                    "--rows", "256", "32", "512", "8", "--algorithms", "standard", "static"), True),
     Step("lstm-rounded", "LSTMs of many units in bfloat16, against cuDNN's in bfloat16 and float16", 30,
          comparison("LSTM layers in bfloat16", "lstm_layers.py", DEVICE_BENCH, "--precision", "bfloat16", "--units", "512", "256", "1024",
                     "--rows", "256", "32", "512", "--algorithms", "standard", "static"), True),

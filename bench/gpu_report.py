@@ -6,6 +6,7 @@ import subprocess
 import time
 from dataclasses import dataclass
 
+from processes import asked_of_gpu
 from report import ALONE, BRAID_FAILED, NOT_COMPARED
 
 
@@ -117,19 +118,8 @@ def commit_of(check):
         return "unknown"
 
 
-def driver():
-    """What nvidia-smi says of the card as it is found: driver, clocks, power limit."""
-    wanted = "driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.limit,temperature.gpu"
-    try:
-        command = ["nvidia-smi", f"--query-gpu={wanted}", "--format=csv,noheader"]
-        lines = subprocess.run(command, capture_output=True, text=True, timeout=20).stdout.splitlines()
-        return dict(zip(wanted.split(","), (word.strip() for word in lines[0].split(",")))) if lines else {}
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-
-
 def heading(check, why, seconds):
-    facts, smi = check.facts, driver()
+    facts, smi = check.facts, asked_of_gpu("driver_version", "clocks.sm", "clocks.max.sm", "clocks.mem", "power.limit")
     lines = [f"# GPU check: {facts.get('name', 'no GPU answers')}", ""]
     lines += [f"- date: {time.strftime('%Y-%m-%d %H:%M UTC', time.gmtime())}", f"- commit: {commit_of(check)}"]
     if facts:

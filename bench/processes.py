@@ -1,5 +1,6 @@
 """Starts the programs that are measured, and asks them things: a line out, a line of JSON back."""
 
+import ctypes
 import json
 import os
 import select
@@ -10,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+ROOT = FOLDER.parent
 LONGEST_ANSWER = 600  # seconds
 DATA_BYTES = 4e9  # that must be free where data are written for the rivals
 
@@ -152,6 +154,37 @@ def library_setting():
     folders = [Path(folder) for folder in sys.path if folder.endswith("-packages")]
     found = [path for folder in folders for path in sorted(folder.glob(f"nvidia/*/lib/{name}"), reverse=True)]
     return {"BRAID_CUBLASLT": str(found[0])} if found and "BRAID_CUBLASLT" not in os.environ else {}
+
+
+def library_told():
+    """Where Braid's programs find cuBLASLt; without it their own kernels make large products, too."""
+    named = {**os.environ, **library_setting()}.get("BRAID_CUBLASLT")
+    if named == "none":
+        return "cuBLASLt: not there: BRAID_CUBLASLT is none"
+    for file in [named] if named else ["libcublasLt.so.13", "/usr/local/cuda/lib64/libcublasLt.so.13", "libcublasLt.so.12"]:
+        try:
+            ctypes.CDLL(file)
+            return f"cuBLASLt: {file}"
+        except OSError:
+            continue
+    return f"cuBLASLt: not there: {named} cannot be loaded" if named else "cuBLASLt: not there: no file of it is found"
+
+
+def built(program):
+    """A benchmark of Braid's: of a bundle, if these scripts are in one, else of the build tree."""
+    bundled = ROOT / "bench" / program
+    return bundled if bundled.exists() else ROOT / "build/release/bench" / program
+
+
+def asked_of_gpu(*properties):
+    """{property: what nvidia-smi says}; empty where it says nothing."""
+    try:
+        command = ["nvidia-smi", f"--query-gpu={','.join(properties)}", "--format=csv,noheader"]
+        lines = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout.splitlines()
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    words = [word.strip() for word in lines[0].split(",")] if lines else []
+    return dict(zip(properties, words)) if len(words) == len(properties) else {}
 
 
 def folder_of_data():

@@ -14,6 +14,13 @@ inline braid::Tensor random_floats(braid::Random& random, braid::Shape shape) {
   return braid::Tensor::from(values, std::move(shape));
 }
 
+// Small ones: they are inputs as they are.
+inline braid::Tensor random_bytes(braid::Random& random, braid::Shape shape) {
+  std::vector<std::uint8_t> values(static_cast<std::size_t>(shape.elements()));
+  for (std::uint8_t& value : values) value = static_cast<std::uint8_t>(random.below(4));
+  return braid::Tensor::from(values, std::move(shape));
+}
+
 // A million random numbers and their repetitions, which begin at another place in every row.
 inline braid::Tensor repeated_floats(braid::Random& random, braid::Shape shape) {
   constexpr std::int64_t kOwn = 1000003;  // a prime
@@ -40,12 +47,13 @@ inline braid::Tensor labels_of(braid::Random& random, const braid::Tensor& featu
 
 // One of ten classes a row, as ten numbers: the largest of the first ten, or in a tenth of the rows
 // any.
-inline braid::Tensor classes_of(braid::Random& random, const braid::Tensor& features) {
+template <class Number>
+braid::Tensor classes_of(braid::Random& random, const braid::Tensor& features) {
   constexpr std::int64_t kClasses = 10;
   const std::int64_t width = features.elements() / features.rows();
   std::vector<float> classes(static_cast<std::size_t>(features.rows() * kClasses), 0.0F);
   for (std::int64_t row = 0; row < features.rows(); ++row) {
-    const float* numbers = features.data<float>() + row * width;
+    const Number* numbers = features.data<Number>() + row * width;
     auto kind = std::max_element(numbers, numbers + kClasses) - numbers;
     if (random.uniform() < 0.1F) kind = static_cast<std::int64_t>(random.below(kClasses));
     classes[static_cast<std::size_t>(row * kClasses + kind)] = 1;

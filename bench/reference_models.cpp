@@ -166,14 +166,16 @@ class SequenceAndFeatures final : public ReferenceModel {
 
 class TwoOutputs final : public OfDenseLayers {
  public:
-  TwoOutputs()
+  explicit TwoOutputs(bool of_bytes)
       : OfDenseLayers({{784, 64, false}, {64, 10, true}, {100, 32, false}, {32, 10, true}}) {
     Random random(kSeed, 3);
-    const Tensor image = random_floats(random, {rows_of.images, 28, 28, 1});
+    const Shape shape{rows_of.images, 28, 28, 1};
+    const Tensor image = of_bytes ? random_bytes(random, shape) : random_floats(random, shape);
     const Tensor text = random_floats(random, {rows_of.images, 100});
     training_.x = {{"image", image}, {"text", text}};
-    training_.y = {{"image_class", classes_of(random, image)},
-                   {"text_class", classes_of(random, text)}};
+    training_.y = {{"image_class", of_bytes ? classes_of<std::uint8_t>(random, image)
+                                            : classes_of<float>(random, image)},
+                   {"text_class", classes_of<float>(random, text)}};
     single_ = training_.slice(0, kSingleRows);
   }
 
@@ -285,7 +287,7 @@ Precision ReferenceModel::precision() { return chosen_precision; }
 void ReferenceModel::set_steps_per_execution(int steps) { chosen_steps = steps; }
 
 void ReferenceModel::make_large_data() {
-  rows_of = {65536, 8192, 65536, 8192, 1024};
+  rows_of = {4 * 65536, 65536, 65536, 8192, 1024};
   wide_units = 4096;
   large_vocabulary = 1000000;
 }
@@ -304,7 +306,11 @@ const ReferenceModel& ReferenceModel::named(const std::string& name) {
     return model;
   }
   if (name == "m3") {
-    static const TwoOutputs model;
+    static const TwoOutputs model(false);
+    return model;
+  }
+  if (name == "m3u") {
+    static const TwoOutputs model(true);
     return model;
   }
   if (name == "m4") {
@@ -320,7 +326,7 @@ const ReferenceModel& ReferenceModel::named(const std::string& name) {
     return model;
   }
   throw NameError("there is no reference model \"" + name +
-                  "\"; there are m1, m2, m2f, m3, m4, m4d and m5");
+                  "\"; there are m1, m2, m2f, m3, m3u, m4, m4d and m5");
 }
 
 Model ReferenceModel::make() const {

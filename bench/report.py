@@ -65,18 +65,29 @@ def cells(row, rivals, medians=False):
             line.append("-")
         else:
             ratio = pick(result) / pick(ours_of(row, rival.name))
-            line.append(f"{microseconds(pick(result))}  {against(ratio, case.goals.get(rival.name))}")
+            line.append(f"{microseconds(pick(result))}  {against(ratio, row.goals.get(rival.name))}")
     best = min((pick(result) for result in measured(row).values()), default=None)
-    line.append(against(best / ours, case.goals.get("")) if best else "-")
+    line.append(against(best / ours, row.goals.get("")) if best else "-")
     return line
 
 
 def sentence(row):
-    """One row, as soon as it is measured."""
-    parts = [f"a step {microseconds(row.braid.least)} us"] + ([f"within fit {microseconds(row.fit.least)} us"] if row.fit else [])
-    parts += [f"many a launch {microseconds(row.many.least)} us"] if row.many else []
+    """One row, as soon as it is measured: medians, and how far those of the repeats lie apart."""
+    told = lambda time, ratio="": f"{microseconds(time.median)} us ({ratio}+-{50 * time.spread:.0f} %)"
+    ours = ours_of(row)
+    parts = [f"a step {told(row.braid)}"] + ([f"within fit {told(row.fit)}"] if row.fit else [])
+    parts += [f"many a launch {told(row.many)}"] if row.many else []
     for name, time in measured(row).items():
-        parts.append(f"{name} {microseconds(time.least)} us ({times(time.least / ours_of(row, name).least)})")
+        ratio = against(time.median / ours_of(row, name).median, row.goals.get(name))
+        parts.append(f"{name} {told(time, ratio + ', ')}" + (f" {row.remarks[name]}" if name in row.remarks else ""))
+    if row.limit:
+        parts.append(f"goal {microseconds(row.limit)} us {'reached' if ours.median <= row.limit else 'missed'}")
+    floor = row.floor.get("floor_us")
+    if floor is not None:
+        parts.append(f"floor {microseconds(floor)} us, {100 * floor / ours.median:.0f} % of the time")
+    parts += [f"clock {row.clock}"] if row.clock else []
+    slow = [f"{name} {seconds:.0f} s" for name, seconds in row.prepared.items() if seconds >= 1]
+    parts += [f"ready after: {', '.join(slow)}"] if slow else []
     return f"{row.case.title}: " + ", ".join(parts)
 
 
@@ -101,10 +112,9 @@ def aligned(lines):
     )
 
 
-def heading(braid, rivals, cores, load):
-    lines = [f"Braid ({braid.detail}) on {cores} cores, load {load:.1f}; least of all repeats"]
-    for rival in rivals:
-        lines.append(rival.told)
+def heading(braid, rivals, cores, load, library):
+    lines = [f"Braid ({braid.detail}) on {cores} cores, load {load:.1f}; in the table least of all repeats"]
+    lines += ([library] if library else []) + [rival.told for rival in rivals]
     return "\n".join(lines) + "\n"
 
 
@@ -115,14 +125,18 @@ def table(rows, rivals):
 def remarks(rows):
     """Goals that were missed, and how fast the machine is."""
     out = [""]
-    goals = [(row, name) for row in rows for name in row.case.goals if measured(row) and (not name or name in measured(row))]
-    missed = [
-        f"{row.case.title} against {name or 'the fastest'}"
-        for row, name in goals
-        if (measured(row)[name] if name else fastest(row)).least / ours_of(row, name).least < row.case.goals[name]
-    ]
+    goals = []  # (what, whether it was reached)
+    for row in rows:
+        for name in row.goals:
+            if measured(row) and (not name or name in measured(row)):
+                rival = measured(row)[name] if name else fastest(row)
+                reached = rival.median / ours_of(row, name).median >= row.goals[name]
+                goals.append((f"{row.case.title} against {name or 'the fastest'}", reached))
+        if row.limit:
+            goals.append((f"{row.case.title} {microseconds(row.limit)} us", ours_of(row).median <= row.limit))
+    missed = [what for what, reached in goals if not reached]
     if goals:
-        out.append(f"goals that could be looked at: {len(goals) - len(missed)} of {len(goals)} reached" +
+        out.append(f"goals that could be looked at: {len(goals) - len(missed)} of {len(goals)} reached, by medians" +
                    (f"; not {', '.join(missed)}" if missed else ""))
     for what, kind in (("losses of 200 steps, in the mean,", True), ("predictions", False)):
         deviations = [row.deviation for row in rows if measured(row) and bool(row.case.batch) == kind]

@@ -7,6 +7,7 @@ On a GPU: python3 bench/run.py --device cuda
 """
 
 import argparse
+import contextlib
 import math
 import os
 import statistics
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import report
-from processes import Failure, Program, Rival, finds, library_setting
+from processes import Failure, Program, Rival, asked_of_gpu, built, finds, library_setting, library_told
 
 ROOT = Path(__file__).resolve().parent.parent
 CURVE_STEPS = 200
@@ -33,11 +34,15 @@ CUDA_RIVALS = {
     "torch-padded": ("PyTorch padded", "torch_gpu_peer.py", "padded"),
     "torch-compile": ("PyTorch compile", "torch_gpu_peer.py", "compile"),
     "torch-reduce-overhead": ("PyTorch reduce-overhead", "torch_gpu_peer.py", "reduce-overhead"),
+    "torch-max-autotune": ("PyTorch max-autotune", "torch_gpu_peer.py", "max-autotune"),
     "torch-graph": ("PyTorch graph", "torch_gpu_peer.py", "graph"),
     "jax": ("JAX", "jax_peer.py", "one"),
     "jax-many": ("JAX many", "jax_peer.py", "many"),
 }
+SLOW_RIVALS = {"torch-max-autotune"}  # compile for minutes: measured if they are asked for
 REST = 0.02  # seconds until the threads of the program before have gone to sleep
+SPIN = 1  # seconds that a GPU works before its times are taken: idle ones have a low clock
+BEGAN = time.monotonic()  # what a budget counts from
 
 
 @dataclass
@@ -48,6 +53,9 @@ class Case:
     batch: int
     count: int  # batches or rows that are taken in turn
     goals: dict  # how many times faster than the fastest rival (""), or than a rival by name
+    limits: dict = field(default_factory=dict)  # microseconds that a step may take, by precision
+    precisions: tuple = ("float32",)  # that the goals are meant for
+    only_if_asked: bool = False  # for its batch size
     device: str = "cpu"
 
     @property
@@ -75,38 +83,46 @@ CASES = [
     Case("m2", 0, 8, {"": 3, "PyTorch": 15}),
 ]
 
-EAGER, OVERHEAD, GRAPH, MANY = "PyTorch eager", "PyTorch reduce-overhead", "PyTorch graph", "JAX many"
-# Those that say most come first: time may run out.
+EAGER, COMPILE, OVERHEAD, GRAPH, MANY = "PyTorch eager", "PyTorch compile", "PyTorch reduce-overhead", "PyTorch graph", "JAX many"
+COMPILED = lambda ratio: {COMPILE: ratio, OVERHEAD: ratio}
+SMALL = {EAGER: 50, OVERHEAD: 8, GRAPH: 6, MANY: 4}
+RAGGED = {EAGER: 30, "JAX": 25}
+ROUNDED = ("tf32",)
+# Those that say most come first: time may run out. Batches in turn, where there are several, are more than a GPU's cache holds.
 CUDA_CASES = [
-    Case("m1", 32, 16, {EAGER: 50, OVERHEAD: 8, GRAPH: 6, MANY: 4}),
-    Case("m2", 256, 8, {EAGER: 30, "JAX": 25}),
-    Case("m3", 1024, 8, {OVERHEAD: 8}),
-    Case("m1", 1024, 16, {EAGER: 50, OVERHEAD: 8, GRAPH: 6, MANY: 4}),
-    Case("m2f", 256, 8, {"PyTorch padded": 8, GRAPH: 5}),
-    Case("m1", 8192, 8, {OVERHEAD: 6}),
-    Case("m3", 8192, 2, {OVERHEAD: 6}),
-    Case("m2", 32, 16, {EAGER: 30, "JAX": 25}),
-    Case("m2", 1024, 8, {EAGER: 30, "JAX": 25}),
-    Case("m2", 8192, 1, {EAGER: 4}),
-    Case("m1", 256, 16, {EAGER: 50, OVERHEAD: 8, GRAPH: 6, MANY: 4}),
-    Case("m1", 65536, 1, {OVERHEAD: 6}),
-    Case("m3", 32, 16, {OVERHEAD: 8}),
-    Case("m3", 256, 16, {OVERHEAD: 8}),
-    Case("m3", 65536, 1, {OVERHEAD: 3}),
-    Case("m1", 0, 8, {EAGER: 5}),
-    Case("m3", 0, 8, {EAGER: 5}),
+    Case("m1", 32, 16, SMALL, {"float32": 8}),
+    Case("m2", 256, 8, RAGGED, {"tf32": 130}, ROUNDED),
+    Case("m3", 1024, 8, COMPILED(8), {"float32": 10}),
+    Case("m1", 1024, 16, SMALL, {"float32": 8}),
+    Case("m2f", 256, 8, {"PyTorch padded": 8, GRAPH: 5}, {}, ROUNDED),
+    Case("m1", 8192, 16, {OVERHEAD: 6}, {"tf32": 11}, ROUNDED),
+    Case("m3", 8192, 4, COMPILED(6), {"float32": 18}),
+    Case("m2", 32, 16, RAGGED, {"tf32": 130}, ROUNDED),
+    Case("m2", 1024, 8, RAGGED, {"tf32": 250}, ROUNDED),
+    Case("m2", 8192, 1, {EAGER: 4}, {"tf32": 2000, "bfloat16": 1100}, ("tf32", "bfloat16")),
+    Case("m1", 256, 16, SMALL, {"float32": 8}),
+    Case("m1", 65536, 4, {OVERHEAD: 6}, {"tf32": 28}, ROUNDED),
+    Case("m3", 32, 16, COMPILED(8), {"float32": 10}),
+    Case("m3", 256, 16, COMPILED(8), {"float32": 10}),
+    Case("m3", 65536, 1, COMPILED(3), {"float32": 85}),
+    Case("m3u", 65536, 1, COMPILED(3), {"float32": 55}),
+    Case("m1", 0, 8, {EAGER: 5}, {"float32": 12}),
+    Case("m3", 0, 8, {EAGER: 5}, {"float32": 12}),
     Case("m2", 0, 8, {}),
+    # With 8192 rows a step takes 3.9 GB of Braid, 3.2 of PyTorch eager and 15.6 of those that pad; eight times that are 31, 26 and 125
+    # GB, on a GPU that all share.
+    Case("m2", 65536, 1, {EAGER: 4}, {"tf32": 16000, "bfloat16": 9000}, ("tf32", "bfloat16"), only_if_asked=True),
 ]
-# Not m2 with 65536: with 8192 rows its step takes 3.9 GB of Braid, 3.2 of PyTorch eager and 15.6 of those that pad. Eight times
-# that are 31, 26 and 125 GB, on a GPU that all share.
 
 
 @dataclass
 class Time:
-    """Microseconds a step: means over the batches of the least, and of the median."""
+    """Microseconds a step: means over the batches of the least, and of the median; and how far the repeats' medians lie apart, as
+    a share."""
 
     least: float
     median: float
+    spread: float = 0
 
 
 @dataclass
@@ -120,6 +136,18 @@ class Row:
     rivals: dict = field(default_factory=dict)  # name: Time, or why there is none
     deviation: float = 0  # the most that losses or predictions of those who are timed differ from Braid's
     alone: bool = False  # rivals answered, and none computes what Braid does
+    prepared: dict = field(default_factory=dict)  # name: seconds that a rival took to be ready, its compiler among them
+    remarks: dict = field(default_factory=dict)  # name: what a rival says of its own times
+    precision: str = "float32"
+    clock: str = ""  # of the GPU, right after it was measured
+
+    @property
+    def goals(self):
+        return self.case.goals if self.precision in self.case.precisions else {}
+
+    @property
+    def limit(self):
+        return self.case.limits.get(self.precision)
 
 
 class Progress:
@@ -144,7 +172,8 @@ class Progress:
 def combine(answers):
     least = [min(of_one) for of_one in zip(*(answer["least"] for answer in answers))]
     medians = [statistics.mean(answer["median"]) for answer in answers]
-    return Time(statistics.mean(least), statistics.median(medians))
+    median = statistics.median(medians)
+    return Time(statistics.mean(least), median, (max(medians) - min(medians)) / median)
 
 
 def differences(ours, theirs):
@@ -176,7 +205,7 @@ def those_who_agree(row, braid, rivals, precision):
     words = ("losses", case.model, case.batch, case.count, CURVE_STEPS)
     if not case.batch:
         words = ("outputs", case.model, case.count)
-    asked, answered, agreeing = [], [], []
+    asked, agreeing, answers = [], [], {}
     for rival in rivals:  # all at once: nothing is timed here
         try:
             if rival.missing:
@@ -185,16 +214,23 @@ def those_who_agree(row, braid, rivals, precision):
             asked.append(rival)
         except Failure as failure:
             row.rivals[rival.name] = str(failure)
-    ours = braid.ask(*words)
-    for rival in asked:
+    try:
+        ours = braid.ask(*words)
+    finally:
+        for rival in asked:  # whatever becomes of Braid: the next answer is to another question
+            try:
+                answers[rival.name] = rival.programs[0].read()
+            except Failure as failure:
+                row.rivals[rival.name] = str(failure)
+    for rival in [rival for rival in asked if rival.name in answers]:
+        theirs = answers[rival.name]
+        row.prepared[rival.name] = theirs.get("prepared_seconds", 0)
         try:
-            theirs = rival.programs[0].read()
-            answered.append(rival)
             row.deviation = max(row.deviation, compare(case, precision, ours, theirs))
             agreeing.append(rival)
         except Failure as failure:
             row.rivals[rival.name] = str(failure)
-    row.alone = bool(answered) and not agreeing
+    row.alone = bool(answers) and not agreeing
     return agreeing
 
 
@@ -211,11 +247,14 @@ def turns_of(case, braid, takers):
 
 
 def measure(case, braid, rivals, options, progress):
-    row = Row(case)
+    row = Row(case, precision=options.precision)
     row.facts = braid.ask("facts", case.model, case.batch, case.count)
     progress.show(case.title, "do all compute the same?")
     takers = those_who_agree(row, braid, rivals, options.precision)
     turns = turns_of(case, braid, takers)
+    if case.device != "cpu":
+        braid.ask("spin", SPIN)
+        row.floor = braid.ask("floor", case.model, case.batch, case.count)
     answers = [[] for _ in turns]
     dropped = {}  # turn: why
     for repeat in range(options.repeats):
@@ -232,7 +271,10 @@ def measure(case, braid, rivals, options, progress):
                 if program is braid:
                     raise
                 dropped[number] = str(failure)
-        row.floor = braid.ask("floor", case.model, case.batch, case.count)
+        if case.device == "cpu":  # whose rates other programs disturb: the best of all counts
+            row.floor = braid.ask("floor", case.model, case.batch, case.count)
+    if case.device != "cpu":
+        row.clock = asked_of_gpu("clocks.sm").get("clocks.sm", "")
     row.braid = combine(answers[0])
     if case.batch:
         row.fit = combine(answers[1])
@@ -242,7 +284,17 @@ def measure(case, braid, rivals, options, progress):
         numbers = [number for number, turn in enumerate(turns) if turn[0] == rival.name]
         times = [combine(answers[number]) for number in numbers if answers[number]]
         row.rivals[rival.name] = min(times, key=lambda t: t.least) if times else dropped[numbers[0]]
+        remarks = [answer["remark"] for number in numbers for answer in answers[number] if "remark" in answer]
+        if remarks:
+            row.remarks[rival.name] = remarks[-1]
     return row
+
+
+def forget(rivals):
+    """What rivals hold for a row would be in the way of the next one: they share a GPU."""
+    for program in [program for rival in rivals for program in rival.programs]:
+        with contextlib.suppress(Failure):  # the next row tells
+            program.ask("forget", "-")
 
 
 def install(venv):
@@ -260,10 +312,11 @@ def install(venv):
 
 def options_of(words):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--braid", type=Path, default=ROOT / "build/release/bench/braid_step_bench", help="Braid's program")
+    parser.add_argument("--braid", type=Path, default=built("braid_step_bench"), help="Braid's program")
     parser.add_argument("--venv", type=Path, default=ROOT / "build/bench-venv", help="environment with jax, keras and tensorflow")
     parser.add_argument("--install", action="store_true", help="first install the rivals that are missing")
-    parser.add_argument("--only", nargs="+", choices=["m1", "m2", "m2f", "m3"], help="these models alone")
+    parser.add_argument("--only", nargs="+", choices=["m1", "m2", "m2f", "m3", "m3u"], help="these models alone")
+    parser.add_argument("--with-goals", action="store_true", help="on a GPU: only rows that have goals at this precision")
     parser.add_argument("--batch", nargs="+", type=int, help="these batch sizes alone; 0: single rows")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: data on the GPU for everybody")
     parser.add_argument("--precision", choices=["float32", "tf32", "bfloat16"], default="float32", help="of products on a GPU")
@@ -271,10 +324,11 @@ def options_of(words):
     parser.add_argument("--budget", type=float, default=math.inf, help="seconds after which no further row is begun")
     parser.add_argument("--repeats", type=int, help="blocks of each program a row (5; on a GPU 7)")
     parser.add_argument("--seconds", type=float, default=0.2, help="length of a block")
+    parser.add_argument("--data", type=Path, help="folder for the rivals' data (default: build/bench-data, with the logs)")
     parser.add_argument("--out", type=Path, help="folder for the table as markdown and a chart")
     options = parser.parse_args(words)
     known = list(CUDA_RIVALS) if options.device == "cuda" else ["jax", "torch", "keras"]
-    options.rivals = known if options.rivals is None else options.rivals
+    options.rivals = [name for name in known if name not in SLOW_RIVALS] if options.rivals is None else options.rivals
     options.repeats = options.repeats or (7 if options.device == "cuda" else 5)
     if set(options.rivals) - set(known):
         parser.error(f"rivals are {', '.join(known)}")
@@ -288,7 +342,9 @@ def cases_of(options):
     return [
         case
         for case in cases
-        if (not options.only or case.model in options.only) and (options.batch is None or case.batch in options.batch)
+        if (not options.only or case.model in options.only)
+        and (case.batch in options.batch if options.batch is not None else not case.only_if_asked)
+        and (not options.with_goals or options.precision in case.precisions)
     ]
 
 
@@ -299,7 +355,8 @@ def start_cuda_rivals(options, data, logs):
         name, script, variant = CUDA_RIVALS[key]
         module = script.split("_")[0]
         python = next((python for python in pythons if finds(python, module)), None)
-        setting = {"BENCH_DEVICE": "cuda", "BENCH_PRECISION": options.precision, "BENCH_VARIANT": variant}
+        # Braid has made the GPU work before.
+        setting = {"BENCH_DEVICE": "cuda", "BENCH_PRECISION": options.precision, "BENCH_VARIANT": variant, "BENCH_SPIN": "0.1"}
         rivals.append(Rival(name, script, python, data, logs, [setting]))
     return rivals
 
@@ -328,24 +385,36 @@ def braid_command(options):
 
 
 def measure_all(cases, braid, rivals, options):
-    """As many rows as there is time for; those that there is none for are named."""
-    start = time.monotonic()
+    """As many rows as there is time for, those that there is none for, and whether Braid could do all that it was asked."""
     progress = Progress()
-    rows, left = [], []
+    rows, left, good = [], [], True
+    longest = 0
     for case in cases:
-        if time.monotonic() - start > options.budget:
+        begin = time.monotonic()
+        # A row that is cut would take those before it along.
+        if begin - BEGAN + longest > options.budget:
             left.append(case.title)
             continue
         # Whoever compiles for a third of the time would leave none to the others.
         for program in [program for rival in rivals for program in rival.programs]:
             program.patience = min(program.patience, max(20, options.budget / 3))
-        rows.append(measure(case, braid, rivals, options, progress))
+        try:
+            rows.append(measure(case, braid, rivals, options, progress))
+        except Failure as failure:
+            progress.end()
+            print(f"{report.BRAID_FAILED}{case.title}: {failure}", flush=True)
+            good = False
+            continue
+        finally:
+            if case.device != "cpu":
+                forget(rivals)
+            longest = max(longest, time.monotonic() - begin)
         progress.end()
         if options.device != "cpu":
             print(report.sentence(rows[-1]), flush=True)  # the run may be stopped
         for line in report.left_alone(rows[-1], rivals):
             print(line, flush=True)
-    return rows, left
+    return rows, left, good
 
 
 def main(words):
@@ -363,21 +432,23 @@ def main(words):
         return NO_DEVICE if "no device" in str(failure) else 1
     rivals = []
     try:
-        braid.ask("write", folder, *sorted({case.model for case in cases}))
-        rivals = start_rivals(options, folder, folder)
+        data = options.data or folder
+        braid.ask("write", data, *sorted({case.model for case in cases}))
+        rivals = start_rivals(options, data, folder)
         for rival in rivals:
             rival.greet()
-        print(report.heading(braid, rivals, os.cpu_count(), os.getloadavg()[0]), flush=True)
-        rows, left = measure_all(cases, braid, rivals, options)
+        library = library_told() if options.device != "cpu" else ""
+        print(report.heading(braid, rivals, os.cpu_count(), os.getloadavg()[0], library), flush=True)
+        rows, left, good = measure_all(cases, braid, rivals, options)
         if rows:
             print(report.table(rows, rivals))
         if left:
             print(f"left out, as {options.budget:.0f} seconds were over: {', '.join(left)}")
-        for line in report.remarks(rows):
-            print(line)
+        if rows:
+            print("\n".join(report.remarks(rows)))
         if options.out:
             print(report.write(options.out, rows, rivals, braid))
-        return 1 if any(row.alone for row in rows) else 0
+        return 1 if not good or any(row.alone for row in rows) else 0
     except KeyboardInterrupt:
         return 130
     finally:

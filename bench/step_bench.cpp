@@ -11,6 +11,7 @@
 //   fit-many MODEL BATCH COUNT SECONDS  the same with COUNT steps a launch
 //   epochs MODEL BATCH COUNT AT_ONCE SECONDS  microseconds of a step within one fit, of it the
 //                                    host's for launching, AT_ONCE steps a launch: least and median
+//   spin SECONDS                     works the device so long: one that was idle has a low clock
 //   upload MODEL BATCH COUNT         bytes of a batch, and the microseconds that a copy of so many
 //                                    from page-locked memory to the device takes
 //   memory MODEL BATCH COUNT         bytes that a step takes beside weights, optimizer and inputs
@@ -60,6 +61,7 @@ namespace {
 // Before the weights have learnt all there is and gradients vanish.
 constexpr std::int64_t kMaxSteps = 1000;
 constexpr double kWarmSeconds = 0.05;
+constexpr std::size_t kWarmSteps = 50;
 constexpr int kNoDevice = 3;
 
 double median(std::vector<double> values) {
@@ -72,7 +74,9 @@ double median(std::vector<double> values) {
 template <class Step>
 json timed(std::size_t count, double seconds, const Step& step) {
   auto start = Clock::now();
-  for (std::size_t i = 0; i < count && (i < 2 || seconds_since(start) < kWarmSeconds); ++i) step(i);
+  const std::size_t warm = std::max(count, kWarmSteps);
+  for (std::size_t i = 0; i < warm && (i < 2 || seconds_since(start) < kWarmSeconds); ++i)
+    step(i % count);
   std::vector<std::vector<double>> times(count);
   start = Clock::now();
   std::int64_t steps = 0;
@@ -141,51 +145,18 @@ json outputs(const ReferenceModel& reference, std::int64_t count) {
   return {{"outputs", values}};
 }
 
-// A fit's time beyond that of one without epochs, which checks the data only; on a device beyond
-// that of one epoch, which also copies the data there, as rivals have done before, and records the
-// steps. Fits are short: the machine may be busy with other things. `at_once` steps are one launch.
-json fit(const ReferenceModel& reference, std::int64_t batch, std::int64_t count, double seconds,
-         std::int64_t at_once) {
-  const bool on_device = default_device() != Device::cpu();
-  const double short_fit = on_device ? 3e-2 : 2e-3;
-  const std::int64_t few = on_device ? 1 : 0;
-  ReferenceModel::set_steps_per_execution(static_cast<int>(at_once));
-  Model model = reference.make();
-  ReferenceModel::set_steps_per_execution(1);
-  const Rows rows = reference.training().slice(0, batch * count);
-  const auto seconds_of = [&](std::int64_t epochs) {
-    const auto start = Clock::now();
-    model.fit(rows.x, rows.y, {.batch_size = batch, .epochs = epochs, .verbose = 0, .seed = 1});
-    return seconds_since(start);
-  };
-  constexpr std::int64_t kTried = 5;
-  seconds_of(1);
-  const double one_epoch =
-      std::max((seconds_of(few + kTried) - seconds_of(few)) / static_cast<double>(kTried), 1e-6);
-  const auto epochs = std::clamp<std::int64_t>(static_cast<std::int64_t>(short_fit / one_epoch), 1,
-                                               std::max<std::int64_t>(1, kMaxSteps / count));
-  std::vector<double> without;
-  std::vector<double> with;
-  std::int64_t steps = 0;
-  const auto start = Clock::now();
-  while (steps == 0 || (seconds_since(start) < seconds && steps < kMaxSteps)) {
-    without.push_back(seconds_of(few));
-    with.push_back(seconds_of(few + epochs));
-    steps += epochs * count;
-  }
-  const auto step = [&](double run, double checks) {
-    return (run - checks) / static_cast<double>(epochs * count) * 1e6;
-  };
-  return {{"least",
-           {step(*std::min_element(with.begin(), with.end()),
-                 *std::min_element(without.begin(), without.end()))}},
-          {"median", {step(median(with), median(without))}},
-          {"steps", steps}};
-}
-
 json least_and_median(const std::vector<double>& values) {
   return {{"least", {*std::min_element(values.begin(), values.end())}},
           {"median", {median(values)}}};
+}
+
+// Of steps within one fit, blocks of epochs: what comes before its first epochs is not in it.
+json fit(const ReferenceModel& reference, std::int64_t batch, std::int64_t count, double seconds,
+         std::int64_t at_once) {
+  const bench::FitTimes times = bench::times_within_fit(reference, batch, count, at_once, seconds);
+  json answer = least_and_median(times.block);
+  answer["steps"] = static_cast<std::int64_t>(times.step.size()) * count;
+  return answer;
 }
 
 json epochs(const ReferenceModel& reference, std::int64_t batch, std::int64_t count,
@@ -208,6 +179,13 @@ json upload(const std::vector<Rows>& batches) {
   }
   const double rate = bench::uploaded_bytes_per_second(default_device());
   return {{"bytes", bytes}, {"us", bytes / rate * 1e6}};
+}
+
+json spin(double seconds) {
+  const auto start = Clock::now();
+  while (default_device() != Device::cpu() && seconds_since(start) < seconds)
+    bench::copied_bytes_per_second(default_device());
+  return json::object();
 }
 
 json memory(const ReferenceModel& reference, const Rows& batch) {
@@ -278,6 +256,7 @@ json answer(const std::string& line, Floors& floors) {
   std::string request, name;
   words >> request >> name;
   if (request == "write") return write(name, words);
+  if (request == "spin") return spin(std::stod(name));
   const ReferenceModel& reference = ReferenceModel::named(name);
   std::int64_t batch = 0;
   std::int64_t count = 1;

@@ -22,9 +22,16 @@ else:
 from worker import Absent, serve
 
 STEPS_AT_ONCE = 32
+UNROLLED = (1, 8)  # of those; the faster one is kept
+TRIED_CALLS = 3
+TOLERANCES = {"float32": 1e-4, "tf32": 1e-3, "bfloat16": 1e-3}
+# On a GPU JAX's name "bfloat16" only means that any precision will do, which is tf32.
+PRODUCTS = {"float32": "highest", "tf32": "TF32_TF32_F32", "bfloat16": "BF16_BF16_F32"}
 
 
 def load():
+    import time
+
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -32,9 +39,11 @@ def load():
     if place == "cpu":
         # A step is waited for anyway: handing it to another thread only costs time.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
-    else:
-        names = {"float32": "highest", "tf32": "tensorfloat32", "bfloat16": "bfloat16"}
-        jax.config.update("jax_default_matmul_precision", names[precision])
+    if place != "cpu" or precision != "float32":
+        try:
+            jax.config.update("jax_default_matmul_precision", PRODUCTS[precision])
+        except ValueError as error:
+            raise Absent(f"jax {jax.__version__} cannot be told to multiply in {precision}") from error
     try:
         gpu = "" if place == "cpu" else f", {precision}, {jax.devices()[0].device_kind}"
     except (RuntimeError, AssertionError) as error:
@@ -73,7 +82,8 @@ def load():
         return {"label": dense(weights, "label", jnp.concatenate(merged, axis=-1))}
 
     def two_outputs(weights, x):
-        image = relu_dense(weights, "image_class/dense", x["image"].reshape(x["image"].shape[0], -1))
+        """The image is float32, or bytes whose values are taken as they are."""
+        image = relu_dense(weights, "image_class/dense", x["image"].reshape(x["image"].shape[0], -1).astype(jnp.float32))
         text = relu_dense(weights, "text_class/dense", x["text"])
         return {
             "image_class": dense(weights, "image_class/dense_1", image),
@@ -87,11 +97,11 @@ def load():
     def class_loss(logits, y):
         return -(y * jax.nn.log_softmax(logits)).sum(axis=-1).mean()
 
-    forwards = {"m1": two_inputs, "m2": sequence_and_features, "m2f": sequence_and_features, "m3": two_outputs}
+    sequences, images = dict.fromkeys(("m2", "m2f"), sequence_and_features), dict.fromkeys(("m3", "m3u"), two_outputs)
+    forwards = {"m1": two_inputs, **sequences, **images}
 
-    def make_steps(name, shapes, batches):
+    def make_steps(step, batches, unroll):
         """Steps on batch after batch in one call: returns the last loss."""
-        step = make_step(name, shapes)
         count = len(batches)
         stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *batches)
 
@@ -100,7 +110,7 @@ def load():
                 x, y = jax.tree.map(lambda array: array[(first + number) % count], data)
                 return step(state, x, y)
 
-            state, losses = jax.lax.scan(one, state, jnp.arange(STEPS_AT_ONCE))
+            state, losses = jax.lax.scan(one, state, jnp.arange(STEPS_AT_ONCE), unroll=unroll)
             return state, losses[-1]
 
         jitted = jax.jit(steps, donate_argnums=0)
@@ -120,7 +130,7 @@ def load():
 
         def loss_of(weights, x, y):
             logits = forward(weights, x)
-            if name == "m3":
+            if name in images:
                 return sum(0.5 * class_loss(logits[key], y[key]) for key in logits)
             return binary_loss(logits["label"], y["label"])
 
@@ -139,7 +149,7 @@ def load():
 
     def make_predict(name):
         def probabilities(weights, x):
-            activation = jax.nn.softmax if name == "m3" else jax.nn.sigmoid
+            activation = jax.nn.softmax if name in images else jax.nn.sigmoid
             return {key: activation(logits) for key, logits in forwards[name](weights, x).items()}
 
         return jax.jit(probabilities)
@@ -155,11 +165,15 @@ def load():
             self.initial = np.concatenate([array.ravel() for array in weights.values()])
             self.weights = on_device(weights)
             self.batches = [(on_device(x), on_device(y)) for x, y in batches]
-            self.singles = [on_device(x) for x in singles]
+            # On a GPU rows come from the host.
+            self.singles = [on_device(x) if place == "cpu" else x for x in singles]
             shapes = {key: array.shape for key, array in weights.items()}
             self.train_step = make_step(name, shapes)
-            self.train_steps = make_steps(name, shapes, self.batches) if many and batches else None
-            if self.train_steps:
+            if many and batches:
+                # A loop within a loop compiles for long.
+                unrolled = UNROLLED[:1] if name in sequences else UNROLLED
+                choices = [make_steps(self.train_step, self.batches, unroll) for unroll in unrolled]
+                self.train_steps = min(choices, key=self.seconds_of) if len(choices) > 1 else choices[0]
                 self.check_many()
             self.probabilities = make_predict(name)
 
@@ -167,12 +181,22 @@ def load():
             zeros = lambda: jnp.zeros(self.initial.shape, jnp.float32)
             self.state = (jnp.array(self.initial, copy=True), zeros(), zeros(), jnp.float32(0))
 
+        def seconds_of(self, steps):
+            self.reset()
+            for call in range(1 + TRIED_CALLS):  # the first one compiles
+                self.state, loss = steps(self.state, 0)
+                if call == 0:
+                    loss.block_until_ready()
+                    start = time.perf_counter()
+            loss.block_until_ready()
+            return time.perf_counter() - start
+
         def check_many(self):
             self.reset()
             one_by_one = [self.step(i % len(self.batches)) for i in range(STEPS_AT_ONCE)][-1]
             self.reset()
             at_once = self.fetch(self.launch(0))
-            if not abs(at_once - one_by_one) < 1e-4 * max(1, abs(one_by_one)):
+            if not abs(at_once - one_by_one) < TOLERANCES[precision] * max(1, abs(one_by_one)):
                 raise RuntimeError(f"many steps at once compute something else: {at_once}, not {one_by_one}")
 
         def step(self, i):
@@ -190,15 +214,21 @@ def load():
             return float(loss)
 
         def predict(self, i):
+            if many:
+                raise Absent("single rows are not many: it predicts as one step at a time does")
             results = self.probabilities(self.weights, self.singles[i])
             return {key: np.asarray(array) for key, array in results.items()}
 
     class Jax:
         name = "JAX"
+        on_gpu = place != "cpu"
         detail = f"jax {jax.__version__}, {STEPS_AT_ONCE if many else 'one'} jitted step{'s at once' if many else ''}{gpu}"
 
+        def forget(self):
+            jax.clear_caches()
+
     Jax.Model = Model
-    return Jax
+    return Jax()
 
 
 serve(load)
