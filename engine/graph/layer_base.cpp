@@ -62,8 +62,6 @@ std::shared_ptr<LayerBase> make_layer(const std::string& class_name, const nlohm
   return layer;
 }
 
-bool is_registered_layer(const std::string& class_name) { return registry().contains(class_name); }
-
 void LayerBase::ensure_built(const std::vector<ValueInfo>& inputs) {
   if (built_) return;
   build(inputs);

@@ -136,6 +136,5 @@ class LayerRegistration {
 };
 // Throws NameError for a class or an option that does not exist.
 std::shared_ptr<LayerBase> make_layer(const std::string& class_name, const nlohmann::json& config);
-bool is_registered_layer(const std::string& class_name);
 
 }  // namespace braid

@@ -128,15 +128,6 @@ void Session::run(const RunState& state, const Followers& followers) {
   workspace_.run(*program_, pointers_, state, followers);
 }
 
-std::int64_t Session::prediction_row_bytes(std::size_t output) const {
-  const ValueInfo& info =
-      program_->output_infos()[static_cast<std::size_t>(step_.prediction(output))];
-  auto bytes = static_cast<std::int64_t>(size_of(info.dtype));
-  for (std::size_t axis = step_.ragged_source(output) ? 2 : 1; axis < info.shape.rank(); ++axis)
-    bytes *= info.shape[axis];
-  return bytes;
-}
-
 void Session::copy_predictions(std::vector<std::byte*>& ends) const {
   std::vector<int> predictions;
   predictions.reserve(ends.size());

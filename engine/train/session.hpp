@@ -53,8 +53,6 @@ class Session {
   // Copies rows of each predicted output behind each other to its end, and moves that on. Ragged:
   // steps of each row only.
   void copy_predictions(std::vector<std::byte*>& ends) const;
-  // Bytes of one predicted row (ragged: of one step).
-  std::int64_t prediction_row_bytes(std::size_t output) const;
 
  private:
   // Finds the shape of a batch of the tensor, and how long its ragged rows are.

@@ -44,7 +44,6 @@ class StepGraph {
 
   Executor& executor() const { return *executor_; }
   const Graph& graph() const { return executor_->graph(); }
-  std::size_t graph_inputs() const { return input_infos_.size(); }
   // Shapes with None for the batch and unknown steps.
   const std::vector<ValueInfo>& input_infos() const { return input_infos_; }
 
