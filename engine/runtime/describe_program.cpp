@@ -1,7 +1,3 @@
-#include <algorithm>
-#include <functional>
-#include <utility>
-
 #include "engine/runtime/program.hpp"
 
 namespace braid {
@@ -10,12 +6,6 @@ namespace {
 // What a node does, and for which layer.
 std::string in_words(const GraphNode& node) {
   return std::string(node.op->kind()) + (node.layer.empty() ? "" : " (" + node.layer + ")");
-}
-
-// What made a value.
-std::string maker_of(const Graph& graph, Value value) {
-  const GraphNode* node = graph.producer(value);
-  return node == nullptr ? describe(graph, value) : in_words(*node);
 }
 
 std::string describe_sums(const Program& program, const Program::Stage& stage) {
@@ -35,7 +25,7 @@ std::string describe_plan(const Program& program) {
                      std::to_string(program.tile_bytes()) + " bytes\n";
   for (const Program::Placement& placed : program.placements()) {
     text += "  " + describe(program.graph(), placed.value) + " " +
-            maker_of(program.graph(), placed.value) + ": " + std::to_string(placed.bytes) +
+            maker_in_words(program, placed.value) + ": " + std::to_string(placed.bytes) +
             " bytes of the " + (placed.tile ? "tile" : "arena") + " at " +
             std::to_string(placed.offset) + ", stages " + std::to_string(placed.first) + " .. " +
             (placed.last == INT32_MAX ? "end" : std::to_string(placed.last)) + "\n";
@@ -81,18 +71,9 @@ std::string describe(const Program& program) {
   return text;
 }
 
-std::string largest_parts(const Program& program, std::vector<MemoryPart> beside) {
-  std::vector<MemoryPart> parts = std::move(beside);
-  for (const Program::Placement& placed : program.placements()) {
-    if (!placed.tile) parts.push_back({maker_of(program.graph(), placed.value), placed.bytes});
-  }
-  std::erase_if(parts, [](const MemoryPart& part) { return part.bytes == 0; });
-  std::ranges::stable_sort(parts, std::greater<>(), &MemoryPart::bytes);
-  constexpr std::size_t kShown = 5;
-  std::string text;
-  for (std::size_t i = 0; i < std::min(kShown, parts.size()); ++i)
-    text += (i > 0 ? ", " : "") + parts[i].what + " " + std::to_string(parts[i].bytes) + " bytes";
-  return text;
+std::string maker_in_words(const Program& program, Value value) {
+  const GraphNode* node = program.graph().producer(value);
+  return node == nullptr ? describe(program.graph(), value) : in_words(*node);
 }
 
 std::string scratch_in_words(const Program& program) {

@@ -143,14 +143,8 @@ class Program {
 std::string describe_plan(const Program& program);
 // The program in words: stages, the ops of each, where their results lie.
 std::string describe(const Program& program);
-// A piece of memory, and what it is for.
-struct MemoryPart {
-  std::string what;
-  std::int64_t bytes = 0;
-};
-// What takes most among the values of the arena and `beside` it, for messages: `dense (Dense layer
-// "label") 4096 bytes, input "text" 2048 bytes`.
-std::string largest_parts(const Program& program, std::vector<MemoryPart> beside);
+// What made a value: `dense (Dense layer "label")`.
+std::string maker_in_words(const Program& program, Value value);
 // What the scratch memory is for: `scratch memory of dense (Dense layer "label")`.
 std::string scratch_in_words(const Program& program);
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "engine/core/environment.hpp"
-#include "engine/core/error.hpp"
+#include "engine/runtime/memory_request.hpp"
 #include "engine/runtime/parallel.hpp"
 #include "kernels/row_program.hpp"
 
@@ -15,11 +15,6 @@ namespace braid {
 
 namespace {
 
-// Enough for batches of every length; each holds a graph of the driver's.
-constexpr std::size_t kMostRecordings = 256;
-constexpr std::int64_t kInputAlignment = 256;  // as separate allocations have it
-// The state, in front of the inputs.
-constexpr std::int64_t kStateBytes = kInputAlignment;
 static_assert(sizeof(RunState) <= kStateBytes);
 // Of outputs that are read together: to copy more takes longer than a wait for each.
 constexpr std::size_t kMostBytesTogether = std::size_t{1} << 20;
@@ -31,16 +26,6 @@ kernels::Stream stream_on(Device device, void* native) {
     case Device::Kind::emulated: return {kernels::Backend::emulated, native};
   }
   return {};
-}
-
-std::int64_t input_bytes(const Program& program, std::size_t input) {
-  const auto external = static_cast<std::size_t>(program.input_externals()[input]);
-  return program.externals()[external].bytes;
-}
-
-// What an input takes on a device.
-std::int64_t input_room(const Program& program, std::size_t input) {
-  return (input_bytes(program, input) + kInputAlignment - 1) / kInputAlignment * kInputAlignment;
 }
 
 }  // namespace
@@ -67,10 +52,11 @@ Workspace::Workspace(Device device)
     : device_(device),
       access_(access_to(device)),
       on_device_(device != Device::cpu()),
-      records_(access_.can_record() && !environment("BRAID_NO_GRAPH")),
       native_stream_(make_stream(access_)),
       staging_(device, "the inputs of a batch"),
       fetched_together_(device, "the outputs of a batch"),
+      recordings_(access_, native_stream_.get(),
+                  access_.can_record() && !environment("BRAID_NO_GRAPH")),
       row_tables_(device) {
   stream_ = stream_on(device, native_stream_.get());
 }
@@ -173,14 +159,7 @@ void Workspace::reserve(const Program& program, const Steps* steps) {
     bound_key_ = key;
     return;
   }
-  std::vector<MemoryPart> beside = parts_beside_arena(program);
-  std::int64_t asked = program.arena_bytes();
-  for (const MemoryPart& part : beside) asked += part.bytes;
-  throw OutOfMemory(
-      "a batch of " + std::to_string(program.batch()) + " rows asks for " + std::to_string(asked) +
-      " bytes on device \"" + to_string(device_) + "\", which could not be had; " +
-      std::to_string(access_.free_bytes()) +
-      " bytes are free. The largest parts: " + largest_parts(program, std::move(beside)));
+  throw not_enough_for(program, device_);
 }
 
 bool Workspace::takes_memory(const Program& program, const Steps* steps) {
@@ -196,28 +175,6 @@ bool Workspace::takes_memory(const Program& program, const Steps* steps) {
     scratches_.clear();
     return false;
   }
-}
-
-std::vector<MemoryPart> Workspace::parts_beside_arena(const Program& program) const {
-  std::vector<MemoryPart> parts;
-  const std::int64_t workers = on_device_ ? 1 : thread_count();
-  const std::string of_workers =
-      workers == 1 ? "" : ", " + std::to_string(workers) + " times, one a core";
-  parts.push_back({scratch_in_words(program) + of_workers, workers * program.scratch_bytes()});
-  if (!on_device_) {
-    parts.push_back({"tiles of rows" + of_workers, workers * program.tile_bytes()});
-    return parts;
-  }
-  parts.push_back({"the state of a run", kStateBytes});
-  parts.push_back({"steps of row programs",
-                   program.row_steps() * static_cast<std::int64_t>(sizeof(kernels::RowStep))});
-  for (std::size_t i = 0; i < program.input_externals().size(); ++i) {
-    const int external = program.input_externals()[i];
-    if (external < 0) continue;
-    const std::string& name = program.externals()[static_cast<std::size_t>(external)].name;
-    parts.push_back({name.empty() ? "an input" : "input \"" + name + "\"", input_room(program, i)});
-  }
-  return parts;
 }
 
 void Workspace::set_input(const Program& program, std::size_t input, const std::byte* data) {
@@ -296,7 +253,7 @@ void Workspace::run(const Program& program, const std::vector<const std::byte*>&
   if (on_device_) await_streams_but(stream_.native);
   bind(program, inputs, state);
   try {
-    record_or_replay({program.id(), followers.key, 1}, [&] {
+    recordings_.run({program.id(), followers.key, 1}, [&] {
       launch_program(program);
       if (followers.launch) followers.launch();
     });
@@ -314,7 +271,7 @@ void Workspace::run_steps(const Program& program, const Steps& steps) {
   if (before != nullptr && state() != before)
     throw std::logic_error("the state of steps has moved");
   leave_unawaited(access_, native_stream_);
-  record_or_replay({program.id(), steps.key, steps.count}, [&] {
+  recordings_.run({program.id(), steps.key, steps.count}, [&] {
     for (std::int64_t step = 0; step < steps.count; ++step) {
       launch_on_device(program, &steps);
       if (steps.update) steps.update();
@@ -325,41 +282,6 @@ void Workspace::run_steps(const Program& program, const Steps& steps) {
 void Workspace::leave_launches() const {
   await_streams_but(stream_.native);
   leave_unawaited(access_, native_stream_);
-}
-
-template <class Launch>
-void Workspace::record_or_replay(const Recording& wanted, const Launch& launch) {
-  access_.make_current();
-  if (!records_) return launch();
-  auto found =
-      std::find_if(recordings_.begin(), recordings_.end(), [&](const Recording& recording) {
-        return recording.program == wanted.program && recording.key == wanted.key &&
-               recording.steps == wanted.steps;
-      });
-  if (found == recordings_.end()) {
-    launch();
-    if (recordings_.size() == kMostRecordings) recordings_.erase(recordings_.begin());
-    recordings_.push_back(wanted);
-    return;
-  }
-  if (!found->finds_memory) return launch();
-  if (found->launches == nullptr) {
-    access_.begin_recording(stream_.native);
-    try {
-      launch();
-    } catch (...) {
-      try {
-        static_cast<void>(access_.end_recording(stream_.native));
-      } catch (const DeviceError&) {
-        // The first error says why.
-      }
-      throw;
-    }
-    found->launches = access_.end_recording(stream_.native);
-    found->finds_memory = found->launches != nullptr;
-    if (!found->finds_memory) return launch();
-  }
-  access_.replay(found->launches.get(), stream_.native);
 }
 
 Frame Workspace::frame(const Program& program, std::size_t worker) const {

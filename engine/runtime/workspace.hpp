@@ -8,6 +8,7 @@
 #include "engine/core/device_access.hpp"
 #include "engine/runtime/pinned_block.hpp"
 #include "engine/runtime/program.hpp"
+#include "engine/runtime/recordings.hpp"
 #include "engine/runtime/row_tables.hpp"
 #include "engine/runtime/steps.hpp"
 #include "kernels/dropout.hpp"
@@ -119,21 +120,11 @@ class Workspace {
     std::shared_ptr<std::byte[]> storage;
   };
 
-  struct Recording {
-    std::uint64_t program;
-    std::uint64_t key;
-    std::int64_t steps;
-    std::shared_ptr<void> launches = nullptr;  // null after the first run
-    bool finds_memory = true;                  // else they are launched one by one for good
-  };
-
   // Throws std::bad_alloc.
   void take_memory(const Program& program, const Steps* steps);
   // False where there is not so much; then none is held.
   bool takes_memory(const Program& program, const Steps* steps);
   void reserve(const Program& program, const Steps* steps);
-  // What take_memory asks for, beside the arena.
-  std::vector<MemoryPart> parts_beside_arena(const Program& program) const;
   // Gives the inputs of a program their places on the device.
   void place_inputs(const Program& program);
   void set_input(const Program& program, std::size_t input, const std::byte* data);
@@ -147,9 +138,6 @@ class Workspace {
             const RunState& state);
   void bind(const Program& program, const std::vector<const std::byte*>& inputs,
             const RunState& state);
-  // Carries out what `launch` launches, from the second time on by a recording.
-  template <class Launch>
-  void record_or_replay(const Recording& wanted, const Launch& launch);
   // What ops see of a run on the whole batch, with the memory of a worker.
   Frame frame(const Program& program, std::size_t worker) const;
   void launch_program(const Program& program);
@@ -175,7 +163,6 @@ class Workspace {
   Device device_;
   const DeviceAccess& access_;
   bool on_device_;
-  bool records_;
   std::shared_ptr<void> native_stream_;
   kernels::Stream stream_;
   Buffer inputs_there_;             // of a device: the state, and the inputs behind it
@@ -194,7 +181,7 @@ class Workspace {
   std::uint64_t bound_key_ = 0;                 // of the Steps
   mutable RunState state_here_;                 // on the CPU
   // Both are valid as long as no memory has moved.
-  std::vector<Recording> recordings_;  // the oldest first
+  Recordings recordings_;
   RowTables row_tables_;
 };
 
