@@ -228,13 +228,6 @@ void add_elements(List& list, std::int64_t wanted_rows, std::int64_t columns) {
                    .rate = 0.5F,
                    .state = on.copy_of(std::vector<RandomState>{{11, 3}})};
   });
-  list.add<SumRows>("SumRows", size, [=](Operands& on, Effort& effort) {
-    effort.bytes = floats_of(rows_of(on) + 1, columns);
-    const auto scratch = static_cast<std::size_t>(sum_rows_scratch(rows_of(on), columns));
-    return SumRows{.in = on.floats(rows_of(on), columns),
-                   .out = on.floats(1, columns),
-                   .scratch = scratch > 0 ? reinterpret_cast<float*>(on.bytes(scratch)) : nullptr};
-  });
   list.add<CopyRows>("CopyRows", size, [=](Operands& on, Effort& effort) {
     const std::int64_t bytes = 4 * columns;
     effort.bytes = floats_of(rows_of(on), 2 * columns);

@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "kernels/multiprocessors.hpp"
+
 // What a dense product in float32 costs a GPU: which of the tiles it takes, and into how many parts
 // the rows of a weights' gradient are cut, is decided by the same numbers.
 namespace braid::kernels {
@@ -21,11 +23,9 @@ inline constexpr DenseTileCost kSmallTileCost{32, 32, 17, 20};
 inline constexpr DenseTileCost kFewRowsTileCost{16, 32, 12, 14};
 inline constexpr DenseTileCost kFewColumnsTileCost{32, 16, 12, 14};
 
-inline constexpr std::int64_t kDenseMultiprocessors = 132;  // of an H100
-
 // The busiest multiprocessor ends last.
 constexpr double dense_cycles_of_place(std::int64_t blocks, double busy, double alone) {
-  const std::int64_t most = (blocks + kDenseMultiprocessors - 1) / kDenseMultiprocessors;
+  const std::int64_t most = (blocks + kMultiprocessors - 1) / kMultiprocessors;
   const double together = static_cast<double>(most) * busy;
   return together > alone ? together : alone;
 }
@@ -57,7 +57,7 @@ constexpr std::int64_t dense_weight_parts(std::int64_t rows, std::int64_t depth,
     const std::int64_t tiles = down * ((columns + tile.columns - 1) / tile.columns);
     for (std::int64_t blocks = 0; blocks <= kMostBlocks; ++blocks) {
       const std::int64_t wanted =
-          tiles == 0 ? 1 : std::min(blocks * kDenseMultiprocessors / tiles, most);
+          tiles == 0 ? 1 : std::min(blocks * kMultiprocessors / tiles, most);
       std::int64_t parts = std::max<std::int64_t>(wanted, 1);
       const std::int64_t length = dense_weight_part_rows(rows, parts);
       if (parts > 1) parts = (rows + length - 1) / length;

@@ -29,7 +29,7 @@ void launch_column(const Stream& stream, const DenseProduct& args) {
 
 // b's elements are b_stride apart.
 void launch_column(const Stream& stream, DenseProduct args) {
-  constexpr std::int64_t kBusyBlocks = 8 * kDenseMultiprocessors;
+  constexpr std::int64_t kBusyBlocks = 8 * kMultiprocessors;
   find_alignment_of_column(args);
   if (args.rows <= kWarps * kBusyBlocks) return launch_column<1>(stream, args);
   launch_column<kRowsOfColumn>(stream, args);

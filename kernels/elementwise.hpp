@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/backend.hpp"
+#include "kernels/multiprocessors.hpp"
 
 namespace braid::kernels {
 
@@ -127,45 +128,10 @@ struct FloatToIds {
 };
 BRAID_KERNEL(FloatToIds)
 
-// out[c] (+)= sum over the rows of in[n, c]; with `square` of in^2, with `absolute` of |in|. A CPU
-// adds them in the order of n. A GPU adds rows k, k + 32, k + 64 and so on in order, for each k
-// below kLanesOfRowSum, then these sums in pairs of neighbours, and what was there last.
-struct SumRows {
-  Matrix<const float> in;  // [N, C]  read
-  Matrix<float> out;       // [1, C]  overwritten, or added to
-  bool square = false;
-  bool absolute = false;
-  bool accumulate = false;
-  // sum_rows_scratch(N, C) bytes. A GPU then sums sum_rows_parts(N, C) parts of the rows side by
-  // side, and the rows of their sums as it does any others. Absent: all in one go.
-  float* scratch = nullptr;
-};
-BRAID_KERNEL(SumRows)
-
-// Into how many parts of equal length (the last ones may be shorter) the rows are cut.
-constexpr std::int64_t kLanesOfRowSum = 32;
-constexpr std::int64_t sum_rows_parts(std::int64_t rows, std::int64_t columns) {
-  constexpr std::int64_t kTile = 32;             // columns
-  constexpr std::int64_t kTilesInFlight = 2112;  // sixteen for each multiprocessor of an H100
-  constexpr std::int64_t kShortest = 1024;       // rows of a part that pay for a second launch
-  const std::int64_t tiles = (columns + kTile - 1) / kTile;
-  const std::int64_t wanted = kTilesInFlight / (tiles < 1 ? 1 : tiles);
-  const std::int64_t possible = rows / kShortest;
-  const std::int64_t parts = wanted < possible ? wanted : possible;
-  return parts < 2 ? 1 : parts;
-}
-
-// For the sums of each part.
-constexpr std::int64_t sum_rows_scratch(std::int64_t rows, std::int64_t columns) {
-  const std::int64_t parts = sum_rows_parts(rows, columns);
-  return parts == 1 ? 0 : parts * columns * static_cast<std::int64_t>(sizeof(float));
-}
-
 // Sums of everything on a GPU: many values are worth several blocks, each of which leaves the sum
-// of a part. Sixteen values a thread, until there are four blocks for each multiprocessor of an
-// H100.
+// of a part. Sixteen values a thread, until there are four blocks for each multiprocessor.
 constexpr std::int64_t parts_of_sum(std::int64_t count) {
-  constexpr std::int64_t kMost = 528;
+  constexpr std::int64_t kMost = 4 * kMultiprocessors;
   constexpr std::int64_t kValues = 4096;
   constexpr std::int64_t kWorthParts = 8 * kValues;  // else one block has done it as soon
   const std::int64_t parts = count < kWorthParts ? 1 : (count + kValues - 1) / kValues;

@@ -187,19 +187,6 @@ void run(const FloatToIds& args) {
   }
 }
 
-void run(const SumRows& args) {
-  if (!args.accumulate) {
-    for (std::int64_t c = 0; c < args.out.columns; ++c) args.out.data[c] = 0;
-  }
-  for (std::int64_t n = 0; n < args.in.rows; ++n) {
-    const float* in = args.in.row(n);
-    for (std::int64_t c = 0; c < args.in.columns; ++c) {
-      const float x = in[c];
-      args.out.data[c] += args.square ? x * x : (args.absolute ? std::fabs(x) : x);
-    }
-  }
-}
-
 void run(const SumAll& args) {
   double sum = 0;
   for (std::int64_t n = 0; n < args.in.rows; ++n) {

@@ -1,5 +1,6 @@
 #pragma once
 #include "kernels/backend.hpp"
+#include "kernels/multiprocessors.hpp"
 
 namespace braid::kernels {
 
@@ -40,10 +41,10 @@ struct EmbeddingDigits {
   constexpr std::int64_t values() const { return std::int64_t{1} << bits; }
 };
 constexpr EmbeddingDigits embedding_digits(std::int64_t positions, std::int64_t vocabulary) {
-  constexpr std::int64_t kInOneGo = 131072;        // positions
-  constexpr std::int64_t kIdsAtOnce = 132 * 1750;  // that a device's blocks own at once
+  constexpr std::int64_t kInOneGo = 131072;                     // positions
+  constexpr std::int64_t kIdsAtOnce = kMultiprocessors * 1750;  // that blocks own at once
   constexpr std::int64_t kPositionsOfBlock = 2048;
-  constexpr std::int64_t kMostBlocks = 264;  // two for each multiprocessor of an H100
+  constexpr std::int64_t kMostBlocks = 2 * kMultiprocessors;
   constexpr int kMostBits = 10;
   if (positions <= 0 || positions * (1 + vocabulary / kIdsAtOnce) <= kInOneGo) return {};
   int bits = 1;

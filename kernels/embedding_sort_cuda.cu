@@ -115,7 +115,6 @@ void run(const Stream& stream, const EmbeddingSort& all) {
   const EmbeddingDigits digits =
       embedding_digits(args.ids.rows * args.ids.columns, args.vocabulary);
   if (args.scratch != nullptr && digits.count > 0) return sort_by_digits(stream, args, digits);
-  constexpr std::int64_t kBlocks = 132;  // multiprocessors of an H100
   constexpr std::int64_t kStaticBytes = 1024;
   const std::int64_t positions = args.ids.rows * args.ids.columns;
   const std::int64_t warps = std::clamp<std::int64_t>(positions / kPositionsOfWarp, 1, kMostWarps);
@@ -123,7 +122,7 @@ void run(const Stream& stream, const EmbeddingSort& all) {
   constexpr std::int64_t kWorthABlock = 64;  // positions
   constexpr std::int64_t kIdsWorthABlock = 512;
   const std::int64_t wanted = std::clamp<std::int64_t>(
-      std::max(positions / kWorthABlock, args.vocabulary / kIdsWorthABlock), 1, kBlocks);
+      std::max(positions / kWorthABlock, args.vocabulary / kIdsWorthABlock), 1, kMultiprocessors);
   const std::int64_t most = (shared_bytes_of_block() - kStaticBytes) / (4 * warps);
   const std::int64_t ids_of_block =
       std::clamp<std::int64_t>((args.vocabulary + wanted - 1) / wanted, 1, most);

@@ -19,11 +19,6 @@ struct Panels {
   std::int64_t columns;
 };
 
-// What any instruction set's panels take, in floats.
-constexpr std::int64_t panel_floats(std::int64_t depth, std::int64_t columns) {
-  return (columns + 63) / 64 * 64 * depth;
-}
-
 inline Panels make_panels(Matrix<const float> b, float* out) {
   float* to = out;
   for (std::int64_t column = 0; column < b.columns; column += kPanelWidth) {

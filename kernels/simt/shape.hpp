@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <source_location>
 
+#include "kernels/multiprocessors.hpp"
+
 namespace braid::simt {
 
 // Numbers of blocks or threads along up to three axes. They are 64-bit until the launch has checked
@@ -25,7 +27,7 @@ struct LaunchShape {
 // Blocks for `count` pieces of work, `per_block` at a time. Kernels walk in strides of the grid:
 // more blocks than this only wait for a place.
 constexpr std::int64_t blocks_for(std::int64_t count, std::int64_t per_block) {
-  constexpr std::int64_t kMost = 132 * 16;
+  constexpr std::int64_t kMost = 16 * kernels::kMultiprocessors;
   const std::int64_t blocks = (count + per_block - 1) / per_block;
   return blocks < 1 ? 1 : (blocks < kMost ? blocks : kMost);
 }
