@@ -16,11 +16,12 @@ SANITIZERS = ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
 export CCACHE_SLOPPINESS := pch_defines,time_macros
 SOURCES = find engine kernels layers python_free_examples tests bench -name '*.hpp' -o -name '*.cpp' -o -name '*.cu' | sort
 
-.PHONY: help demo test test-golden bench sanitize coverage mutate kernels cuda-all gpu-check gpu-bundle format lint install clean packages
+.PHONY: help demo test test-golden test-gpus bench sanitize coverage mutate kernels cuda-all gpu-check gpu-bundle format lint install clean packages
 help:
 	@echo "make demo         train on clothing reviews made up for it: two texts and two numbers in, three answers out"
 	@echo "make test         build and run every test and every golden case"
 	@echo "make test-golden  run Keras's results from GOLDEN=<folder> on DEVICE=cpu, emulated or cuda"
+	@echo "make test-gpus    run every test of GPU kernels as on GPUs of less shared memory, and without matrix units"
 	@echo "make bench        time training steps against JAX, PyTorch and Keras"
 	@echo "make sanitize     the whole suite under the address and undefined-behaviour sanitizers; races of GPU kernels"
 	@echo "make coverage     fail on a line of a GPU kernel that no test executes"
@@ -48,6 +49,14 @@ test: packages
 test-golden: packages
 	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_golden -j $(JOBS)
 	@$(BUILD)/tests/braid_golden $(GOLDEN) --device $(DEVICE)
+
+# What an emulated device passes for (kernels/simt/emulated_gpu.hpp): a GPU without matrix units, and one of less shared memory.
+test-gpus: packages
+	@$(call CONFIGURE,release) && cmake --build $(BUILD) --target braid_tests -j $(JOBS)
+	@for architecture in 75 86; do \
+	  echo "As on a GPU of architecture $$architecture:"; \
+	  BRAID_TEST_BACKENDS=emulated BRAID_EMULATED_GPU=$$architecture $(BUILD)/tests/braid_tests || exit 1; \
+	done
 
 bench: packages
 	@cmake/install_packages.sh python3 python3-venv

@@ -37,7 +37,7 @@ GAIN = 4  # how many times sooner tests end when they run side by side, at most
 PATIENT = 240  # seconds: comparisons that have more repeat as often as they like
 SANITIZERS = ("memcheck", "racecheck", "initcheck", "synccheck")
 # Of no concern to a GPU: the source tree, and planted bugs that the emulated device must find.
-NOT_ON_GPUS = ("structure_test", "simt_bugs_test", "simt_reports_test", "simt_samples_test")
+NOT_ON_GPUS = ("structure_test", "emulated_gpus_test", "simt_bugs_test", "simt_reports_test", "simt_samples_test")
 
 
 @dataclass

@@ -137,7 +137,7 @@ namespace BRAID_GPU {
 bool run_lstm_by_teams(const Stream& stream, const LstmForwardSlice& slice) {
   if (!can_go_by_teams(slice.args)) return false;
   const LstmShape& shape = slice.args.shape;
-  return with_operands_of_team(slice.args.precision, [&]<class Operands>() {
+  return with_operands_of_team(precision_of_teams(slice.args), [&]<class Operands>() {
     const auto run = [&]<std::int64_t units_of_block>() {
       constexpr auto kUnits = static_cast<int>(units_of_block);
       return launch_team<lstm_forward_team_kernel<Operands, kUnits>, kUnits, 4 * kUnits>(

@@ -64,12 +64,20 @@ LstmTokens lstm_tokens(const LstmShape& slice, bool masked, bool go_backwards, f
 
 std::int64_t lstm_most_teams(std::int64_t blocks) { return 2 * lstm_cut.multiprocessors / blocks; }
 
+LstmTeams lstm_teams(std::int64_t tiles_of_rows, std::int64_t most_teams) {
+  const std::int64_t of_team = tiles(tiles_of_rows, most_teams);
+  const std::int64_t rounds = tiles(of_team, kTilesInTurns);
+  return {tiles(tiles_of_rows, of_team), tiles(of_team, rounds)};
+}
+
 std::int64_t lstm_team_words(const LstmShape& slice, std::int64_t numbers,
                              std::int64_t most_units_of_block) {
-  if (slice.units <= kPersistentUnits) return 0;
+  if (slice.units <= kUnitsInRegisters) return 0;
   const std::int64_t teams = lstm_most_teams(lstm_team_blocks(slice.units, most_units_of_block));
-  // All teams have as many places.
-  const std::int64_t in_hand = std::min(lstm_team_tiles(slice.rows) + teams, teams * kTilesInTurns);
+  // All teams have as many places, so that the last one may have too many. A device may hold fewer
+  // teams than this, but then no more tiles are in hand.
+  const std::int64_t in_hand =
+      std::min(lstm_team_tiles(slice.rows) + kTilesInTurns - 1, teams * kTilesInTurns);
   return in_hand * kTeamStepsOfRing * kRowsOfTeamTile * lstm_team_depth(numbers);
 }
 

@@ -3,6 +3,7 @@
 #include "kernels/launch.hpp"
 #include "kernels/lstm.hpp"
 #include "kernels/lstm_mask.hpp"
+#include "kernels/multiprocessors.hpp"
 
 // What the sources of the GPU's LSTM kernels share: tokens, the places of everything that is kept,
 // and the launchers of the parts. Gates stand side by side here, [unit][i, f, g, o], so that a
@@ -80,12 +81,13 @@ struct LstmTokens {
 constexpr std::int64_t kSortedRows = 1024;
 
 // Up to so many units a block of threads keeps the recurrent weights and takes its rows through all
-// of time, where it has the shared memory for what the registers do not hold.
+// of time; of more than kUnitsInRegisters where it has the shared memory for the rest, as few GPUs
+// have.
 constexpr std::int64_t kUnitsInRegisters = 64;
 constexpr std::int64_t kPersistentUnits = 128;
 
-// Beyond, teams of blocks share the units of tiles of rows (lstm_team.hpp), where the device holds
-// as many blocks at once as a team has; else every step is a product of its own.
+// Where no block can, teams of blocks share the units of tiles of rows (lstm_team.hpp), if the
+// device holds as many blocks at once as a team has; else every step is a product of its own.
 constexpr std::int64_t kRowsOfTeamTile = 32;
 constexpr std::int64_t kTeamDepthOfStage = 64;
 constexpr std::int64_t kTeamUnitsForward = 8;  // of a block, or twice as many
@@ -98,10 +100,10 @@ constexpr std::int64_t kTeamStepsOfRing = 9;  // of which there is memory for wh
 constexpr std::int64_t kForwardSharedBytes = (128 + 4 + 25) * 1024;
 constexpr std::int64_t kBackwardSharedBytes = (160 + 16 + 24) * 1024;
 
-// What launches are cut for: an H100. Tests make it smaller, so that few rows come to every kernel;
+// What launches are cut for. Tests make it smaller, so that few rows come to every kernel;
 // sizes of saved and scratch memory follow it, too.
 struct LstmCut {
-  std::int64_t multiprocessors = 132;
+  std::int64_t multiprocessors = kMultiprocessors;
   // Large batches are taken in slices of rows, one after another, so that the pre-activations of a
   // slice (or their gradients) take no more than this, unless one row does.
   std::int64_t slice_bytes = std::int64_t{512} << 20U;
@@ -184,6 +186,13 @@ inline std::int64_t lstm_team_blocks(std::int64_t units, std::int64_t units_of_b
 }
 // Teams of so many blocks, of which there are two for each multiprocessor at the most.
 std::int64_t lstm_most_teams(std::int64_t blocks);
+// How so many teams, or fewer, share out tiles: each takes `turns` of them in turns, and then
+// others.
+struct LstmTeams {
+  std::int64_t teams = 0;
+  std::int64_t turns = 0;
+};
+LstmTeams lstm_teams(std::int64_t tiles, std::int64_t most_teams);
 // Words in which teams exchange so many numbers of each row.
 std::int64_t lstm_team_words(const LstmShape& slice, std::int64_t numbers,
                              std::int64_t most_units_of_block);

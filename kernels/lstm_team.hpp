@@ -172,7 +172,13 @@ std::int64_t team_bytes(std::int64_t depth) {
 
 template <class Arguments>
 bool can_go_by_teams(const Arguments& args) {
-  return args.shape.units > kPersistentUnits && has_default_functions(args);
+  return args.shape.units > kUnitsInRegisters && has_default_functions(args);
+}
+
+// What others keep in a block is never rounded, and so it is not here.
+template <class Arguments>
+Precision precision_of_teams(const Arguments& args) {
+  return args.shape.units > kPersistentUnits ? args.precision : Precision::float32;
 }
 
 // Makes teams of as many blocks as the device holds at once, as far as there is memory for what
@@ -185,12 +191,11 @@ bool find_team(LaunchShape& launch, Team& team, std::int64_t rows, std::int64_t 
   const std::int64_t fitting = held < most ? held : most;
   if (fitting == 0) return false;
   const std::int64_t tiles = lstm_team_tiles(rows);
-  const std::int64_t of_team = (tiles + fitting - 1) / fitting;
-  const std::int64_t rounds = (of_team + kTilesInTurns - 1) / kTilesInTurns;
+  const LstmTeams shared_out = lstm_teams(tiles, fitting);
   team.blocks = static_cast<int>(blocks);
   team.tiles = static_cast<int>(tiles);
-  team.teams = static_cast<int>((tiles + of_team - 1) / of_team);
-  team.turns = static_cast<int>((of_team + rounds - 1) / rounds);
+  team.teams = static_cast<int>(shared_out.teams);
+  team.turns = static_cast<int>(shared_out.turns);
   launch.grid = blocks * team.teams;
   return true;
 }

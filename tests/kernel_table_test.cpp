@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/kernel_launch.hpp"
 #include "tests/support/kernel_table.hpp"
 #include "tests/support/replayed_step.hpp"
@@ -107,6 +108,7 @@ TEST_CASE("kernel table: it has every function of a GPU in the tree, and none th
 
 TEST_CASE(
     "kernel table: registers, shared memory and spills are those of the kernels as they are") {
+  const EmulatedGpuScope gpu(kH100);
   if (!has_table()) return;
   INFO("`make kernels` writes the table anew");
   CHECK_THAT(text_of(kTable),

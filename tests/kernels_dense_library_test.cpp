@@ -14,6 +14,7 @@
 #include "kernels/simt/emulated_library.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/dense_precision.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/stand_in_library.hpp"
 #include "tests/support/variables.hpp"
 
@@ -66,6 +67,7 @@ Program one_layer(std::int64_t rows, std::int64_t depth, std::int64_t columns, P
 }  // namespace
 
 TEST_CASE("dense library: outputs and gradients are right for all sizes, in column slices too") {
+  const EmulatedGpuScope gpu(kH100);
   if (!tests_emulated()) return;
   const StandInLibrary library;
   if (!library.is_there()) return;
@@ -98,6 +100,7 @@ TEST_CASE("dense library: outputs and gradients are right for all sizes, in colu
 }
 
 TEST_CASE("dense library: operands become the nearest bfloat16, ties the even one, NaN stays NaN") {
+  const EmulatedGpuScope gpu(kH100);
   if (!tests_emulated()) return;
   const StandInLibrary library;
   if (!library.is_there()) return;
@@ -131,6 +134,7 @@ TEST_CASE("dense library: operands become the nearest bfloat16, ties the even on
 }
 
 TEST_CASE("dense library: without memory for rounded operands a product is for our own kernels") {
+  const EmulatedGpuScope gpu(kH100);
   if (!tests_emulated()) return;
   const StandInLibrary library;
   if (!library.is_there()) return;
@@ -172,6 +176,7 @@ TEST_CASE("dense library: without memory for rounded operands a product is for o
 }
 
 TEST_CASE("dense library: a bias's gradient by itself is summed in parts of the rows") {
+  const EmulatedGpuScope gpu(kH100);
   if (!tests_emulated()) return;
   const StandInLibrary library;
   if (!library.is_there()) return;
@@ -194,6 +199,7 @@ TEST_CASE("dense library: a bias's gradient by itself is summed in parts of the 
 }
 
 TEST_CASE("dense library: a program on a device has memory for its large products") {
+  const EmulatedGpuScope gpu(kH100);
   if (!tests_emulated()) return;
   constexpr std::int64_t kLarge = kernels::kLeastLibrarySize;
   const auto scratch_of = [](std::int64_t rows, Precision precision, Device device) {

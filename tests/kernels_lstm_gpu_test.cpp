@@ -9,6 +9,7 @@
 
 #include "kernels/lstm_gpu.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/lstm_cut.hpp"
 #include "tests/support/lstm_kernel.hpp"
 #include "tests/support/schedules.hpp"
@@ -138,6 +139,7 @@ TEST_CASE(
 }
 
 TEST_CASE("lstm on a gpu: results do not depend on how many rows a block takes") {
+  const EmulatedGpuScope gpu(kH100);
   RandomNumbers random(22);
   for (const std::int64_t units : {20, 40, 80}) {
     LstmProblem problem = random_lstm({4, 6, 3, units}, random);

@@ -4,6 +4,7 @@
 #include "kernels/lstm_gpu.hpp"
 #include "kernels/simt/launch_records.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/lstm_cut.hpp"
 #include "tests/support/lstm_kernel.hpp"
 #include "tests/support/rounded_lstm.hpp"
@@ -110,6 +111,7 @@ TEST_CASE("lstm on matrix units: a row of many steps is right to its end") {
 }
 
 TEST_CASE("lstm on matrix units: float32, few rows, many units and other functions are not") {
+  const EmulatedGpuScope gpu(kH100);
   if (gpu_backend() != Backend::emulated) return;
   const auto launches_of = [](const LstmSize& size, Precision precision,
                               kernels::ActivationKind activation) {

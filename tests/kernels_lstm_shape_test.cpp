@@ -1,9 +1,11 @@
 // How many blocks share the work of the LSTM's launches, and which of its kernels a shape comes to:
 // planned alone, so that shapes may be of any size.
+#include <algorithm>
 #include <string>
 #include <vector>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/lstm_cut.hpp"
 #include "tests/support/planned_lstm.hpp"
 
@@ -77,6 +79,7 @@ TEST_CASE("lstm shapes: a device with as many multiprocessors as large tiles tak
 }
 
 TEST_CASE("lstm shapes: as many teams of blocks as the device holds share out tiles of rows") {
+  const EmulatedGpuScope gpu(kH100);
   // A block has 8 units forward, 16 back; on matrix units twice as many where not every block would
   // have a multiprocessor, but back only of bfloat16. A tile has 32 rows. Shared memory holds the
   // sums of eight warps, 32 KB forward, 16 KB back, or twice as much, and the weights: two blocks a
@@ -136,4 +139,19 @@ TEST_CASE("lstm shapes: the inputs of an LSTM are projected by a block for each 
   const LstmShape short_rows{.rows = 50, .steps = 1, .features = 8, .units = 4};
   CHECK(blocks_of(planned(planned_forward(short_rows, true)), "lstm_projection_kernel") ==
         std::vector<std::int64_t>{(50 + 3) / 4});
+}
+
+TEST_CASE(
+    "lstm shapes: teams share out all tiles, and have no more in hand than there is room for") {
+  for (std::int64_t most = 1; most <= 70; ++most) {
+    for (std::int64_t tiles = 1; tiles <= 400; ++tiles) {
+      const LstmTeams shared_out = lstm_teams(tiles, most);
+      const std::int64_t in_hand = shared_out.teams * shared_out.turns;
+      const std::int64_t rounds = (tiles + in_hand - 1) / in_hand;
+      const bool right = shared_out.teams <= most && shared_out.turns <= kTilesInTurns &&
+                         in_hand <= std::min(tiles, most * kTilesInTurns) + kTilesInTurns - 1 &&
+                         in_hand <= most * kTilesInTurns && (rounds - 1) * in_hand < tiles;
+      if (!right) FAIL_CHECK(tiles << " tiles, " << most << " teams");
+    }
+  }
 }

@@ -8,6 +8,7 @@
 
 #include "kernels/simt/launch_records.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/kernel_table.hpp"
 #include "tests/support/lstm_cut.hpp"
 #include "tests/support/lstm_kernel.hpp"
@@ -291,6 +292,7 @@ std::vector<std::string> table_rows() {
 }  // namespace
 
 TEST_CASE("lstm on a gpu: a step passes one barrier, exchanges little and waits for no memory") {
+  const EmulatedGpuScope gpu(kH100);
   for (const StepCost& cost : costs()) {
     INFO(cost.kernel);
     CHECK(cost.barriers == 1);
@@ -310,6 +312,7 @@ TEST_CASE("lstm on a gpu: a step passes one barrier, exchanges little and waits 
 }
 
 TEST_CASE("lstm on a gpu: a step looks up no row of a table for itself or for the next one") {
+  const EmulatedGpuScope gpu(kH100);
   for (const std::int64_t units : {32, 64, 128}) {
     for (const std::int64_t rows : {1, 2, 4}) {
       INFO(units << " units, " << rows << " rows");
@@ -332,6 +335,7 @@ TEST_CASE("lstm on a gpu: a step looks up no row of a table for itself or for th
 }
 
 TEST_CASE("kernel table: steps of the LSTM wait for what it names") {
+  const EmulatedGpuScope gpu(kH100);
   const auto committed = committed_rows("Steps of the LSTM");
   if (!committed) return;
   INFO("`make kernels` writes the table anew");

@@ -10,6 +10,7 @@
 #include "kernels/simt/launch_records.hpp"
 #include "kernels/simt/machine.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/kernel_table.hpp"
 #include "tests/support/lstm_kernel.hpp"
 #include "tests/support/watch_scope.hpp"
@@ -181,6 +182,7 @@ class WatchedLstm {
 }  // namespace
 
 TEST_CASE("lstm by teams: a step passes two barriers and exchanges next to nothing") {
+  const EmulatedGpuScope gpu(kH100);
   for (const StepCost& cost : costs()) {
     INFO(cost.kernel);
     CHECK(cost.barriers == 2);
@@ -209,6 +211,7 @@ TEST_CASE("lstm by teams: a step asks for what it reads before it has what the o
 }
 
 TEST_CASE("kernel table: steps of the LSTM by teams wait for what it names") {
+  const EmulatedGpuScope gpu(kH100);
   const auto committed = committed_rows("Steps of the LSTM by teams");
   if (!committed) return;
   INFO("`make kernels` writes the table anew");

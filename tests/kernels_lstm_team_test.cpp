@@ -7,6 +7,7 @@
 #include "kernels/lstm_gpu.hpp"
 #include "kernels/simt/launch_records.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/lstm_cut.hpp"
 #include "tests/support/lstm_kernel.hpp"
 #include "tests/support/rounded_lstm.hpp"
@@ -87,6 +88,7 @@ bool goes_by_teams(const LstmProblem& problem) {
 }  // namespace
 
 TEST_CASE("lstm by teams: any number of units and rows, with any mask") {
+  const EmulatedGpuScope gpu(kH100);
   RandomNumbers random(201);
   for (const LstmSize& size :
        {LstmSize{1, 2, 2, 129}, LstmSize{2, 1, 2, 130}, LstmSize{31, 1, 2, 136},
@@ -100,6 +102,7 @@ TEST_CASE("lstm by teams: any number of units and rows, with any mask") {
 }
 
 TEST_CASE("lstm by teams: a team takes tiles of rows in turns, which end at different steps") {
+  const EmulatedGpuScope gpu(kH100);
   RandomNumbers random(202);
   const LstmCutScope scope(kOneTeam);
   // Three and four at once, and five in two rounds.
@@ -129,6 +132,7 @@ TEST_CASE("lstm by teams: a round begins when all have read what the one before 
 }
 
 TEST_CASE("lstm by teams: every mask of up to four steps") {
+  const EmulatedGpuScope gpu(kH100);
   RandomNumbers random(203);
   for (std::int64_t steps = 1; steps <= 4; ++steps) {
     LstmProblem problem = random_lstm({std::int64_t{1} << steps, steps, 2, 131}, random);
@@ -233,6 +237,7 @@ TEST_CASE("lstm by teams: results do not depend on how many teams there are") {
 }
 
 TEST_CASE("lstm by teams: few units, other functions and too small devices are not") {
+  const EmulatedGpuScope gpu(kH100);
   if (gpu_backend() != Backend::emulated) return;
   RandomNumbers random(208);
   LstmProblem problem = random_lstm({3, 2, 2, 136}, random);
@@ -254,6 +259,7 @@ TEST_CASE("lstm by teams: few units, other functions and too small devices are n
 // The race flavour would fill the memory: it keeps the clocks of all threads for each of them.
 #if !defined(BRAID_SIMT_RACES)
 TEST_CASE("lstm by teams: weights that a block cannot hold are for steps of their own") {
+  const EmulatedGpuScope gpu(kH100);
   if (gpu_backend() != Backend::emulated) return;
   RandomNumbers random(209);
   // Sixteen columns of 4 x 840 floats are more than shared memory has beside the sums.

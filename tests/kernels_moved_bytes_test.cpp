@@ -14,6 +14,7 @@
 #include "kernels/simt/moved_bytes.hpp"
 #include "tests/simt/samples.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/guarded_matrix.hpp"
 #include "tests/support/kernel_table.hpp"
 #include "tests/support/replayed_step.hpp"
@@ -105,6 +106,7 @@ TEST_CASE("moved bytes: a row that is read several times is counted once") {
 
 TEST_CASE(
     "moved bytes: what a launch reads of its own results is not counted, atomics always are") {
+  const EmulatedGpuScope gpu(kH100);
   constexpr int kCount = 130;  // five blocks of 32 numbers
   DeviceArray<float> in(kCount);
   DeviceArray<float> other(kCount);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/row_program.hpp"
 
 using namespace braid;
@@ -222,6 +223,7 @@ TEST_CASE("row program: more steps than are fetched at once run in their order")
 }
 
 TEST_CASE("row program: values of a block's rows can lie in its shared memory") {
+  const EmulatedGpuScope gpu(kH100);
   for (const Backend backend : tested_backends()) {
     if (!runs_on_device(backend)) continue;
     for (const std::int64_t columns : {1, 4, 33, 500}) {

@@ -15,6 +15,7 @@
 #include "kernels/optimizer.hpp"
 #include "kernels/softmax.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/kernel_launch.hpp"
 #include "tests/support/planned_launches.hpp"
 
@@ -155,6 +156,7 @@ TEST_CASE(
 }
 
 TEST_CASE("kernel shapes: ids are looked at once where a list of all fits beside the counters") {
+  const EmulatedGpuScope gpu(kH100);
   const auto launch_of = [](std::int64_t positions, std::int64_t vocabulary) {
     const std::vector<simt::PlannedLaunch> launches = planned(EmbeddingSort{
         matrix<const Ids>(1, positions), {}, kNoId, nowhere<Ids>(), nowhere<Ids>(), vocabulary});
@@ -173,36 +175,6 @@ TEST_CASE("kernel shapes: ids are looked at once where a list of all fits beside
   // it.
   CHECK(launch_of(255, 50000).kernel == in_list.kernel);
   CHECK(launch_of(255, 132 * 57800).kernel == at_all.kernel);
-}
-
-TEST_CASE("kernel shapes: sums of rows take fours where tiles are many, and parts where rows are") {
-  const auto check = [](const SumRows& arguments, const std::vector<std::string>& kernels,
-                        const std::vector<simt::Extent>& grids) {
-    const std::vector<simt::PlannedLaunch> launches = planned(arguments);
-    REQUIRE(launches.size() == kernels.size());
-    for (std::size_t i = 0; i < launches.size(); ++i) {
-      CHECK(launches[i].kernel.find(kernels[i]) != std::string::npos);
-      CHECK(launches[i].shape.grid.x == grids[i].x);
-      CHECK(launches[i].shape.grid.y == grids[i].y);
-    }
-  };
-  const auto sum_of = [](std::int64_t rows, std::int64_t columns) {
-    return SumRows{.in = matrix(rows, columns), .out = matrix(1, columns)};
-  };
-  const std::string fours = "sum_rows_kernel<4>";
-  const std::string ones = "sum_rows_kernel<1>";
-  check(sum_of(33, 132 * 32), {fours}, {{132, 1}});
-  check(sum_of(33, 131 * 32), {ones}, {{131 * 4, 1}});
-  check(sum_of(1000000, 128), {ones}, {{16, 1}});
-  SumRows tall = sum_of(1000000, 128);
-  tall.scratch = nowhere<float>();
-  check(tall, {fours, ones}, {{4, 528}, {16, 1}});
-  tall.in.data += 1;
-  check(tall, {ones, ones}, {{16, 528}, {16, 1}});
-  SumRows low = sum_of(1024, 64);
-  low.scratch = nowhere<float>();
-  check(low, {ones}, {{8, 1}});
-  CHECK(planned(sum_of(5, 0)).empty());
 }
 
 TEST_CASE("kernel shapes: bytes are copied in sixteens where they lie aligned") {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/kernel_launch.hpp"
 #include "tests/support/on_device.hpp"
 #include "tests/support/scratch_folder.hpp"
@@ -11,6 +12,8 @@
 namespace braid {
 namespace {
 
+using testing::EmulatedGpuScope;
+using testing::kH100;
 using testing::OnDevice;
 
 std::vector<Device> rounding_gpus() {
@@ -147,6 +150,7 @@ void check_learns_at_its_precision(std::vector<float> (*kernel_after)(Precision)
 }  // namespace
 
 TEST_CASE("a compiled model predicts with operands of its precision") {
+  const EmulatedGpuScope gpu(kH100);
   const Device device = GENERATE(from_range(rounding_gpus()));
   INFO(to_string(device));
   const OnDevice here(device);
@@ -165,6 +169,7 @@ TEST_CASE("a compiled model predicts with operands of its precision") {
 }
 
 TEST_CASE("small layers of few rows are float32 at every precision") {
+  const EmulatedGpuScope gpu(kH100);
   const Device device = GENERATE(from_range(rounding_gpus()));
   INFO(to_string(device));
   const OnDevice here(device);
@@ -172,14 +177,17 @@ TEST_CASE("small layers of few rows are float32 at every precision") {
 }
 
 TEST_CASE("a compiled model learns at its precision") {
+  const EmulatedGpuScope gpu(kH100);
   check_learns_at_its_precision(kernel_after_a_step, 1e-6);
 }
 
 TEST_CASE("an LSTM learns at its model's precision") {
+  const EmulatedGpuScope gpu(kH100);
   check_learns_at_its_precision(lstm_after_a_step, 1e-7);
 }
 
 TEST_CASE("an LSTM of many rows learns at its model's precision") {
+  const EmulatedGpuScope gpu(kH100);
   check_learns_at_its_precision(lstm_of_many_rows_after_a_step, 1e-7);
 }
 

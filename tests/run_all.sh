@@ -60,6 +60,10 @@ if [ -x "$build/tests/braid_golden" ]; then
   run totals_of_closing_line "$build/tests/braid_golden" "$golden"
   echo "The same on the emulated device:"
   run totals_of_closing_line "$build/tests/braid_golden" "$golden" --device emulated
+  for architecture in 75 86; do
+    echo "The same as on a GPU of architecture $architecture:"
+    BRAID_EMULATED_GPU=$architecture run totals_of_closing_line "$build/tests/braid_golden" "$golden" --device emulated
+  done
 fi
 if [ -d "$build/python_free_examples" ]; then
   run totals_of_closing_line "$(dirname "$0")/examples_test.sh" "$build"

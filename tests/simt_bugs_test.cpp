@@ -11,6 +11,7 @@
 #include "engine/core/error.hpp"
 #include "tests/simt/bugs.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/guarded_matrix.hpp"
 #include "tests/support/schedules.hpp"
 
@@ -79,6 +80,7 @@ samples::Found expected_in_this_flavour(const samples::Bug& bug) {
 }  // namespace
 
 TEST_CASE("simt: without its bug every kernel of the corpus is right, and nothing is reported") {
+  const EmulatedGpuScope gpu(kH100);
   for (const samples::Bug& bug : samples::every_bug()) {
     INFO(bug.name);
     std::vector<float> first;

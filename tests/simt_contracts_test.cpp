@@ -12,6 +12,7 @@
 #include "kernels/simt/matrix.hpp"
 #include "tests/simt/contracts.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/guarded_matrix.hpp"
 #include "tests/support/schedules.hpp"
 
@@ -46,6 +47,7 @@ Words emulated_outcome(const std::string& name, const Words& in) {
 }  // namespace
 
 TEST_CASE("simt contracts: every one gives the same bits in every order of threads") {
+  const EmulatedGpuScope gpu(kH100);
   const Words in = random_words();
   for (const samples::Contract& contract : samples::emulated::every_contract()) {
     INFO(contract.name);
@@ -94,6 +96,7 @@ TEST_CASE("simt contracts: shuffles take the value of the lane that they name") 
 }
 
 TEST_CASE("simt contracts: votes, matches and reductions see every lane of the warp") {
+  const EmulatedGpuScope gpu(kH100);
   Words in = random_words();
   Words out = emulated_outcome("ballot, match, reductions of a warp", in);
   int twos = 0;
@@ -130,6 +133,7 @@ TEST_CASE("simt contracts: votes, matches and reductions see every lane of the w
 }
 
 TEST_CASE("simt contracts: copies bring all bytes, and zeros where they are told to") {
+  const EmulatedGpuScope gpu(kH100);
   Words in = random_words();
   Words out = emulated_outcome("cp_async", in);
   Words bulk = emulated_outcome("bulk_copy, mbarrier", in);

@@ -7,6 +7,7 @@
 #include "tests/simt/bugs.hpp"
 #include "tests/simt/samples.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/guarded_matrix.hpp"
 #include "tests/support/schedules.hpp"
 
@@ -46,6 +47,7 @@ TEST_CASE("simt: a report names kernel, shape, block, thread and place") {
 }
 
 TEST_CASE("simt: each kind of mistake has words of its own") {
+  const EmulatedGpuScope gpu(kH100);
   const std::pair<const char*, const char*> words[] = {
 #if defined(BRAID_SIMT_RACES)
     {"barrier_in_a_branch", "race: reads shared memory at bugs_within_blocks.cu:"},
@@ -85,6 +87,7 @@ TEST_CASE("simt: a kernel that failed leaves the device fit for the next one") {
 }
 
 TEST_CASE("simt: launches that no device takes are refused with their shape") {
+  const EmulatedGpuScope gpu(kH100);
   float x = 0;
   const auto softmax = [&](int rows, int columns) {
     samples::emulated::softmax(kStream, &x, &x, rows, columns);

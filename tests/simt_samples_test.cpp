@@ -8,6 +8,7 @@
 
 #include "tests/simt/samples.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/emulated_gpu_scope.hpp"
 #include "tests/support/guarded_matrix.hpp"
 #include "tests/support/schedules.hpp"
 
@@ -110,6 +111,7 @@ TEST_CASE("simt: a softmax of rows in dynamic shared memory") {
 }
 
 TEST_CASE("simt: a product by cp.async, ldmatrix and mma in bfloat16") {
+  const EmulatedGpuScope gpu(kH100);
   RandomNumbers random(3);
   for (const ProductSize& size :
        {ProductSize{1, 8, 8}, ProductSize{32, 32, 32}, ProductSize{70, 72, 104}}) {
@@ -127,6 +129,7 @@ TEST_CASE("simt: a product by cp.async, ldmatrix and mma in bfloat16") {
 }
 
 TEST_CASE("simt: a product by mma in tf32, ragged in every dimension") {
+  const EmulatedGpuScope gpu(kH100);
   RandomNumbers random(4);
   for (const ProductSize& size :
        {ProductSize{1, 1, 1}, ProductSize{16, 8, 8}, ProductSize{37, 19, 29}}) {
@@ -208,6 +211,7 @@ TEST_CASE("simt: a word is found late, but nobody who knows of a newer one finds
 }
 
 TEST_CASE("simt: rows stream through a ring of bulk copies and mbarriers") {
+  const EmulatedGpuScope gpu(kH100);
   RandomNumbers random(7);
   for (const int rows : {0, 1, 3, 20}) {
     const Numbers numbers = random.floats(rows * 64, -1, 1);
@@ -225,6 +229,7 @@ TEST_CASE("simt: rows stream through a ring of bulk copies and mbarriers") {
 }
 
 TEST_CASE("simt: ballots, matches and reductions of lanes that differ in their masks") {
+  const EmulatedGpuScope gpu(kH100);
   RandomNumbers random(8);
   for (const int count : {0, 1, 191, 192, 1000}) {
     Numbers ids;

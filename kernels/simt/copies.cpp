@@ -1,6 +1,7 @@
 // Copies that arrive as late as they may, and the barriers in shared memory that count their bytes.
 #include <cstring>
 
+#include "kernels/simt/emulated_gpu.hpp"
 #include "kernels/simt/state.hpp"
 
 namespace braid::simt {
@@ -80,6 +81,7 @@ void wait_for_copies(int groups_in_flight) {
 }
 
 void make_mbarrier(std::uint64_t* barrier, int arrivals, const Place& where) {
+  require_architecture(90, "an mbarrier", where);
   require_shared(barrier, sizeof(std::uint64_t), sizeof(std::uint64_t), "mbarrier_init", where);
   if (arrivals < 1 || arrivals >= 1 << 20) {
     fail("mbarrier_init: a barrier of " + std::to_string(arrivals) + " arrivals", where);

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "kernels/launch.hpp"
+#include "kernels/simt/emulated_gpu.hpp"
 #include "kernels/simt/emulated_stream.hpp"
 #include "kernels/simt/machine.hpp"
 
@@ -201,6 +202,7 @@ inline T reduce_lanes(unsigned mask, T value, Place where) {
                                        std::memcpy(lanes[lane]->out, &total, sizeof total);
                                    }
                                  }};
+  require_architecture(80, "a reduction of a warp", where);
   T result{};
   LaneCall lane{&value, &result};
   warp_together(call, mask, lane, where);
@@ -229,7 +231,7 @@ inline unsigned __reduce_xor_sync(unsigned mask, unsigned value, Place where = P
 }
 
 static inline std::int64_t shared_bytes_of_block() {
-  return static_cast<std::int64_t>(kSharedBytes);
+  return static_cast<std::int64_t>(emulated_gpu().shared_of_block);
 }
 
 // The most blocks that a cooperative launch can have.

@@ -13,6 +13,7 @@
 #include "engine/core/memory.hpp"
 #include "kernels/simt/broken_device.hpp"
 #include "kernels/simt/emulated_faults.hpp"
+#include "kernels/simt/emulated_gpu.hpp"
 #include "kernels/simt/emulated_stream.hpp"
 #include "kernels/simt/emulated_traffic.hpp"
 #include "kernels/simt/launch_records.hpp"
@@ -62,7 +63,7 @@ class EmulatedAccess final : public DeviceAccess {
     return limit_ > used_ ? limit_ - used_ : 0;
   }
   std::int64_t shared_bytes_of_block() const override {
-    return static_cast<std::int64_t>(kSharedBytes);
+    return static_cast<std::int64_t>(emulated_gpu().shared_of_block);
   }
   void limit(std::size_t bytes) const {
     const std::lock_guard lock(mutex_);

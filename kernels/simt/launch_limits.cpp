@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/core/error.hpp"
+#include "kernels/simt/emulated_gpu.hpp"
 #include "kernels/simt/state.hpp"
 
 namespace braid::simt {
@@ -23,8 +24,9 @@ std::string objection(const LaunchShape& shape, bool cooperative) {
     return "a block has at most " + std::to_string(kMaxThreads) + " threads, 64 along z";
   }
   if (block.count() % kWarpLanes != 0) return "the threads of a block are whole warps of 32";
-  if (shape.shared < 0 || shape.shared > static_cast<std::int64_t>(kSharedBytes)) {
-    return "a block has at most " + std::to_string(kSharedBytes) + " bytes of shared memory";
+  const std::size_t most = emulated_gpu().shared_of_block;
+  if (shape.shared < 0 || shape.shared > static_cast<std::int64_t>(most)) {
+    return "a block has at most " + std::to_string(most) + " bytes of shared memory";
   }
   if (cooperative) {
     const std::int64_t held = blocks_held(shape);
@@ -39,11 +41,13 @@ std::string objection(const LaunchShape& shape, bool cooperative) {
 }  // namespace
 
 std::int64_t blocks_held(const LaunchShape& shape) {
-  const auto bytes = static_cast<std::int64_t>(kSharedReservedPerBlock) + shape.shared;
-  const std::int64_t fit = std::min<std::int64_t>(kBlocksOfMultiprocessor,
-                                                  kThreadsOfMultiprocessor / shape.block.count());
-  return std::min(fit, static_cast<std::int64_t>(kSharedOfMultiprocessor) / bytes) *
-         kMultiprocessors;
+  const EmulatedGpu& gpu = emulated_gpu();
+  const auto bytes = static_cast<std::int64_t>(gpu.reserved_for_block) + shape.shared;
+  std::int64_t fit = std::min<std::int64_t>(gpu.blocks_of_multiprocessor,
+                                            gpu.threads_of_multiprocessor / shape.block.count());
+  if (bytes > 0)
+    fit = std::min(fit, static_cast<std::int64_t>(gpu.shared_of_multiprocessor) / bytes);
+  return fit * gpu.multiprocessors;
 }
 
 void refuse_impossible(std::string_view kernel, const LaunchShape& shape, bool cooperative) {

@@ -26,16 +26,10 @@ struct Schedule {
 void set_schedule(const Schedule& schedule);
 Schedule current_schedule();
 
-// What the emulated device has; the figures of an H100.
+// What every GPU has; emulated_gpu.hpp has the rest.
 constexpr int kWarpLanes = 32;
 constexpr int kMaxThreads = 1024;
-constexpr int kMultiprocessors = 132;
-constexpr int kThreadsOfMultiprocessor = 2048;
-constexpr int kBlocksOfMultiprocessor = 32;
 constexpr std::size_t kStaticSharedBytes = 48 * 1024;
-constexpr std::size_t kSharedBytes = 227 * 1024;
-constexpr std::size_t kSharedOfMultiprocessor = 228 * 1024;
-constexpr std::size_t kSharedReservedPerBlock = 1024;
 
 // The built-in variables of the thread that runs.
 extern uint3 threadIdx;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/simt/emulated_gpu.hpp"
 #include "kernels/simt/state.hpp"
 
 namespace braid::simt {
@@ -130,6 +131,7 @@ void multiply_matrices(float (&sums)[4], const unsigned (&a)[4], const unsigned 
                                  multiply<MatrixElement::tf32>};
   static constexpr WarpCall bfloat16{WarpOperation::multiply_matrices, 1,
                                      multiply<MatrixElement::bfloat16>};
+  require_architecture(kFirstWithMatrixUnits, "a product of matrix units", where);
   const Operands operands{a, b};
   LaneCall lane{&operands, sums};
   warp_together(element == MatrixElement::tf32 ? tf32 : bfloat16, 0xFFFFFFFFU, lane, where);

@@ -7,7 +7,7 @@ namespace braid::simt {
 #if defined(__CUDACC__)
 static inline bool has_matrix_units() { return gpu_has_matrix_units(); }
 #else
-static inline bool has_matrix_units() { return true; }
+static inline bool has_matrix_units() { return emulated_gpu().has_matrix_units(); }
 #endif
 
 }  // namespace braid::simt

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "kernels/simt/emulated_gpu.hpp"
 #include "kernels/simt/races.hpp"
 #include "kernels/simt/shared_limits.hpp"
 
@@ -14,7 +15,7 @@ namespace braid::simt {
 namespace {
 
 constexpr std::size_t kRedZone = 256;
-constexpr std::size_t kArena = kSharedBytes + 128 * kRedZone;
+constexpr std::size_t kArena = 256 * 1024 + 128 * kRedZone;  // for more than any GPU has
 // What facade.hpp promises under nvcc, and no more: an address that happened to be aligned better
 // would hide mistakes.
 constexpr std::size_t kStaticAlignment = 16;
@@ -64,7 +65,7 @@ std::byte* SharedMemory::array(const SharedArray& declaration) {
   static_bytes_ += declaration.bytes;
   const std::size_t dynamic_bytes = pieces_[0].bytes;
   const bool asked = dynamic_bytes > static_cast<std::size_t>(kSharedWithoutAsking);
-  const std::size_t most = asked ? kSharedBytes : kStaticSharedBytes;
+  const std::size_t most = asked ? emulated_gpu().shared_of_block : kStaticSharedBytes;
   if (static_bytes_ > kStaticSharedBytes || static_bytes_ + dynamic_bytes > most) {
     fail("declares " + std::to_string(static_bytes_) + " bytes of shared arrays beside " +
              std::to_string(dynamic_bytes) + " dynamic ones; at most " +

@@ -13,6 +13,7 @@
 #include <stdexcept>
 
 #include "kernels/gpu_table.hpp"
+#include "kernels/simt/emulated_gpu.hpp"
 #include "kernels/simt/launch_records.hpp"
 #include "tests/support/kernel_proof.hpp"
 #include "tests/support/source_folder.hpp"
@@ -92,7 +93,7 @@ bool has_matrix_units(Backend backend) {
 #if BRAID_WITH_CUDA
   if (backend == Backend::cuda) return simt::gpu_has_matrix_units();
 #endif
-  return backend == Backend::emulated;
+  return backend == Backend::emulated && simt::emulated_gpu().has_matrix_units();
 }
 
 const Launches& launches() { return noted(); }
