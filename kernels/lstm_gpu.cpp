@@ -28,6 +28,11 @@ std::int64_t tiles(std::int64_t count, std::int64_t of_tile) {
   return (count + of_tile - 1) / of_tile;
 }
 
+// Blocks of twice as many units are of operands that are rounded.
+std::int64_t most_units_of_block(const LstmShape& shape, std::int64_t units) {
+  return shape.units > kPersistentUnits ? 2 * units : units;
+}
+
 }  // namespace
 
 int lstm_rows_of_block(const LstmShape& shape) {
@@ -88,8 +93,9 @@ LstmForwardPlaces lstm_forward_places(const LstmShape& shape) {
   places.tokens = pieces.take(lstm_token_words(slice));
   places.z = pieces.take(slice.rows * slice.steps * 4 * slice.units);
   if (slice.units > kUnitsInRegisters) {
-    places.h = pieces.take(std::max(2 * slice.rows * in_whole_fours(slice.units),
-                                    lstm_team_words(slice, slice.units, 2 * kTeamUnitsForward)));
+    places.h = pieces.take(std::max(
+        2 * slice.rows * in_whole_fours(slice.units),
+        lstm_team_words(slice, slice.units, most_units_of_block(slice, kTeamUnitsForward))));
     places.c = pieces.take(slice.rows * slice.units);
   }
   places.bytes = pieces.bytes();
@@ -110,8 +116,9 @@ LstmBackwardPlaces lstm_backward_places(const LstmShape& shape, std::int64_t tab
       std::max(slots_of(slice), by_ids ? slots_of(lstm_table_shape(shape, table_rows)) : 0));
   places.kernel = pieces.take(wide * in_whole_fours(slice.features));
   if (slice.units > kUnitsInRegisters) {
-    places.recurrent = pieces.take(std::max(wide * in_whole_fours(slice.units),
-                                            lstm_team_words(slice, wide, 2 * kTeamUnitsBackward)));
+    places.recurrent = pieces.take(
+        std::max(wide * in_whole_fours(slice.units),
+                 lstm_team_words(slice, wide, most_units_of_block(slice, kTeamUnitsBackward))));
     places.c_grad = pieces.take(slice.rows * slice.units);
   }
   if (table_rows > 0) {

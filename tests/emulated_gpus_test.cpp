@@ -8,6 +8,7 @@
 #include "tests/simt/samples.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/emulated_gpu_scope.hpp"
+#include "tests/support/lstm_cut.hpp"
 #include "tests/support/on_device.hpp"
 #include "tests/support/planned_lstm.hpp"
 #include "tests/support/refusals.hpp"
@@ -112,6 +113,19 @@ TEST_CASE("emulated gpus: an LSTM of any number of units is right on each") {
         check_rounded_lstm(problem, kernels::Precision::float32, grads, 1);
       }
     }
+  }
+}
+
+TEST_CASE("emulated gpus: teams of few units have room for all tiles that they take in turns") {
+  if (gpu_backend() != Backend::emulated) return;
+  RandomNumbers random(302);
+  const EmulatedGpuScope gpu(kA10);
+  const LstmCutScope cut({.multiprocessors = 9});
+  // Two teams going forward, three going back.
+  for (const std::int64_t rows : {70, 97, 130, 300}) {
+    LstmProblem problem = random_lstm({rows, 2, 1, 70}, random);
+    problem.mask = random_mask(problem, random);
+    check_rounded_lstm(problem, kernels::Precision::float32, random_grads(problem, random));
   }
 }
 
