@@ -79,8 +79,8 @@ std::int64_t lstm_team_words(const LstmShape& slice, std::int64_t numbers,
                              std::int64_t most_units_of_block) {
   if (slice.units <= kUnitsInRegisters) return 0;
   const std::int64_t teams = lstm_most_teams(lstm_team_blocks(slice.units, most_units_of_block));
-  // All teams have as many places, so that the last one may have too many. A device may hold fewer
-  // teams than this, but then no more tiles are in hand.
+  // Every team has room for as many tiles, and the last one may take fewer. A device that holds
+  // fewer teams has no more tiles in hand.
   const std::int64_t in_hand =
       std::min(lstm_team_tiles(slice.rows) + kTilesInTurns - 1, teams * kTilesInTurns);
   return in_hand * kTeamStepsOfRing * kRowsOfTeamTile * lstm_team_depth(numbers);
