@@ -1,6 +1,6 @@
 #pragma once
 #include "kernels/functions.hpp"
-#include "kernels/product.hpp"
+#include "kernels/register_blocks.hpp"
 
 // The elementwise part of an LSTM step, one token (H units) at a time. Loops are over the units of
 // a token alone, so a token's bits do not depend on the tokens beside it.

@@ -6,7 +6,7 @@
 #include "kernels/lstm_cell.hpp"
 #include "kernels/lstm_layout.hpp"
 #include "kernels/lstm_single_row.hpp"
-#include "kernels/panels.hpp"
+#include "kernels/product.hpp"
 
 namespace braid::kernels {
 namespace {

@@ -1,18 +1,84 @@
 #pragma once
-#include "kernels/product.hpp"
+#include <algorithm>
 
-// Right-hand sides of products that are used many times: copied once into panels, each as wide as a
-// register block and read from front to back.
+#include "kernels/register_blocks.hpp"
+
+// Copies of right-hand sides, or of pieces of them, in panels: each as wide as a register block and
+// read from front to back. Rows of a matrix that are far apart fall on few places of the caches.
 namespace braid::kernels {
 namespace {
 
 constexpr std::int64_t kPanelWidth = (kLanes == 16 ? 4 : 2) * kLanes;
 // More than this of a panel would not stay in the first-level cache between two blocks of rows.
-constexpr std::int64_t kPanelDepth = kLanes == 16 ? 64 : 256;
+constexpr std::int64_t kPanelDepth = kLanes == 16 ? 128 : 256;
 
 // With fewer rows a panel is too narrow to keep the multipliers busy: the matrix itself is faster.
 constexpr std::int64_t kPanelRows = kLanes == 16 ? 1 : 4;
 
+inline void prefetch(const float* from, std::int64_t floats) {
+  constexpr std::int64_t kLine = 16;
+  constexpr int kRead = 0;
+  constexpr int kSecondLevel = 2;
+  for (std::int64_t i = 0; i < floats; i += kLine)
+    __builtin_prefetch(from + i, kRead, kSecondLevel);
+}
+
+// Rows first .. first + depth - 1 of up to kPanelWidth columns.
+inline void copy_to_panel(Matrix<const float> b, std::int64_t first, std::int64_t depth,
+                          std::int64_t column, float* panel) {
+  const std::int64_t width = std::min(kPanelWidth, b.columns - column);
+  const std::int64_t next = std::min(kPanelWidth, b.columns - column - width);
+  for (std::int64_t k = 0; k < depth; ++k, panel += kPanelWidth) {
+    const float* from = b.row(first + k) + column;
+    if (width == kPanelWidth) {
+      std::memcpy(panel, from, sizeof(float) * kPanelWidth);
+    } else {
+      std::memcpy(panel, from, sizeof(float) * static_cast<std::size_t>(width));
+    }
+    prefetch(from + width, next);
+  }
+}
+
+typedef float FourFloats __attribute__((vector_size(16)));
+
+// Four rows become four columns.
+inline void transpose_four(const float* const (&rows)[4], std::int64_t k, float* panel) {
+  FourFloats in[4];
+  for (int i = 0; i < 4; ++i) std::memcpy(&in[i], rows[i] + k, sizeof(in[i]));
+  const FourFloats upper_left = __builtin_shufflevector(in[0], in[1], 0, 4, 1, 5);
+  const FourFloats upper_right = __builtin_shufflevector(in[2], in[3], 0, 4, 1, 5);
+  const FourFloats lower_left = __builtin_shufflevector(in[0], in[1], 2, 6, 3, 7);
+  const FourFloats lower_right = __builtin_shufflevector(in[2], in[3], 2, 6, 3, 7);
+  const FourFloats out[4] = {__builtin_shufflevector(upper_left, upper_right, 0, 1, 4, 5),
+                             __builtin_shufflevector(upper_left, upper_right, 2, 3, 6, 7),
+                             __builtin_shufflevector(lower_left, lower_right, 0, 1, 4, 5),
+                             __builtin_shufflevector(lower_left, lower_right, 2, 3, 6, 7)};
+  for (int i = 0; i < 4; ++i) std::memcpy(panel + i * kPanelWidth, &out[i], sizeof(out[i]));
+}
+
+// The same of the transpose of b.
+inline void transpose_to_panel(Matrix<const float> b, std::int64_t first, std::int64_t depth,
+                               std::int64_t column, float* panel) {
+  const std::int64_t width = std::min(kPanelWidth, b.rows - column);
+  const std::int64_t next = std::min(kPanelWidth, b.rows - column - width);
+  for (std::int64_t j = 0; j < next; ++j) prefetch(b.row(column + width + j) + first, depth);
+  std::int64_t j = 0;
+  for (; j + 4 <= width; j += 4) {
+    const float* const rows[4] = {b.row(column + j) + first, b.row(column + j + 1) + first,
+                                  b.row(column + j + 2) + first, b.row(column + j + 3) + first};
+    std::int64_t k = 0;
+    for (; k + 4 <= depth; k += 4) transpose_four(rows, k, panel + k * kPanelWidth + j);
+    for (; k < depth; ++k) {
+      for (int i = 0; i < 4; ++i) panel[k * kPanelWidth + j + i] = rows[i][k];
+    }
+  }
+  for (; j < width; ++j) {
+    const float* from = b.row(column + j) + first;
+    for (std::int64_t k = 0; k < depth; ++k) panel[k * kPanelWidth + j] = from[k];
+  }
+}
+
+// A whole matrix that is used many times: copied once.
 struct Panels {
   const float* data;
   std::int64_t depth;
@@ -22,10 +88,8 @@ struct Panels {
 inline Panels make_panels(Matrix<const float> b, float* out) {
   float* to = out;
   for (std::int64_t column = 0; column < b.columns; column += kPanelWidth) {
-    const std::int64_t width = b.columns - column < kPanelWidth ? b.columns - column : kPanelWidth;
-    for (std::int64_t k = 0; k < b.rows; ++k, to += kPanelWidth) {
-      std::memcpy(to, b.row(k) + column, static_cast<std::size_t>(width) * sizeof(float));
-    }
+    copy_to_panel(b, 0, b.rows, column, to);
+    to += b.rows * kPanelWidth;
   }
   return {out, b.rows, b.columns};
 }
@@ -34,32 +98,47 @@ inline Panels make_panels(Matrix<const float> b, float* out) {
 inline Panels make_transposed_panels(Matrix<const float> b, float* out) {
   float* to = out;
   for (std::int64_t column = 0; column < b.rows; column += kPanelWidth) {
-    const std::int64_t width = b.rows - column < kPanelWidth ? b.rows - column : kPanelWidth;
-    for (std::int64_t j = 0; j < width; ++j) {
-      const float* from = b.row(column + j);
-      for (std::int64_t k = 0; k < b.columns; ++k) to[k * kPanelWidth + j] = from[k];
-    }
+    transpose_to_panel(b, 0, b.columns, column, to);
     to += b.columns * kPanelWidth;
   }
   return {out, b.columns, b.rows};
 }
 
+// p.b and its stride are set here: panel(first, column) gives the panel of those columns from row
+// `first` of B on.
+template <class PanelAt>
+inline void multiply_panels(const ProductOperands& p, std::int64_t rows, std::int64_t columns,
+                            const PanelAt& panel) {
+  ProductOperands part = p;
+  part.b_stride = kPanelWidth;
+  for (std::int64_t first = 0; first == 0 || first < p.depth; first += kPanelDepth) {
+    part.depth = std::min(kPanelDepth, p.depth - first);
+    part.a = p.a + first * p.depth_step;
+    part.accumulate = p.accumulate || first > 0;
+    for (std::int64_t column = 0; column < columns; column += kPanelWidth) {
+      part.b = panel(first, part.depth, column);
+      part.bias = p.bias != nullptr ? p.bias + column : nullptr;
+      part.c = p.c + column;
+      multiply(part, rows, std::min(kPanelWidth, columns - column));
+    }
+  }
+}
+
 // C (+)= A . B (+ bias). Each element is one chain of multiply-adds in the order of k.
 inline void product(Matrix<const float> a, const Panels& b, const float* bias, Matrix<float> c,
                     bool accumulate) {
-  for (std::int64_t first = 0; first == 0 || first < b.depth; first += kPanelDepth) {
-    const std::int64_t depth = b.depth - first < kPanelDepth ? b.depth - first : kPanelDepth;
-    const float* panel = b.data + first * kPanelWidth;
-    for (std::int64_t column = 0; column < b.columns; column += kPanelWidth) {
-      const std::int64_t width =
-          b.columns - column < kPanelWidth ? b.columns - column : kPanelWidth;
-      multiply({a.data + first, a.stride, 1, panel, kPanelWidth,
-                bias != nullptr ? bias + column : nullptr, c.data + column, c.stride, depth, 0,
-                accumulate || first > 0},
-               a.rows, width);
-      panel += b.depth * kPanelWidth;
-    }
-  }
+  multiply_panels({.a = a.data,
+                   .row_step = a.stride,
+                   .depth_step = 1,
+                   .bias = bias,
+                   .c = c.data,
+                   .c_stride = c.stride,
+                   .depth = b.depth,
+                   .accumulate = accumulate},
+                  a.rows, b.columns,
+                  [&](std::int64_t first, std::int64_t /*depth*/, std::int64_t column) {
+                    return b.data + column * b.depth + first * kPanelWidth;
+                  });
 }
 
 }  // namespace

@@ -1,252 +1,138 @@
 #pragma once
-#include <cstdint>
-#include <cstring>
+#include <algorithm>
 
-#include "engine/core/matrix.hpp"
-#if defined(__AVX2__)
-#include <immintrin.h>
-#endif
+#include "kernels/few_rows.hpp"
+#include "kernels/panels.hpp"
 
-// Products of small matrices: register blocks of C stay in vector registers over the whole
-// summation. Each element of C is summed in the order of k by one chain of fused multiply-adds, so
-// it does not depend on how rows are cut into calls.
+// Products of matrices. Each element of C is summed in the order of k by one chain of fused
+// multiply-adds: no bit depends on how a product is cut, or on which way it goes here.
 namespace braid::kernels {
 namespace {
 
-#if defined(__AVX512F__)
-#define BRAID_LANES 16
-#elif defined(__AVX2__) && !defined(BRAID_LANES)
-#define BRAID_LANES 8
-#elif !defined(BRAID_LANES)
-#define BRAID_LANES 4
-#endif
-constexpr int kLanes = BRAID_LANES;
-typedef float Vector __attribute__((vector_size(kLanes * sizeof(float))));
-
-inline Vector load(const float* from) {
-  Vector v;
-  std::memcpy(&v, from, sizeof(v));
-  return v;
-}
-inline void store(float* to, Vector v) { std::memcpy(to, &v, sizeof(v)); }
-
-#if defined(__AVX2__) && BRAID_LANES == 8
-inline __m256i first_lanes(int count) {
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
-#endif
-
-// The first `count` lanes; the others are zero.
-inline Vector load_first(const float* from, int count) {
-#if defined(__AVX512F__)
-  return (Vector)_mm512_maskz_loadu_ps(static_cast<__mmask16>((1U << count) - 1U), from);
-#elif defined(__AVX2__) && BRAID_LANES == 8
-  return (Vector)_mm256_maskload_ps(from, first_lanes(count));
-#else
-  Vector v{};
-  for (int i = 0; i < count; ++i) v[i] = from[i];
-  return v;
-#endif
-}
-inline void store_first(float* to, Vector v, int count) {
-#if defined(__AVX512F__)
-  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1U << count) - 1U), (__m512)v);
-#elif defined(__AVX2__) && BRAID_LANES == 8
-  _mm256_maskstore_ps(to, first_lanes(count), (__m256)v);
-#else
-  for (int i = 0; i < count; ++i) to[i] = v[i];
-#endif
+// Whether a matrix does not stay in a core's caches.
+inline bool is_far(Matrix<const float> matrix) {
+  constexpr std::int64_t kSecondLevel = 262144;
+  return matrix.rows * matrix.stride > kSecondLevel;
 }
 
-// C (+)= A . B over `depth`, for kRows rows and kVectors vectors of columns (the last one of `tail`
-// lanes). A's element (r, k) lies at a + r * row_step + k * depth_step.
-struct ProductOperands {
-  const float* a;
-  std::int64_t row_step;
-  std::int64_t depth_step;
-  const float* b;
-  std::int64_t b_stride;
-  const float* bias;  // added to every row; may be null
-  float* c;
-  std::int64_t c_stride;
-  std::int64_t depth;
-  int tail;
-  bool accumulate;
-};
-
-template <int kRows, int kVectors, bool kFull>
-__attribute__((always_inline)) inline void product_block(const ProductOperands& p) {
-  Vector sum[kRows][kVectors];
-  const auto read = [&](const float* from, int v) {
-    return kFull || v + 1 < kVectors ? load(from + v * kLanes)
-                                     : load_first(from + v * kLanes, p.tail);
-  };
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      sum[r][v] = p.accumulate ? read(p.c + r * p.c_stride, v)
-                               : (p.bias != nullptr ? read(p.bias, v) : Vector{});
-    }
-  }
-  const float* a = p.a;
-  const float* b = p.b;
-  for (std::int64_t k = 0; k < p.depth; ++k) {
-    Vector row[kVectors];
-    for (int v = 0; v < kVectors; ++v) row[v] = read(b, v);
-    for (int r = 0; r < kRows; ++r) {
-      const float factor = a[r * p.row_step];
-      for (int v = 0; v < kVectors; ++v) sum[r][v] += factor * row[v];
-    }
-    a += p.depth_step;
-    b += p.b_stride;
-  }
-  for (int r = 0; r < kRows; ++r) {
-    for (int v = 0; v < kVectors; ++v) {
-      float* to = p.c + r * p.c_stride + v * kLanes;
-      if (kFull || v + 1 < kVectors) {
-        store(to, sum[r][v]);
-      } else {
-        store_first(to, sum[r][v], p.tail);
-      }
-    }
-  }
-}
-
-// The most rows whose sums fit the registers beside a row of B and a factor.
-constexpr int block_rows(int vectors) {
-  if (kLanes == 16) return vectors <= 2 ? 12 : 6;
-  return vectors == 1 ? 12 : vectors == 2 ? 6 : vectors <= 4 ? 3 : 1;
-}
-
-template <int kVectors, bool kFull, int kRows = block_rows(kVectors)>
-inline void block_of_rows(const ProductOperands& p, std::int64_t rows) {
-  if constexpr (kRows > 1) {
-    if (rows < kRows) return block_of_rows<kVectors, kFull, kRows - 1>(p, rows);
-  }
-  product_block<kRows, kVectors, kFull>(p);
-}
-
-// Full blocks, the last two of nearly equal size: a short one would wait for its own sums.
-template <int kVectors, bool kFull>
-inline void product_rows(ProductOperands p, std::int64_t rows) {
-  constexpr int kMost = block_rows(kVectors);
-  while (rows > 0) {
-    const std::int64_t size = rows >= 2 * kMost ? kMost : rows > kMost ? (rows + 1) / 2 : rows;
-    block_of_rows<kVectors, kFull>(p, size);
-    p.a += size * p.row_step;
-    p.c += size * p.c_stride;
-    rows -= size;
-  }
-}
-
-// Rows of B that are far apart fall on few places of the first-level cache: a panel that is used
-// often is copied side by side first.
-template <int kVectors>
-inline void packed_product_rows(ProductOperands p, std::int64_t rows) {
-  constexpr std::int64_t kWidth = kVectors * kLanes;
-  constexpr std::int64_t kDepth = 256;
-  alignas(64) float panel[kDepth * kWidth];
-  const std::int64_t all = p.depth;
-  for (std::int64_t first = 0; first < all; first += kDepth) {
-    p.depth = all - first < kDepth ? all - first : kDepth;
-    const float* from = p.b + first * p.b_stride;
-    for (std::int64_t k = 0; k < p.depth; ++k) {
-      std::memcpy(panel + k * kWidth, from + k * p.b_stride, sizeof(float) * kWidth);
-    }
-    ProductOperands part = p;
-    part.a += first * p.depth_step;
-    part.b = panel;
-    part.b_stride = kWidth;
-    part.accumulate = p.accumulate || first > 0;
-    product_rows<kVectors, true>(part, rows);
-  }
-}
-
-// As many panels of kVectors vectors as the columns hold.
-template <int kVectors>
-inline void multiply_panels(ProductOperands& p, std::int64_t rows, std::int64_t& columns) {
-  constexpr std::int64_t kWidth = kVectors * kLanes;
+// Whether pieces of B are copied into panels while they are multiplied.
+inline bool is_worth_copying(Matrix<const float> b, std::int64_t rows) {
+  if (b.stride <= kPanelWidth) return false;
+  if constexpr (kLanes == 16) return rows > kFewRows && is_far(b);
   constexpr std::int64_t kRowsWorthACopy = 18;
-  const bool packs = kLanes != 16 && kVectors == 2 && rows >= kRowsWorthACopy &&
-                     p.b_stride > kWidth && p.depth * p.b_stride > 8192;
-  for (; columns >= kWidth; columns -= kWidth) {
-    if (packs) {
-      packed_product_rows<kVectors>(p, rows);
-    } else {
-      product_rows<kVectors, true>(p, rows);
-    }
-    p.b += kWidth;
-    p.c += kWidth;
-    if (p.bias != nullptr) p.bias += kWidth;
+  constexpr std::int64_t kFirstLevel = 8192;
+  return rows >= kRowsWorthACopy && b.rows * b.stride > kFirstLevel;
+}
+
+// C (+)= A . B (+ bias): p has what is not said of B.
+inline void multiply_with(ProductOperands p, std::int64_t rows, Matrix<const float> b) {
+  if (is_worth_copying(b, rows)) {
+    alignas(64) float panel[kPanelDepth * kPanelWidth];
+    multiply_panels(p, rows, b.columns,
+                    [&](std::int64_t first, std::int64_t depth, std::int64_t column) {
+                      copy_to_panel(b, first, depth, column, panel);
+                      return panel;
+                    });
+    return;
+  }
+  p.b = b.data;
+  p.b_stride = b.stride;
+  if (rows <= kFewRows && rows > 0 && is_far(b)) {
+    multiply_few_rows(p, rows, b.columns);
+  } else {
+    multiply(p, rows, b.columns);
   }
 }
 
-// C [rows, columns] (+)= A . B [depth, columns] (+ bias).
-inline void multiply(ProductOperands p, std::int64_t rows, std::int64_t columns) {
-  if constexpr (kLanes == 16) {
-    multiply_panels<4>(p, rows, columns);
-  } else if (rows == 1) {
-    multiply_panels<8>(p, rows, columns);
-  } else if (rows <= 3) {
-    multiply_panels<4>(p, rows, columns);
-  }
-  multiply_panels<2>(p, rows, columns);
-  if (columns > kLanes) {
-    p.tail = static_cast<int>(columns - kLanes);
-    product_rows<2, false>(p, rows);
-  } else if (columns == kLanes) {
-    product_rows<1, true>(p, rows);
-  } else if (columns > 0) {
-    p.tail = static_cast<int>(columns);
-    product_rows<1, false>(p, rows);
-  }
-}
-
-// C = A . B + bias.
+// C (+)= A . B (+ bias).
 inline void product(Matrix<const float> a, Matrix<const float> b, const float* bias,
                     Matrix<float> c, bool accumulate) {
-  multiply(
-      {a.data, a.stride, 1, b.data, b.stride, bias, c.data, c.stride, a.columns, 0, accumulate},
-      a.rows, b.columns);
+  multiply_with({.a = a.data,
+                 .row_step = a.stride,
+                 .depth_step = 1,
+                 .bias = bias,
+                 .c = c.data,
+                 .c_stride = c.stride,
+                 .depth = a.columns,
+                 .accumulate = accumulate},
+                a.rows, b);
+}
+
+// Columns of A are taken as rows: those of a piece are copied side by side first.
+inline void multiply_copied_columns(Matrix<const float> a, Matrix<const float> b, Matrix<float> c,
+                                    bool accumulate) {
+  constexpr std::int64_t kColumns = 96;
+  alignas(64) float copy[kPanelDepth * kColumns];
+  for (std::int64_t first = 0; first < a.rows; first += kPanelDepth) {
+    const std::int64_t depth = std::min(kPanelDepth, a.rows - first);
+    for (std::int64_t column = 0; column < a.columns; column += kColumns) {
+      const std::int64_t count = std::min(kColumns, a.columns - column);
+      for (std::int64_t k = 0; k < depth; ++k) {
+        std::memcpy(copy + k * kColumns, a.row(first + k) + column,
+                    sizeof(float) * static_cast<std::size_t>(count));
+      }
+      multiply_with({.a = copy,
+                     .row_step = 1,
+                     .depth_step = kColumns,
+                     .c = c.row(column),
+                     .c_stride = c.stride,
+                     .depth = depth,
+                     .accumulate = accumulate || first > 0},
+                    count, rows_of(b, first, depth));
+    }
+  }
 }
 
 // C (+)= A^T . B: the sum runs over the rows of both, in order.
 inline void product_transposed_a(Matrix<const float> a, Matrix<const float> b, Matrix<float> c,
                                  bool accumulate) {
   if (b.columns == 1 && c.stride == 1) {  // a row of C^T: vectors along the columns of A
-    multiply(
-        {b.data, 1, b.stride, a.data, a.stride, nullptr, c.data, a.columns, a.rows, 0, accumulate},
-        1, a.columns);
-    return;
-  }
-  multiply(
-      {a.data, 1, a.stride, b.data, b.stride, nullptr, c.data, c.stride, a.rows, 0, accumulate},
-      a.columns, b.columns);
-}
-
-// C (+)= A . B^T, for B [columns of C, depth]: panels of B are turned round on the stack.
-inline void product_transposed_b(Matrix<const float> a, Matrix<const float> b, Matrix<float> c,
-                                 bool accumulate) {
-  if (b.columns == 1 && b.stride == 1) {  // B^T is a row already
-    multiply({a.data, a.stride, 1, b.data, b.rows, nullptr, c.data, c.stride, 1, 0, accumulate},
-             a.rows, b.rows);
-    return;
-  }
-  constexpr int kWidth = 2 * kLanes;
-  constexpr std::int64_t kDepth = 256;
-  alignas(64) float panel[kDepth * kWidth];
-  for (std::int64_t column = 0; column < b.rows; column += kWidth) {
-    const std::int64_t width = b.rows - column < kWidth ? b.rows - column : kWidth;
-    for (std::int64_t first = 0; first < a.columns || first == 0; first += kDepth) {
-      const std::int64_t depth = a.columns - first < kDepth ? a.columns - first : kDepth;
-      for (std::int64_t j = 0; j < width; ++j) {
-        const float* source = b.row(column + j) + first;
-        for (std::int64_t k = 0; k < depth; ++k) panel[k * kWidth + j] = source[k];
-      }
-      multiply({a.data + first, a.stride, 1, panel, kWidth, nullptr, c.data + column, c.stride,
-                depth, 0, accumulate || first > 0},
-               a.rows, width);
+    multiply_with({.a = b.data,
+                   .row_step = 1,
+                   .depth_step = b.stride,
+                   .c = c.data,
+                   .c_stride = a.columns,
+                   .depth = a.rows,
+                   .accumulate = accumulate},
+                  1, a);
+  } else if (a.columns > kFewRows && is_far(a)) {
+    multiply_copied_columns(a, b, c, accumulate);
+  } else {
+    // Of a large C few rows at a time, which are then written one after another.
+    const std::int64_t columns = is_far(c) ? 24 : std::max<std::int64_t>(a.columns, 1);
+    for (std::int64_t column = 0; column < a.columns; column += columns) {
+      multiply_with({.a = a.data + column,
+                     .row_step = 1,
+                     .depth_step = a.stride,
+                     .c = c.row(column),
+                     .c_stride = c.stride,
+                     .depth = a.rows,
+                     .accumulate = accumulate},
+                    std::min(columns, a.columns - column), b);
     }
   }
+}
+
+// C (+)= A . B^T, for B [columns of C, depth]: pieces of B are turned round into a panel.
+inline void product_transposed_b(Matrix<const float> a, Matrix<const float> b, Matrix<float> c,
+                                 bool accumulate) {
+  const ProductOperands p{.a = a.data,
+                          .row_step = a.stride,
+                          .depth_step = 1,
+                          .c = c.data,
+                          .c_stride = c.stride,
+                          .depth = a.columns,
+                          .accumulate = accumulate};
+  if (b.columns == 1 && b.stride == 1) {  // B^T is a row already
+    multiply_with(p, a.rows, {b.data, 1, b.rows, b.rows});
+    return;
+  }
+  alignas(64) float panel[kPanelDepth * kPanelWidth];
+  multiply_panels(p, a.rows, b.rows,
+                  [&](std::int64_t first, std::int64_t depth, std::int64_t column) {
+                    transpose_to_panel(b, first, depth, column, panel);
+                    return panel;
+                  });
 }
 
 }  // namespace

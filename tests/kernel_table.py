@@ -62,11 +62,21 @@ def report_of(source, build, compiler):
     return report.read_text()
 
 
+def files_of_kernels():
+    """Sources of the GPU's kernels and the headers in kernels/ that they include; other headers there are the processor's."""
+    found = set((ROOT / "kernels").glob("*.cu"))
+    looked_at = set()
+    while found != looked_at:
+        for path in found - looked_at:
+            looked_at.add(path)
+            found |= {ROOT / "kernels" / name for name in re.findall(r'^#include "kernels/(\w+\.hpp)"', path.read_text(), re.M)}
+    return sorted(found) + [ROOT / "kernels/simt" / name for name in ("device.hpp", "elements.hpp", "rows.hpp")]
+
+
 def digest_of_kernels():
     """FNV-1a over the code of the kernels, comments and spaces aside: tests see by it that the table is of these."""
-    shared = [ROOT / "kernels/simt" / name for name in ("device.hpp", "elements.hpp", "rows.hpp")]
     digest = 0xCBF29CE484222325
-    for path in sorted([*(ROOT / "kernels").glob("*.cu"), *(ROOT / "kernels").glob("*.hpp")]) + shared:
+    for path in files_of_kernels():
         for line in path.read_text().splitlines():
             for byte in "".join(line.split("//")[0].split()).encode():
                 digest = (digest ^ byte) * 0x100000001B3 % 2**64

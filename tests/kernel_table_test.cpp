@@ -9,6 +9,7 @@
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <regex>
 #include <set>
 #include <string>
 #include <vector>
@@ -49,15 +50,32 @@ std::string text_of(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
+// The sources, and headers in the same folder that they include.
+std::set<std::filesystem::path> files_of_kernels(const std::filesystem::path& folder) {
+  std::set<std::filesystem::path> found;
+  std::vector<std::filesystem::path> next;
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+    if (entry.path().extension() == ".cu") next.push_back(entry.path());
+  }
+  const std::regex include("#include \"kernels/(\\w+\\.hpp)\".*");
+  while (!next.empty()) {
+    const std::filesystem::path path = next.back();
+    next.pop_back();
+    if (!found.insert(path).second) continue;
+    std::ifstream file(path);
+    std::smatch match;
+    for (std::string line; std::getline(file, line);) {
+      if (std::regex_match(line, match, include)) next.push_back(folder / match[1].str());
+    }
+  }
+  return found;
+}
+
 // As tests/kernel_table.py works it out: FNV-1a over code without comments and spaces.
 std::string digest_of_kernels() {
   const std::filesystem::path folder = std::filesystem::path(BRAID_SOURCE_DIR) / "kernels";
-  std::vector<std::filesystem::path> paths;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (entry.path().extension() == ".cu" || entry.path().extension() == ".hpp")
-      paths.push_back(entry.path());
-  }
-  std::sort(paths.begin(), paths.end());
+  const std::set<std::filesystem::path> files = files_of_kernels(folder);
+  std::vector<std::filesystem::path> paths(files.begin(), files.end());
   for (const char* name : {"device.hpp", "elements.hpp", "rows.hpp"})
     paths.push_back(folder / "simt" / name);
   std::uint64_t digest = 0xCBF29CE484222325U;

@@ -121,6 +121,30 @@ TEST_CASE("dense: a row's bits do not depend on the rows beside it") {
   }
 }
 
+// A processor copies pieces of what does not stay in its caches, or reads it in another order.
+TEST_CASE("dense: no bit depends on how far apart the rows of a matrix lie") {
+  constexpr std::int64_t kFarApart = 5003;
+  RandomNumbers random(59);
+  for (const DenseSize& size :
+       {DenseSize{1, 120, 70}, DenseSize{2, 121, 16}, DenseSize{3, 64, 131}, DenseSize{5, 70, 33},
+        DenseSize{8, 259, 65}, DenseSize{9, 130, 129}, DenseSize{13, 300, 64},
+        DenseSize{61, 257, 47}, DenseSize{270, 101, 67}, DenseSize{60, 58, 2}}) {
+    const DenseProblem problem(size, random);
+    check_everything(problem, kFarApart);
+    for (const Backend backend : tested_backends()) {
+      INFO(kernels::name_of(backend) << ", " << described(size));
+      CHECK(dense_forward(backend, problem, true, kFarApart) ==
+            dense_forward(backend, problem, true, 0));
+      CHECK(dense_input_gradient(backend, problem, kFarApart) ==
+            dense_input_gradient(backend, problem, 0));
+      const DenseWeightGradients far = dense_weight_gradients(backend, problem, kFarApart);
+      const DenseWeightGradients near = dense_weight_gradients(backend, problem, 0);
+      CHECK(far.kernel == near.kernel);
+      CHECK(far.bias == near.bias);
+    }
+  }
+}
+
 TEST_CASE("dense: NaN stays in its row") {
   RandomNumbers random(55);
   const DenseSize size{11, 21, 35};

@@ -19,11 +19,6 @@ constexpr std::int64_t kFeatures = 37;
 constexpr std::int64_t kHidden = 21;
 constexpr std::int64_t kClasses = 3;
 
-template <class T>
-Matrix<T> rows_of(Matrix<T> whole, std::int64_t first, std::int64_t end) {
-  return {whole.row(first), end - first, whole.columns, whole.stride};
-}
-
 // A layer, its loss and their gradients. Sums over rows are one for each block, and added up when
 // all blocks have ended.
 struct Network {
@@ -59,7 +54,7 @@ struct Network {
     using kernels::ActivationKind;
     const std::int64_t begin = x.matrix().rows * block / blocks;
     const std::int64_t end = x.matrix().rows * (block + 1) / blocks;
-    const auto part = [&](auto& whole) { return rows_of(whole.matrix(), begin, end); };
+    const auto part = [&](auto& whole) { return rows_of(whole.matrix(), begin, end - begin); };
     const kernels::LossRule rule{.kind = kernels::LossKind::categorical_crossentropy,
                                  .from_logits = true};
     body(kernels::DenseForward{.in = part(x),
@@ -86,7 +81,7 @@ struct Network {
     body(kernels::DenseWeightGradient{
         .in = part(x),
         .out_grad = part(before_relu),
-        .kernel_grad = rows_of(kernel_grad.matrix(), block * kFeatures, (block + 1) * kFeatures),
+        .kernel_grad = rows_of(kernel_grad.matrix(), block * kFeatures, kFeatures),
         .bias_grad = bias_grad.matrix().row(block)});
   }
 
@@ -204,7 +199,7 @@ TEST_CASE("row program: more steps than are fetched at once run in their order")
         if (runs_on_device(backend)) operands.emplace(backend);
         kernels::RowSteps collector;
         const auto add = [&](std::int64_t block, float scale) {
-          const auto number = rows_of(numbers.matrix(), block, block + 1);
+          const auto number = rows_of(numbers.matrix(), block, 1);
           const kernels::Affine args{.in = number, .out = number, .scale = scale, .shift = 0.125F};
           const auto there = operands ? operands->moved(args) : args;
           collector.add(typeid(args), &there);
@@ -247,13 +242,13 @@ TEST_CASE("row program: values of a block's rows can lie in its shared memory") 
           return Matrix<float>{data, 1, columns, columns};
         };
         for (std::int64_t block = 0; block < kBlocks; ++block) {
-          auto begin = operands->moved(kernels::Affine{
-              .in = rows_of(in.matrix(), block, block + 1), .scale = 2, .shift = 1});
+          auto begin = operands->moved(
+              kernels::Affine{.in = rows_of(in.matrix(), block, 1), .scale = 2, .shift = 1});
           begin.out = shared(0);
           add(0, begin);
           add(1, kernels::Affine{.in = shared(0), .out = shared(1), .scale = 4, .shift = 0});
           auto end = operands->moved(
-              kernels::Sum{.in = {}, .count = 2, .out = rows_of(out.matrix(), block, block + 1)});
+              kernels::Sum{.in = {}, .count = 2, .out = rows_of(out.matrix(), block, 1)});
           end.in[0] = shared(0);
           end.in[1] = shared(1);
           add(2, end);

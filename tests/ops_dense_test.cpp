@@ -128,7 +128,15 @@ std::vector<OpCheck> large_kernels() {
   RandomNumbers random(5);
   std::vector<OpCheck> checks;
   for (const auto& [rows, units] : std::vector<std::pair<Shape, std::int64_t>>{
-           {{1, 129}, 128}, {{67, 3, 128}, 129}, {{0, 128}, 128}, {{37, 1}, 16411}}) {
+           {{1, 129}, 128},
+           {{67, 3, 128}, 129},
+           {{0, 128}, 128},
+           {{37, 1}, 16411},
+           // And those that tiles do not read, in one block and in many.
+           {{3, 300}, 450},
+           {{2, 7, 1031}, 131},
+           {{0, 512}, 256},
+           {{29, 2}, 65537}}) {
     OpCheck check = dense_of(rows, units, Bias::given, random);
     check.name += ", a large kernel";
     check.gradients = [](const Arrays& in, const Arrays& out_grads) -> Arrays {

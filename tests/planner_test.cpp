@@ -162,7 +162,7 @@ bool by_rows(const Graph& graph, const GraphNode& node) {
   bool any = std::any_of(node.outputs.begin(), node.outputs.end(), batched);
   for (std::size_t i = 0; i < node.inputs.size(); ++i)
     any = any || (batched(node.inputs[i]) && node.op->reads(i));
-  return any && node.op->tileable();
+  return any && node.op->tileable(graph.infos(node.inputs));
 }
 
 }  // namespace

@@ -26,6 +26,16 @@ Model dropping() {
   return model;
 }
 
+// Large enough for cores to share out the products of a single batch.
+Sample with_large_layers() {
+  set_random_seed(7);
+  auto x = Input({.shape = {400}, .name = "x"});
+  auto h = layers::Dense({.units = 350, .activation = "relu"})(x);
+  Model model({x}, {layers::Dense({.units = 400, .name = "y"})(h)});
+  model.compile({.optimizer = "adam", .loss = "mse"});
+  return {model, {{"x", uniform({300, 400}, 3)}}, {{"y", uniform({300, 400}, 4)}}};
+}
+
 const TensorDict& data() {
   static const TensorDict x{{"x", uniform({40, 5}, 1)}};
   return x;
@@ -188,7 +198,7 @@ TEST_CASE("a program that finds no GPU to use says so once, and why") {
 
 TEST_CASE("whole fits and predictions, in words", "[.][fits_in_words]") {
   std::cout << "fits_in_words ";
-  for (Sample s : {two_inputs(300), sequences(300, 9), two_outputs(300)}) {
+  for (Sample s : {two_inputs(300), sequences(300, 9), two_outputs(300), with_large_layers()}) {
     s.model.fit(s.x, s.y, {.batch_size = 256, .epochs = 2, .verbose = 0, .seed = 1});
     std::uint64_t digest = 0xcbf29ce484222325U;
     for (const char byte : state_of(s.model).bytes + bytes_of(s.model.predict(s.x)))

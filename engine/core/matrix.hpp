@@ -19,4 +19,13 @@ struct Matrix {
   constexpr operator Matrix<const T>() const { return {data, rows, columns, stride}; }
 };
 
+template <class T>
+constexpr Matrix<T> rows_of(const Matrix<T>& all, std::int64_t first, std::int64_t count) {
+  return {all.row(first), count, all.columns, all.stride};
+}
+template <class T>
+constexpr Matrix<T> columns_of(const Matrix<T>& all, std::int64_t first, std::int64_t count) {
+  return {all.data + first, all.rows, count, all.stride};
+}
+
 }  // namespace braid

@@ -24,6 +24,12 @@ std::vector<Value> GraphNode::values_read() const {
   return read;
 }
 
+std::vector<ValueInfo> Graph::infos(const std::vector<Value>& values) const {
+  std::vector<ValueInfo> found;
+  for (const Value value : values) found.push_back(info(value));
+  return found;
+}
+
 Value Graph::append(GraphValue value) {
   values_.push_back(std::move(value));
   return Value{static_cast<int>(values_.size()) - 1};

@@ -52,6 +52,7 @@ class Graph {
   }
 
   const ValueInfo& info(Value value) const { return value ? values_[index(value)].info : kAbsent; }
+  std::vector<ValueInfo> infos(const std::vector<Value>& values) const;
   const GraphValue& value(Value value) const { return values_[index(value)]; }
   const std::deque<GraphValue>& values() const { return values_; }
   const std::deque<GraphNode>& nodes() const { return nodes_; }

@@ -23,7 +23,7 @@ std::map<std::string, LayerMaker>& registry() {
 class OverBatch final : public Op {
  public:
   std::string_view kind() const override { return "over_batch"; }
-  bool tileable() const override { return false; }
+  bool tileable(Infos) const override { return false; }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
   void run(const Run& run) const override {
     const auto batch = static_cast<double>(run.batch());

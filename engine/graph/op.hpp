@@ -42,7 +42,8 @@ class Op {
   // One gradient for each input, absent where none is needed or exists.
   virtual std::vector<Value> gradients(GradientBuilder& build) const;
 
-  virtual bool tileable() const { return true; }
+  // Depends on what is fixed before a batch is there.
+  virtual bool tileable(Infos) const { return true; }
   // Independent pieces of an op that is not tileable; depends on the shapes alone.
   virtual std::int64_t parts(Infos) const { return 1; }
   // Bytes of scratch memory for a run over `rows` rows of the batch.

@@ -155,7 +155,7 @@ GuardedGraph::GuardedGraph(const Graph& graph, const Arrays& inputs, const std::
 
 // The op sees rows of the batch (what it does not read does not count).
 bool GuardedGraph::runs_by_rows(const GraphNode& node) const {
-  if (!node.op->tileable()) return false;
+  if (!node.op->tileable(graph_.infos(node.inputs))) return false;
   const auto batched = [&](Value value) { return value && infos_[index(value)].batched; };
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     if (batched(node.inputs[i]) && node.op->reads(i)) return true;

@@ -5,6 +5,7 @@
 #include "engine/core/error.hpp"
 #include "engine/graph/autograd.hpp"
 #include "engine/graph/ops/activation.hpp"
+#include "engine/graph/ops/matrix_cut.hpp"
 
 namespace braid::ops {
 namespace {
@@ -16,6 +17,28 @@ bool is_small(const Shape& kernel) {
   return kernel.elements() <= kMostElements && kernel.back() <= kMostUnits;
 }
 
+// A kernel that does not stay in a core's caches beside a tile: the whole batch is multiplied with
+// it at once, so that it is read once, in blocks of the result that cores share out.
+bool is_large(const Shape& kernel) {
+  constexpr std::int64_t kFewestElements = 131072;
+  return kernel.elements() >= kFewestElements;
+}
+// The sums for the gradient of a smaller kernel would not fit beside a tile already, and slices
+// would each write and add up a copy of them.
+bool has_large_gradient(const Shape& kernel) {
+  constexpr std::int64_t kFewestElements = 16384;
+  return kernel.elements() >= kFewestElements;
+}
+
+// Of the result that a run makes.
+MatrixBlock block_of(const Run& run, std::int64_t rows, std::int64_t columns) {
+  if (run.parts() == 1) return {.rows = rows, .columns = columns};
+  return MatrixCut(rows, columns).block(run.part());
+}
+
+std::int64_t matrix_rows(const ValueInfo& in) {
+  return in.shape.elements() / std::max<std::int64_t>(in.shape.back(), 1);
+}
 // Rows of [.., K], over `rows` rows of the batch.
 std::int64_t matrix_rows(const ValueInfo& in, std::int64_t rows) {
   const std::int64_t row_axes = in.shape.slice(1, in.shape.rank() - 1).elements();
@@ -37,6 +60,10 @@ class DenseInputGradient final : public Op {
     return {{.shape = in[kIn].shape, .batched = in[kIn].batched}};
   }
   bool reads(std::size_t input) const override { return input != kIn; }
+  bool tileable(Infos in) const override { return !is_large(in[kKernel].shape); }
+  std::int64_t parts(Infos in) const override {
+    return MatrixCut(matrix_rows(in[kIn]), in[kIn].shape.back()).blocks();
+  }
 
   std::int64_t library_bytes(Infos in, std::int64_t rows,
                              kernels::Precision precision) const override {
@@ -45,11 +72,15 @@ class DenseInputGradient final : public Op {
 
   bool joins_row_programs(Infos in) const override { return is_small(in[kKernel].shape); }
   void run(const Run& run) const override {
-    run.launch(kernels::DenseInputGradient{.out_grad = run.in<float>(kOutGrad),
-                                           .kernel = run.in<float>(kKernel),
-                                           .in_grad = run.out<float>(0),
-                                           .precision = run.precision(),
-                                           .for_library = run.memory_for_library()});
+    const Matrix<const float> out_grad = run.in<float>(kOutGrad);
+    const Matrix<float> in_grad = run.out<float>(0);
+    const MatrixBlock block = block_of(run, in_grad.rows, in_grad.columns);
+    run.launch(kernels::DenseInputGradient{
+        .out_grad = rows_of(out_grad, block.first_row, block.rows),
+        .kernel = rows_of(run.in<float>(kKernel), block.first_column, block.columns),
+        .in_grad = block.of(in_grad),
+        .precision = run.precision(),
+        .for_library = run.memory_for_library()});
   }
 
   double operations(Infos in, Infos) const override {
@@ -61,16 +92,10 @@ class DenseInputGradient final : public Op {
 };
 
 // kernel_grad = in^T . out_grad, bias_grad = the sum of out_grad's rows; each only where wanted.
-//
-// The gradient of a small kernel is summed up tile by tile while the tile is in cache. That of a
-// large one is computed from the whole batch at once, in parts of the kernel's rows: it would not
-// fit a core's cache beside the tile, and slices would each write and add up a copy of it.
 class DenseWeightGradient final : public Op {
  public:
-  DenseWeightGradient(const Shape& kernel, bool wants_kernel, bool wants_bias)
-      : large_(kernel.elements() >= kLargeKernel),
-        wants_kernel_(wants_kernel),
-        wants_bias_(wants_bias) {}
+  DenseWeightGradient(bool wants_kernel, bool wants_bias)
+      : wants_kernel_(wants_kernel), wants_bias_(wants_bias) {}
 
   std::string_view kind() const override { return "dense_weight_gradient"; }
 
@@ -81,11 +106,9 @@ class DenseWeightGradient final : public Op {
     return outputs;
   }
   bool reads(std::size_t input) const override { return input != kKernel; }
-  bool tileable() const override { return !large_; }
+  bool tileable(Infos in) const override { return !has_large_gradient(in[kKernel].shape); }
   std::int64_t parts(Infos in) const override {
-    constexpr std::int64_t kMostParts = 64;
-    const Shape& kernel = in[kKernel].shape;
-    return std::clamp<std::int64_t>(std::min(kernel.elements() / kPart, kernel[0]), 1, kMostParts);
+    return MatrixCut(in[kKernel].shape[0], in[kKernel].shape.back()).blocks();
   }
 
   // Of a GPU, which runs the op in one part. 16 MB at most.
@@ -109,16 +132,16 @@ class DenseWeightGradient final : public Op {
   bool joins_row_programs(Infos in) const override { return is_small(in[kKernel].shape); }
   void run(const Run& run) const override {
     const Matrix<const float> in = run.in<float>(kIn);
+    const Matrix<const float> out_grad = run.in<float>(kOutGrad);
     const Matrix<float> kernel_grad = run.out<float>(0);
-    const std::int64_t first = in.columns * run.part() / run.parts();
-    const std::int64_t count = in.columns * (run.part() + 1) / run.parts() - first;
+    const Matrix<float> bias_grad = run.out<float>(1);
+    const MatrixBlock block = block_of(run, in.columns, out_grad.columns);
     run.launch(kernels::DenseWeightGradient{
-        .in = {in.data + first, in.rows, count, in.stride},
-        .out_grad = run.in<float>(kOutGrad),
-        .kernel_grad = kernel_grad ? Matrix<float>{kernel_grad.row(first), count,
-                                                   kernel_grad.columns, kernel_grad.stride}
-                                   : Matrix<float>{},
-        .bias_grad = run.part() == 0 ? run.out<float>(1).data : nullptr,
+        .in = columns_of(in, block.first_row, block.rows),
+        .out_grad = columns_of(out_grad, block.first_column, block.columns),
+        .kernel_grad = kernel_grad ? block.of(kernel_grad) : kernel_grad,
+        .bias_grad =
+            bias_grad && block.first_row == 0 ? bias_grad.data + block.first_column : nullptr,
         .accumulate = run.accumulate(),
         .precision = run.precision(),
         .scratch = run.parts() == 1 ? reinterpret_cast<float*>(run.scratch()) : nullptr,
@@ -136,10 +159,6 @@ class DenseWeightGradient final : public Op {
   enum { kIn, kKernel, kOutGrad };
 
  private:
-  // Elements of a kernel whose gradient is not kept a slice, and of one part of it.
-  static constexpr std::int64_t kLargeKernel = 16384;
-  static constexpr std::int64_t kPart = 8192;
-  bool large_;
   bool wants_kernel_;
   bool wants_bias_;
 };
@@ -162,16 +181,26 @@ std::int64_t Dense::library_bytes(Infos in, std::int64_t rows, kernels::Precisio
   return library_memory(in[kIn], in[kKernel], rows, precision);
 }
 
+bool Dense::tileable(Infos in) const { return !is_large(in[kKernel].shape); }
+
+std::int64_t Dense::parts(Infos in) const {
+  return MatrixCut(matrix_rows(in[kIn]), in[kKernel].shape.back()).blocks();
+}
+
 bool Dense::joins_row_programs(Infos in) const { return is_small(in[kKernel].shape); }
 
 void Dense::run(const Run& run) const {
-  run.launch(kernels::DenseForward{.in = run.in<float>(kIn),
-                                   .kernel = run.in<float>(kKernel),
-                                   .bias = run.in<float>(kBias).data,
-                                   .out = run.out<float>(0),
-                                   .activation = activation_,
-                                   .precision = run.precision(),
-                                   .for_library = run.memory_for_library()});
+  const Matrix<const float> bias = run.in<float>(kBias);
+  const Matrix<float> out = run.out<float>(0);
+  const MatrixBlock block = block_of(run, out.rows, out.columns);
+  run.launch(kernels::DenseForward{
+      .in = rows_of(run.in<float>(kIn), block.first_row, block.rows),
+      .kernel = columns_of(run.in<float>(kKernel), block.first_column, block.columns),
+      .bias = bias ? bias.data + block.first_column : nullptr,
+      .out = block.of(out),
+      .activation = activation_,
+      .precision = run.precision(),
+      .for_library = run.memory_for_library()});
 }
 
 std::vector<Value> Dense::gradients(GradientBuilder& build) const {
@@ -186,8 +215,7 @@ std::vector<Value> Dense::gradients(GradientBuilder& build) const {
   }
   if (build.needs(kKernel) || build.needs(kBias)) {
     const std::vector<Value> weights = build.graph.add(
-        std::make_shared<DenseWeightGradient>(build.graph.info(build.input(kKernel)).shape,
-                                              build.needs(kKernel), build.needs(kBias)),
+        std::make_shared<DenseWeightGradient>(build.needs(kKernel), build.needs(kBias)),
         {build.input(kIn), build.input(kKernel), out_grad});
     gradients[kKernel] = weights[0];
     gradients[kBias] = weights[1];

@@ -16,6 +16,8 @@ class Dense final : public Op {
   std::vector<ValueInfo> infer(Infos inputs) const override;
   std::int64_t library_bytes(Infos inputs, std::int64_t rows,
                              kernels::Precision precision) const override;
+  bool tileable(Infos inputs) const override;
+  std::int64_t parts(Infos inputs) const override;
   bool joins_row_programs(Infos inputs) const override;
   void run(const Run& run) const override;
   std::vector<Value> gradients(GradientBuilder& build) const override;

@@ -24,7 +24,7 @@ class EmbeddingSort final : public Op {
 
   std::string_view kind() const override { return "embedding_sort"; }
   bool reads(std::size_t input) const override { return input != kTable; }
-  bool tileable() const override { return false; }
+  bool tileable(Infos) const override { return false; }
   bool needs_packed() const override { return true; }
   std::vector<ValueInfo> infer(Infos in) const override {
     refuse_uncountable("positions", in[kIds].shape.elements(), in[kIds].shape);
@@ -60,7 +60,7 @@ class EmbeddingGradient final : public Op {
  public:
   std::string_view kind() const override { return "embedding_gradient"; }
   bool reads(std::size_t input) const override { return input != kTable; }
-  bool tileable() const override { return false; }
+  bool tileable(Infos) const override { return false; }
   std::vector<ValueInfo> infer(Infos in) const override { return {{.shape = in[kTable].shape}}; }
   // About 64 KB of the table a piece.
   std::int64_t parts(Infos in) const override {

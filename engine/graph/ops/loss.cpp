@@ -62,7 +62,7 @@ class LossFactor final : public Op {
  public:
   explicit LossFactor(Reduction reduction) : reduction_(reduction) {}
   std::string_view kind() const override { return "loss_factor"; }
-  bool tileable() const override { return false; }
+  bool tileable(Infos) const override { return false; }
   bool reads(std::size_t input) const override { return input == kMaskSum || input == kWeightSum; }
   std::vector<ValueInfo> infer(Infos) const override { return {{.shape = Shape{1}}}; }
   bool joins_row_programs(Infos) const override { return true; }
@@ -92,7 +92,7 @@ class LossFactor final : public Op {
 class LossShare final : public Op {
  public:
   std::string_view kind() const override { return "loss_share"; }
-  bool tileable() const override { return false; }
+  bool tileable(Infos) const override { return false; }
   bool reads(std::size_t input) const override { return input == kTotal; }
   std::vector<ValueInfo> infer(Infos in) const override { return {in[kTotal]}; }
   bool joins_row_programs(Infos) const override { return true; }

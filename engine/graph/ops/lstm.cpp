@@ -82,7 +82,7 @@ class LstmGradient final : public Op {
 
   std::string_view kind() const override { return "lstm_gradient"; }
   // The ids are in order for the whole batch.
-  bool tileable() const override { return !makes_table_grad_; }
+  bool tileable(Infos) const override { return !makes_table_grad_; }
   // One output for each input of the forward op; the mask's is never there. Where the table's is
   // made by another op, what ids name has its gradient in the place of theirs.
   std::vector<ValueInfo> infer(Infos in) const override {
