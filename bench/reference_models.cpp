@@ -17,8 +17,9 @@ struct Counts {
   std::int64_t images;     // of model 3
   std::int64_t wide;       // of model 4
   std::int64_t ids;        // of model 5
+  std::int64_t features;   // of model 6
 };
-Counts rows_of{4096, 256, 4096, 64, 8};
+Counts rows_of{4096, 256, 4096, 64, 8, 1024};
 // Of the models that are one large layer: as large as a GPU wants, or small, to be tried.
 std::int64_t wide_units = 64;
 std::int64_t large_vocabulary = 500;
@@ -232,6 +233,37 @@ class WideLayers final : public OfDenseLayers {
   bool two_;
 };
 
+// Dense layers whose kernels do not stay in a core's caches.
+class ManyFeatures final : public OfDenseLayers {
+ public:
+  ManyFeatures()
+      : OfDenseLayers(
+            {{kFeatures, kFeatures, false}, {kFeatures, kFeatures, true}, {kFeatures, 1, true}}) {
+    Random random(kSeed, 6);
+    const Tensor features = random_floats(random, {rows_of.features, kFeatures});
+    training_.x = {{"features", features}};
+    training_.y = {{"label", labels_of(random, features)}};
+    single_ = training_.slice(0, kSingleRows);
+  }
+
+ private:
+  static constexpr std::int64_t kFeatures = 1024;
+
+  Model build() const override {
+    auto features = Input({.shape = {kFeatures}, .name = "features"});
+    auto h = layers::Dense({.units = kFeatures, .activation = "relu"})(features);
+    h = layers::Dense({.units = kFeatures, .activation = "relu"})(h);
+    auto label = layers::Dense({.units = 1, .activation = "sigmoid", .name = "label"})(h);
+    Model model({features}, {label});
+    model.compile({.optimizer = optimizers::Adam({.learning_rate = 1e-3}),
+                   .loss = "binary_crossentropy",
+                   .metrics = {"accuracy"},
+                   .steps_per_execution = chosen_steps,
+                   .precision = chosen_precision});
+    return model;
+  }
+};
+
 // The mean of the vectors of 200 ids: a table of a million rows, and hardly anything else.
 class LargeTable final : public ReferenceModel {
  public:
@@ -287,7 +319,7 @@ Precision ReferenceModel::precision() { return chosen_precision; }
 void ReferenceModel::set_steps_per_execution(int steps) { chosen_steps = steps; }
 
 void ReferenceModel::make_large_data() {
-  rows_of = {4 * 65536, 65536, 65536, 8192, 1024};
+  rows_of = {4 * 65536, 65536, 65536, 8192, 1024, 65536};
   wide_units = 4096;
   large_vocabulary = 1000000;
 }
@@ -325,8 +357,12 @@ const ReferenceModel& ReferenceModel::named(const std::string& name) {
     static const LargeTable model;
     return model;
   }
+  if (name == "m6") {
+    static const ManyFeatures model;
+    return model;
+  }
   throw NameError("there is no reference model \"" + name +
-                  "\"; there are m1, m2, m2f, m3, m3u, m4, m4d and m5");
+                  "\"; there are m1, m2, m2f, m3, m3u, m4, m4d, m5 and m6");
 }
 
 Model ReferenceModel::make() const {

@@ -22,7 +22,7 @@ struct Rows {
 // One of the three models that Braid's own examples start from, with made-up data for it:
 // "m1" two inputs, "m2" ids of different length and features, "m2f" the same with rows of full
 // length, "m3" two outputs, "m3u" the same with images of bytes. Or a model that is one large
-// layer: "m4" a Dense, "m4d" two of them, "m5" an Embedding.
+// layer: "m4" a Dense, "m4d" two of them, "m5" an Embedding. Or "m6", of large Dense layers.
 class ReferenceModel {
  public:
   // Rows for the batches that a GPU is given, and large layers as large as it wants them: from

@@ -246,7 +246,7 @@ def options_of(words):
     parser.add_argument("--braid", type=Path, default=built("braid_step_bench"), help="Braid's program")
     parser.add_argument("--venv", type=Path, default=ROOT / "build/bench-venv", help="environment with jax, keras and tensorflow")
     parser.add_argument("--install", action="store_true", help="first install the rivals that are missing")
-    parser.add_argument("--only", nargs="+", choices=["m1", "m2", "m2f", "m3", "m3u"], help="these models alone")
+    parser.add_argument("--only", nargs="+", choices=["m1", "m2", "m2f", "m3", "m3u", "m6"], help="these models alone")
     parser.add_argument("--with-goals", action="store_true", help="on a GPU: only rows that have goals at this precision")
     parser.add_argument("--batch", nargs="+", type=int, help="these batch sizes alone; 0: single rows")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu", help="cuda: data on the GPU for everybody")

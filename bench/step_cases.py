@@ -36,9 +36,12 @@ CASES = [
     Case("m3", 256, 16, {"": 2.4, "PyTorch": 3}),
     Case("m3", 1024, 4, {"": 1.7, "PyTorch": 2.2}),
     Case("m2", 32, 8, {"": 4, "PyTorch": 10}),
+    Case("m6", 32, 8, {}),
+    Case("m6", 256, 4, {}),
     Case("m1", 0, 8, {"": 8, "PyTorch": 8}),
     Case("m3", 0, 8, {"": 6, "PyTorch": 6}),
     Case("m2", 0, 8, {"": 3, "PyTorch": 15}),
+    Case("m6", 0, 8, {}),
 ]
 
 EAGER, COMPILE, OVERHEAD, GRAPH, MANY = "PyTorch eager", "PyTorch compile", "PyTorch reduce-overhead", "PyTorch graph", "JAX many"

@@ -90,6 +90,10 @@ def load():
             "text_class": dense(weights, "text_class/dense_1", text),
         }
 
+    def many_features(weights, x):
+        h = relu_dense(weights, "dense_1", relu_dense(weights, "dense", x["features"]))
+        return {"label": dense(weights, "label", h)}
+
     def binary_loss(logits, y):
         per_row = jnp.maximum(logits, 0) - logits * y + jnp.log1p(jnp.exp(-jnp.abs(logits)))
         return per_row.mean()
@@ -98,7 +102,7 @@ def load():
         return -(y * jax.nn.log_softmax(logits)).sum(axis=-1).mean()
 
     sequences, images = dict.fromkeys(("m2", "m2f"), sequence_and_features), dict.fromkeys(("m3", "m3u"), two_outputs)
-    forwards = {"m1": two_inputs, **sequences, **images}
+    forwards = {"m1": two_inputs, **sequences, **images, "m6": many_features}
 
     def make_steps(step, batches, unroll):
         """Steps on batch after batch in one call: returns the last loss."""
@@ -116,11 +120,17 @@ def load():
         jitted = jax.jit(steps, donate_argnums=0)
         return lambda state, first: jitted(state, stacked, first)
 
+    def packed(weights):
+        return {"all": jnp.concatenate([array.ravel() for array in weights.values()])}
+
     def make_step(name, shapes):
-        """All weights lie in one vector: handing over many small arrays costs more than the step."""
+        """Small weights lie in one vector: handing over many small arrays costs more than the step. Large ones would be copied."""
         forward = forwards[name]
 
-        def unpacked(vector):
+        def unpacked(arrays):
+            if "all" not in arrays:
+                return arrays
+            vector = arrays["all"]
             weights, begin = {}, 0
             for key, shape in shapes.items():
                 end = begin + math.prod(shape)
@@ -137,13 +147,13 @@ def load():
         def step(state, x, y):
             weights, momentum, velocity, number = state
             loss, gradients = jax.value_and_grad(loss_of)(unpacked(weights), x, y)
-            gradient = jnp.concatenate([gradients[key].ravel() for key in shapes])
+            gradients = packed({key: gradients[key] for key in shapes}) if "all" in weights else gradients
             number = number + 1
             alpha = 1e-3 * jnp.sqrt(1 - 0.999**number) / (1 - 0.9**number)
-            momentum = momentum + (gradient - momentum) * 0.1
-            velocity = velocity + (gradient**2 - velocity) * 0.001
-            weights = weights - alpha * momentum / (jnp.sqrt(velocity) + 1e-7)
-            return (weights, momentum, velocity, number), loss
+            momentum = jax.tree.map(lambda m, gradient: m + (gradient - m) * 0.1, momentum, gradients)
+            velocity = jax.tree.map(lambda v, gradient: v + (gradient**2 - v) * 0.001, velocity, gradients)
+            update = lambda weight, m, v: weight - alpha * m / (jnp.sqrt(v) + 1e-7)
+            return (jax.tree.map(update, weights, momentum, velocity), momentum, velocity, number), loss
 
         return jax.jit(step, donate_argnums=0)
 
@@ -162,7 +172,7 @@ def load():
         steps_at_once = STEPS_AT_ONCE if many else 1
 
         def __init__(self, name, weights, batches, singles):
-            self.initial = np.concatenate([array.ravel() for array in weights.values()])
+            self.initial = weights if name == "m6" else packed(weights)
             self.weights = on_device(weights)
             self.batches = [(on_device(x), on_device(y)) for x, y in batches]
             # On a GPU rows come from the host.
@@ -178,8 +188,9 @@ def load():
             self.probabilities = make_predict(name)
 
         def reset(self):
-            zeros = lambda: jnp.zeros(self.initial.shape, jnp.float32)
-            self.state = (jnp.array(self.initial, copy=True), zeros(), zeros(), jnp.float32(0))
+            zeros = lambda: jax.tree.map(jnp.zeros_like, self.initial)
+            copies = jax.tree.map(lambda array: jnp.array(array, copy=True), self.initial)
+            self.state = (copies, zeros(), zeros(), jnp.float32(0))
 
         def seconds_of(self, steps):
             self.reset()

@@ -57,7 +57,12 @@ def load():
         )
         return model
 
-    makers = {"m1": two_inputs, "m2": sequence_and_features, "m3": two_outputs}
+    def many_features():
+        features = Input((1024,), name="features")
+        h = layers.Dense(1024, "relu")(layers.Dense(1024, "relu")(features))
+        return compiled_for_one_label(keras.Model([features], [layers.Dense(1, "sigmoid", name="label")(h)]))
+
+    makers = {"m1": two_inputs, "m2": sequence_and_features, "m3": two_outputs, "m6": many_features}
 
     def in_order(arrays, names):
         return [tf.constant(arrays[name]) for name in names]

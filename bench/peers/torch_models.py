@@ -135,6 +135,16 @@ class WideLayers(nn.Module):
         return {"target": h}
 
 
+class ManyFeatures(WideLayers):
+    """With an activation between them."""
+
+    def forward(self, x):
+        h = x["features"]
+        for layer in self.layers[:-1]:
+            h = torch.relu(layer(h))
+        return {"label": self.layers[-1](h)}
+
+
 class LargeTable(nn.Module):
     def __init__(self, weights):
         super().__init__()
@@ -148,7 +158,7 @@ class LargeTable(nn.Module):
 
 
 def make(name, weights, packs=True, lstm_type=torch.float32):
-    """Models that are one large layer have the sizes of their weights."""
+    """Models of large layers have the sizes of their weights."""
     makers = {
         "m1": TwoInputs,
         "m2": lambda: SequenceAndFeatures(packs, lstm_type),
@@ -158,6 +168,7 @@ def make(name, weights, packs=True, lstm_type=torch.float32):
         "m4": lambda: WideLayers(weights),
         "m4d": lambda: WideLayers(weights),
         "m5": lambda: LargeTable(weights),
+        "m6": lambda: ManyFeatures(weights),
     }
     if name not in makers:
         raise Absent(f"there is no model {name}")
