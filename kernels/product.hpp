@@ -9,10 +9,10 @@
 namespace braid::kernels {
 namespace {
 
-// Whether a matrix does not stay in a core's caches.
+// Numbers that a core's second-level cache keeps beside others.
+constexpr std::int64_t kSecondLevel = 262144;
 inline bool is_far(Matrix<const float> matrix) {
-  constexpr std::int64_t kSecondLevel = 262144;
-  return matrix.rows * matrix.stride > kSecondLevel;
+  return matrix.rows * matrix.stride >= kSecondLevel;
 }
 
 // Whether pieces of B are copied into panels while they are multiplied.
@@ -37,7 +37,7 @@ inline void multiply_with(ProductOperands p, std::int64_t rows, Matrix<const flo
   }
   p.b = b.data;
   p.b_stride = b.stride;
-  if (rows <= kFewRows && rows > 0 && is_far(b)) {
+  if (rows <= kFewRows && rows > 0 && b.rows * b.stride >= 2 * kSecondLevel) {
     multiply_few_rows(p, rows, b.columns);
   } else {
     multiply(p, rows, b.columns);

@@ -54,6 +54,7 @@ TEST_CASE("a large product is cut by columns first, and for many cores") {
   // All rows are with one block of columns, which comes from memory once.
   CHECK(MatrixCut(256, 4096).block(0).rows == 256);
   CHECK(MatrixCut(256, 4096).block(0).columns == 256);
+  CHECK(MatrixCut(32, 1024).block(0).rows == 32);
   CHECK(blocks(1, 4096) == 16);
   CHECK(blocks(384, 64) >= 16);
   CHECK(blocks(2000, 1000) >= 16);

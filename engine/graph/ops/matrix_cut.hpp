@@ -28,8 +28,9 @@ class MatrixCut {
     columns_of_block_ =
         std::max(kFewestColumns, in_whole(kColumnUnit, quotient(columns, kColumnBlocks)));
     column_blocks_ = std::max<std::int64_t>(quotient(columns, columns_of_block_), 1);
+    const std::int64_t wanted = rows < kManyRows ? kColumnBlocks / 2 : kColumnBlocks;
     const std::int64_t row_blocks =
-        std::max(quotient(rows, kMostRows), kColumnBlocks / column_blocks_);
+        std::max({quotient(rows, kMostRows), wanted / column_blocks_, std::int64_t{1}});
     rows_of_block_ = in_whole(kRowUnit, quotient(std::max<std::int64_t>(rows, 1), row_blocks));
   }
 
@@ -47,10 +48,12 @@ class MatrixCut {
  private:
   // Whole panels and blocks of registers of every instruction set (kernels/large_product.hpp).
   static constexpr std::int64_t kColumnUnit = 64;
-  static constexpr std::int64_t kRowUnit = 12;
+  static constexpr std::int64_t kRowUnit = 6;
   static constexpr std::int64_t kFewestColumns = 128;
   static constexpr std::int64_t kColumnBlocks = 16;
   static constexpr std::int64_t kMostRows = 384;
+  // Of fewer, each block reads what they are multiplied with nearly as long as it multiplies.
+  static constexpr std::int64_t kManyRows = 96;
 
   static std::int64_t quotient(std::int64_t of, std::int64_t by) { return (of + by - 1) / by; }
   static std::int64_t in_whole(std::int64_t unit, std::int64_t count) {
