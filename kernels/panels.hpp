@@ -127,15 +127,7 @@ inline void multiply_panels(const ProductOperands& p, std::int64_t rows, std::in
 // C (+)= A . B (+ bias). Each element is one chain of multiply-adds in the order of k.
 inline void product(Matrix<const float> a, const Panels& b, const float* bias, Matrix<float> c,
                     bool accumulate) {
-  multiply_panels({.a = a.data,
-                   .row_step = a.stride,
-                   .depth_step = 1,
-                   .bias = bias,
-                   .c = c.data,
-                   .c_stride = c.stride,
-                   .depth = b.depth,
-                   .accumulate = accumulate},
-                  a.rows, b.columns,
+  multiply_panels(operands_of_rows(a, bias, c, accumulate), a.rows, b.columns,
                   [&](std::int64_t first, std::int64_t /*depth*/, std::int64_t column) {
                     return b.data + column * b.depth + first * kPanelWidth;
                   });

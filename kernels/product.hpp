@@ -47,15 +47,7 @@ inline void multiply_with(ProductOperands p, std::int64_t rows, Matrix<const flo
 // C (+)= A . B (+ bias).
 inline void product(Matrix<const float> a, Matrix<const float> b, const float* bias,
                     Matrix<float> c, bool accumulate) {
-  multiply_with({.a = a.data,
-                 .row_step = a.stride,
-                 .depth_step = 1,
-                 .bias = bias,
-                 .c = c.data,
-                 .c_stride = c.stride,
-                 .depth = a.columns,
-                 .accumulate = accumulate},
-                a.rows, b);
+  multiply_with(operands_of_rows(a, bias, c, accumulate), a.rows, b);
 }
 
 // Columns of A are taken as rows: those of a piece are copied side by side first.
@@ -116,13 +108,7 @@ inline void product_transposed_a(Matrix<const float> a, Matrix<const float> b, M
 // C (+)= A . B^T, for B [columns of C, depth]: pieces of B are turned round into a panel.
 inline void product_transposed_b(Matrix<const float> a, Matrix<const float> b, Matrix<float> c,
                                  bool accumulate) {
-  const ProductOperands p{.a = a.data,
-                          .row_step = a.stride,
-                          .depth_step = 1,
-                          .c = c.data,
-                          .c_stride = c.stride,
-                          .depth = a.columns,
-                          .accumulate = accumulate};
+  const ProductOperands p = operands_of_rows(a, nullptr, c, accumulate);
   if (b.columns == 1 && b.stride == 1) {  // B^T is a row already
     multiply_with(p, a.rows, {b.data, 1, b.rows, b.rows});
     return;

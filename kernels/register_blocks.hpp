@@ -74,6 +74,19 @@ struct ProductOperands {
   bool accumulate = false;
 };
 
+// All but B of a product of the rows of A.
+inline ProductOperands operands_of_rows(Matrix<const float> a, const float* bias, Matrix<float> c,
+                                        bool accumulate) {
+  return {.a = a.data,
+          .row_step = a.stride,
+          .depth_step = 1,
+          .bias = bias,
+          .c = c.data,
+          .c_stride = c.stride,
+          .depth = a.columns,
+          .accumulate = accumulate};
+}
+
 // A function of its own, wherever it is used: inside of others the compiler keeps what is summed up
 // in memory.
 template <int kRows, int kVectors, bool kFull>
