@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "kernels/register_blocks.hpp"
+#include "kernels/register_transpose.hpp"
 
 // Copies of right-hand sides, or of pieces of them, in panels: each as wide as a register block and
 // read from front to back. Rows of a matrix that are far apart fall on few places of the caches.
@@ -17,10 +18,7 @@ constexpr std::int64_t kPanelRows = kLanes == 16 ? 1 : 4;
 
 inline void prefetch(const float* from, std::int64_t floats) {
   constexpr std::int64_t kLine = 16;
-  constexpr int kRead = 0;
-  constexpr int kSecondLevel = 2;
-  for (std::int64_t i = 0; i < floats; i += kLine)
-    __builtin_prefetch(from + i, kRead, kSecondLevel);
+  for (std::int64_t i = 0; i < floats; i += kLine) prefetch(from + i);
 }
 
 // Rows first .. first + depth - 1 of up to kPanelWidth columns.
@@ -39,43 +37,23 @@ inline void copy_to_panel(Matrix<const float> b, std::int64_t first, std::int64_
   }
 }
 
-typedef float FourFloats __attribute__((vector_size(16)));
-
-// Four rows become four columns.
-inline void transpose_four(const float* const (&rows)[4], std::int64_t k, float* panel) {
-  FourFloats in[4];
-  for (int i = 0; i < 4; ++i) std::memcpy(&in[i], rows[i] + k, sizeof(in[i]));
-  const FourFloats upper_left = __builtin_shufflevector(in[0], in[1], 0, 4, 1, 5);
-  const FourFloats upper_right = __builtin_shufflevector(in[2], in[3], 0, 4, 1, 5);
-  const FourFloats lower_left = __builtin_shufflevector(in[0], in[1], 2, 6, 3, 7);
-  const FourFloats lower_right = __builtin_shufflevector(in[2], in[3], 2, 6, 3, 7);
-  const FourFloats out[4] = {__builtin_shufflevector(upper_left, upper_right, 0, 1, 4, 5),
-                             __builtin_shufflevector(upper_left, upper_right, 2, 3, 6, 7),
-                             __builtin_shufflevector(lower_left, lower_right, 0, 1, 4, 5),
-                             __builtin_shufflevector(lower_left, lower_right, 2, 3, 6, 7)};
-  for (int i = 0; i < 4; ++i) std::memcpy(panel + i * kPanelWidth, &out[i], sizeof(out[i]));
-}
-
 // The same of the transpose of b.
 inline void transpose_to_panel(Matrix<const float> b, std::int64_t first, std::int64_t depth,
                                std::int64_t column, float* panel) {
   const std::int64_t width = std::min(kPanelWidth, b.rows - column);
   const std::int64_t next = std::min(kPanelWidth, b.rows - column - width);
   for (std::int64_t j = 0; j < next; ++j) prefetch(b.row(column + width + j) + first, depth);
-  std::int64_t j = 0;
-  for (; j + 4 <= width; j += 4) {
-    const float* const rows[4] = {b.row(column + j) + first, b.row(column + j + 1) + first,
-                                  b.row(column + j + 2) + first, b.row(column + j + 3) + first};
-    std::int64_t k = 0;
-    for (; k + 4 <= depth; k += 4) transpose_four(rows, k, panel + k * kPanelWidth + j);
-    for (; k < depth; ++k) {
-      for (int i = 0; i < 4; ++i) panel[k * kPanelWidth + j + i] = rows[i][k];
+  std::int64_t done = 0;
+  const auto transpose = [&]<int kRows>() {
+    for (; done + kRows <= width; done += kRows) {
+      const float* rows[kRows];
+      for (int i = 0; i < kRows; ++i) rows[i] = b.row(column + done + i) + first;
+      transpose_rows<kRows>(rows, depth, panel + done, kPanelWidth);
     }
-  }
-  for (; j < width; ++j) {
-    const float* from = b.row(column + j) + first;
-    for (std::int64_t k = 0; k < depth; ++k) panel[k * kPanelWidth + j] = from[k];
-  }
+  };
+  if constexpr (kLanes > 4) transpose.template operator()<kLanes>();
+  transpose.template operator()<4>();
+  transpose.template operator()<1>();
 }
 
 // A whole matrix that is used many times: copied once.
@@ -106,13 +84,13 @@ inline Panels make_transposed_panels(Matrix<const float> b, float* out) {
 
 // p.b and its stride are set here: panel(first, column) gives the panel of those columns from row
 // `first` of B on.
-template <class PanelAt>
+template <std::int64_t kDepth = kPanelDepth, class PanelAt>
 inline void multiply_panels(const ProductOperands& p, std::int64_t rows, std::int64_t columns,
                             const PanelAt& panel) {
   ProductOperands part = p;
   part.b_stride = kPanelWidth;
-  for (std::int64_t first = 0; first == 0 || first < p.depth; first += kPanelDepth) {
-    part.depth = std::min(kPanelDepth, p.depth - first);
+  for (std::int64_t first = 0; first == 0 || first < p.depth; first += kDepth) {
+    part.depth = std::min(kDepth, p.depth - first);
     part.a = p.a + first * p.depth_step;
     part.accumulate = p.accumulate || first > 0;
     for (std::int64_t column = 0; column < columns; column += kPanelWidth) {

@@ -1,6 +1,7 @@
 #pragma once
 #include <algorithm>
 
+#include "kernels/far_columns.hpp"
 #include "kernels/few_rows.hpp"
 #include "kernels/panels.hpp"
 
@@ -50,29 +51,14 @@ inline void product(Matrix<const float> a, Matrix<const float> b, const float* b
   multiply_with(operands_of_rows(a, bias, c, accumulate), a.rows, b);
 }
 
-// Columns of A are taken as rows: those of a piece are copied side by side first.
-inline void multiply_copied_columns(Matrix<const float> a, Matrix<const float> b, Matrix<float> c,
-                                    bool accumulate) {
-  constexpr std::int64_t kColumns = 96;
-  alignas(64) float copy[kPanelDepth * kColumns];
-  for (std::int64_t first = 0; first < a.rows; first += kPanelDepth) {
-    const std::int64_t depth = std::min(kPanelDepth, a.rows - first);
-    for (std::int64_t column = 0; column < a.columns; column += kColumns) {
-      const std::int64_t count = std::min(kColumns, a.columns - column);
-      for (std::int64_t k = 0; k < depth; ++k) {
-        std::memcpy(copy + k * kColumns, a.row(first + k) + column,
-                    sizeof(float) * static_cast<std::size_t>(count));
-      }
-      multiply_with({.a = copy,
-                     .row_step = 1,
-                     .depth_step = kColumns,
-                     .c = c.row(column),
-                     .c_stride = c.stride,
-                     .depth = depth,
-                     .accumulate = accumulate || first > 0},
-                    count, rows_of(b, first, depth));
-    }
-  }
+// Whether more is lost by waiting for A^T and C than by copying B.
+inline bool has_far_columns(Matrix<const float> a, Matrix<const float> b, Matrix<float> c) {
+  constexpr std::int64_t kRowsWorthACopy = 64;
+  constexpr std::int64_t kColumnsWorthACopy = 96;
+  if (a.columns <= kFewRows) return false;
+  if (a.rows * a.stride >= kSecondLevel / 2 || is_far(c)) return true;
+  return kLanes == 16 && b.stride > kPanelWidth && a.rows >= kRowsWorthACopy &&
+         a.columns >= kColumnsWorthACopy;
 }
 
 // C (+)= A^T . B: the sum runs over the rows of both, in order.
@@ -87,21 +73,17 @@ inline void product_transposed_a(Matrix<const float> a, Matrix<const float> b, M
                    .depth = a.rows,
                    .accumulate = accumulate},
                   1, a);
-  } else if (a.columns > kFewRows && is_far(a)) {
-    multiply_copied_columns(a, b, c, accumulate);
+  } else if (has_far_columns(a, b, c)) {
+    multiply_far_columns(a, b, c, accumulate);
   } else {
-    // Of a large C few rows at a time, which are then written one after another.
-    const std::int64_t columns = is_far(c) ? 24 : std::max<std::int64_t>(a.columns, 1);
-    for (std::int64_t column = 0; column < a.columns; column += columns) {
-      multiply_with({.a = a.data + column,
-                     .row_step = 1,
-                     .depth_step = a.stride,
-                     .c = c.row(column),
-                     .c_stride = c.stride,
-                     .depth = a.rows,
-                     .accumulate = accumulate},
-                    std::min(columns, a.columns - column), b);
-    }
+    multiply_with({.a = a.data,
+                   .row_step = 1,
+                   .depth_step = a.stride,
+                   .c = c.data,
+                   .c_stride = c.stride,
+                   .depth = a.rows,
+                   .accumulate = accumulate},
+                  a.columns, b);
   }
 }
 
@@ -113,12 +95,13 @@ inline void product_transposed_b(Matrix<const float> a, Matrix<const float> b, M
     multiply_with(p, a.rows, {b.data, 1, b.rows, b.rows});
     return;
   }
-  alignas(64) float panel[kPanelDepth * kPanelWidth];
-  multiply_panels(p, a.rows, b.rows,
-                  [&](std::int64_t first, std::int64_t depth, std::int64_t column) {
-                    transpose_to_panel(b, first, depth, column, panel);
-                    return panel;
-                  });
+  constexpr std::int64_t kDepth = 256;
+  alignas(64) float panel[kDepth * kPanelWidth];
+  multiply_panels<kDepth>(p, a.rows, b.rows,
+                          [&](std::int64_t first, std::int64_t depth, std::int64_t column) {
+                            transpose_to_panel(b, first, depth, column, panel);
+                            return panel;
+                          });
 }
 
 }  // namespace

@@ -30,6 +30,9 @@ inline Vector load(const float* from) {
 }
 inline void store(float* to, Vector v) { std::memcpy(to, &v, sizeof(v)); }
 
+// To the second-level cache, for reading.
+inline void prefetch(const float* from) { __builtin_prefetch(from, 0, 2); }
+
 #if defined(__AVX2__) && BRAID_LANES == 8
 inline __m256i first_lanes(int count) {
   return _mm256_cmpgt_epi32(_mm256_set1_epi32(count), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -72,6 +75,9 @@ struct ProductOperands {
   std::int64_t depth;
   int tail = 0;
   bool accumulate = false;
+  // So far beyond each element of A lies one that is needed later, and is asked for now; or beyond
+  // the matrix, as nothing is read there.
+  std::int64_t ahead = 0;
 };
 
 // All but B of a product of the rows of A.
@@ -104,7 +110,7 @@ __attribute__((noinline)) void product_block(const ProductOperands& p) {
   }
   const float* a = p.a;
   const float* b = p.b;
-  for (std::int64_t k = 0; k < p.depth; ++k) {
+  const auto add = [&] {
     Vector row[kVectors];
     for (int v = 0; v < kVectors; ++v) row[v] = read(b, v);
     for (int r = 0; r < kRows; ++r) {
@@ -113,6 +119,14 @@ __attribute__((noinline)) void product_block(const ProductOperands& p) {
     }
     a += p.depth_step;
     b += p.b_stride;
+  };
+  if (p.ahead == 0) {
+    for (std::int64_t k = 0; k < p.depth; ++k) add();
+  } else {
+    for (std::int64_t k = 0; k < p.depth; ++k) {
+      prefetch(a + p.ahead);
+      add();
+    }
   }
   for (int r = 0; r < kRows; ++r) {
     for (int v = 0; v < kVectors; ++v) {

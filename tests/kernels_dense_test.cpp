@@ -19,7 +19,7 @@ const std::vector<DenseSize>& sizes() {
       {0, 3, 4},    {4, 3, 0},    {1, 0, 5},     {3, 0, 1},     {1, 1, 1},     {2, 3, 2},
       {5, 7, 1},    {13, 17, 16}, {3, 300, 1},   {7, 256, 17},  {12, 257, 33}, {25, 31, 67},
       {37, 5, 131}, {6, 255, 64}, {29, 513, 19}, {17, 16, 1},   {1, 1000, 3},  {7, 18, 256},
-      {5, 33, 257}, {3, 4, 520},  {19, 300, 45}, {300, 20, 45}, {18, 517, 70}};
+      {5, 33, 257}, {3, 4, 520},  {19, 300, 45}, {300, 20, 45}, {18, 517, 70}, {300, 440, 5}};
   return all;
 }
 
@@ -58,6 +58,8 @@ TEST_CASE("dense: every rest of rows and columns beside whole register blocks is
     check_everything(DenseProblem({1 + columns % 14, 3, columns}, random), columns % 2);
   for (std::int64_t rows = 1; rows <= 27; ++rows)
     check_everything(DenseProblem({rows, 1 + rows % 5, 41}, random), rows % 2);
+  for (std::int64_t depth = 1; depth <= 67; ++depth)
+    check_everything(DenseProblem({1 + depth % 3, depth, 1 + depth % 23}, random), depth % 2);
 }
 
 TEST_CASE("dense: a single column of more rows than a GPU has warps for at once") {
@@ -128,7 +130,8 @@ TEST_CASE("dense: no bit depends on how far apart the rows of a matrix lie") {
   for (const DenseSize& size :
        {DenseSize{1, 120, 70}, DenseSize{2, 121, 16}, DenseSize{3, 64, 131}, DenseSize{5, 70, 33},
         DenseSize{8, 259, 65}, DenseSize{9, 130, 129}, DenseSize{13, 300, 64},
-        DenseSize{61, 257, 47}, DenseSize{270, 101, 67}, DenseSize{60, 58, 2}}) {
+        DenseSize{61, 257, 47}, DenseSize{270, 101, 67}, DenseSize{60, 58, 2},
+        DenseSize{0, 58, 130}, DenseSize{66, 120, 140}}) {
     const DenseProblem problem(size, random);
     check_everything(problem, kFarApart);
     for (const Backend backend : tested_backends()) {
@@ -141,6 +144,22 @@ TEST_CASE("dense: no bit depends on how far apart the rows of a matrix lie") {
       const DenseWeightGradients near = dense_weight_gradients(backend, problem, 0);
       CHECK(far.kernel == near.kernel);
       CHECK(far.bias == near.bias);
+    }
+  }
+}
+
+TEST_CASE("dense: no bit depends on whether rows of inputs share their places of a cache") {
+  constexpr std::int64_t kApart = 5120;  // 4096 bytes five times
+  RandomNumbers random(60);
+  for (const DenseSize& size : {DenseSize{63, 100, 20}, DenseSize{64, 97, 17},
+                                DenseSize{70, 30, 16}, DenseSize{129, 200, 131}}) {
+    const DenseProblem problem(size, random);
+    const std::int64_t gap = kApart - size.depth;
+    check_everything(problem, gap);
+    for (const Backend backend : tested_backends()) {
+      INFO(kernels::name_of(backend) << ", " << described(size));
+      CHECK(dense_weight_gradients(backend, problem, gap).kernel ==
+            dense_weight_gradients(backend, problem, 0).kernel);
     }
   }
 }
@@ -176,7 +195,7 @@ TEST_CASE("dense: gradients are added to what is there when asked") {
     add_to(of_bias, before.bias);
     for (const Backend backend : tested_backends()) {
       INFO(kernels::name_of(backend) << ", " << described(size));
-      for (const std::int64_t gap : {0, 2}) {
+      for (const std::int64_t gap : {0, 2, 5003}) {
         CHECK(
             are_sums(as_numbers(dense_input_gradient(backend, problem, gap, in_before)), of_input));
         const auto gradients = dense_weight_gradients(backend, problem, gap, before);

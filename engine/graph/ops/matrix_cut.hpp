@@ -46,7 +46,7 @@ class MatrixCut {
   }
 
  private:
-  // Whole panels and blocks of registers of every instruction set (kernels/large_product.hpp).
+  // Whole panels and blocks of registers of every instruction set (kernels/panels.hpp).
   static constexpr std::int64_t kColumnUnit = 64;
   static constexpr std::int64_t kRowUnit = 6;
   static constexpr std::int64_t kFewestColumns = 128;
