@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "engine/core/device_access.hpp"
 #include "engine/core/error.hpp"
@@ -10,6 +11,7 @@
 namespace braid {
 namespace {
 
+// Numbers of weights that are worth another core.
 constexpr std::int64_t kChunk = 16384;
 
 std::vector<std::string> slot_names(const Optimizer& rule) {
@@ -63,6 +65,7 @@ OptimizerState::OptimizerState(Optimizer rule, const std::vector<ParameterUpdate
     }
     first_partials.push_back(partial);
   }
+  share_out_chunks();
   std::vector<Tensor*> tensors;
   for (Slots& slots : slots_) {
     for (auto& [name, tensor] : slots.tensors) tensors.push_back(&tensor);
@@ -110,15 +113,29 @@ kernels::UpdateRates OptimizerState::rates_at(std::int64_t iteration) const {
   return rates;
 }
 
+void OptimizerState::share_out_chunks() {
+  std::int64_t in_share = 0;
+  for (std::size_t number = 0; number < chunks_.size(); ++number) {
+    if (shares_.empty() || in_share + chunks_[number].count > kChunk) {
+      shares_.push_back({number, 0});
+      in_share = 0;
+    }
+    ++shares_.back().count;
+    in_share += chunks_[number].count;
+  }
+}
+
 template <class List, class Make>
 void OptimizerState::launch_chunks(const kernels::Stream& stream,
                                    const std::vector<ParameterUpdate>& parameters,
                                    const Make& make) const {
   if (device_ == Device::cpu()) {
-    parallel_for(static_cast<std::int64_t>(chunks_.size()), [&](std::int64_t number, int) {
-      const Chunk& chunk = chunks_[static_cast<std::size_t>(number)];
-      if (parameters[chunk.parameter].gradient.data != nullptr)
-        kernels::launch(stream, make(chunk));
+    parallel_for(static_cast<std::int64_t>(shares_.size()), [&](std::int64_t number, int) {
+      const Share& share = shares_[static_cast<std::size_t>(number)];
+      for (const Chunk& chunk : std::span(chunks_).subspan(share.first, share.count)) {
+        if (parameters[chunk.parameter].gradient.data != nullptr)
+          kernels::launch(stream, make(chunk));
+      }
     });
     return;
   }

@@ -58,6 +58,11 @@ class OptimizerState {
     std::int64_t count;
     std::int64_t first_partial;  // of its squared norm
   };
+  // Chunks one after another, of small weights several, that are worth another core.
+  struct Share {
+    std::size_t first;
+    std::size_t count;
+  };
   struct Slots {
     std::string name;  // of the weight
     std::vector<std::pair<std::string, Tensor>> tensors;
@@ -78,6 +83,7 @@ class OptimizerState {
   kernels::SgdUpdate sgd_update(const ChunkOperands& chunk, std::int64_t count) const;
   kernels::RmspropUpdate rmsprop_update(const ChunkOperands& chunk, std::int64_t count) const;
   kernels::AdamUpdate adam_update(const ChunkOperands& chunk, std::int64_t count) const;
+  void share_out_chunks();
   // A launch for each chunk that has a gradient on the CPU, for each list of them elsewhere.
   template <class List, class Make>
   void launch_chunks(const kernels::Stream& stream, const std::vector<ParameterUpdate>& parameters,
@@ -89,6 +95,7 @@ class OptimizerState {
   float rate_ = 0;
   std::vector<Slots> slots_;
   std::vector<Chunk> chunks_;
+  std::vector<Share> shares_;
   // Of the squared norms that gradients are clipped to, on the device: double, many a parameter.
   std::shared_ptr<std::byte[]> partials_;
   std::shared_ptr<std::byte[]> first_partials_;  // std::int64_t, one a parameter and one more
