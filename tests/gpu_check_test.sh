@@ -113,7 +113,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 work = Path(__file__).parent
-import goals, gpu_check, gpu_report, lstm_layers, run
+import goals, gpu_check, gpu_report, lstm_layers, lstm_row, run
 from gpu_check import Ran
 from processes import Failure
 
@@ -154,7 +154,7 @@ class Lstm:
         Lstm.asked.append((self.name, request, *words[:1]))
         Lstm.clock += self.seconds.get(request, 0)
         if request == "compare":
-            return dict.fromkeys(lstm_layers.COMPARED, 1e-6) | {"kernel_grad": self.deviations.get(words[0], 1e-6)}
+            return dict.fromkeys(lstm_row.COMPARED, 1e-6) | {"kernel_grad": self.deviations.get(words[0], 1e-6)}
         if request not in ("lstm", "time"):
             return {}
         times = self.times[words[0] if request == "time" else None]
