@@ -113,8 +113,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 work = Path(__file__).parent
-import goals, gpu_check, gpu_report, lstm_layers, lstm_row, run
-from gpu_check import Ran
+import goals, gpu_report, gpu_steps, lstm_layers, lstm_row, run
+from gpu_programs import Ran
 from processes import Failure
 
 goals.ROOT = lstm_layers.ROOT = run.ROOT = work  # for logs
@@ -209,9 +209,9 @@ check "a list of tests that ends with a crash is a failure" 1 '^memcheck failed 
 check "what takes too long is cut, with what it had done" 4 '^kernels cut .*1 finished, 0 failed' slow kernels --minutes 0.2
 holds "what crashed beside what takes too long is a failure" <<'END'
 parts = [Ran(-9, "0.001 s: the first case", True), Ran(134, "", False)]
-result = gpu_check.judged(Ran(134, "", True, parts))
+result = gpu_steps.judged(Ran(134, "", True, parts))
 assert result.state == "failed" and "ended with status 134" in result.detail, result
-assert gpu_check.judged(Ran(-9, "", True, parts[:1])).state == "cut"
+assert gpu_steps.judged(Ran(-9, "", True, parts[:1])).state == "cut"
 END
 check "kernels that no time was left for make a step cut" 4 '^kernel-times cut .*left out: 3 kernels' few_kernels kernel-times
 check "kernels that are all timed pass" 0 '^kernel-times passed .*see kernels' good kernel-times
@@ -228,7 +228,7 @@ check "a report is left behind" 0 'report: .*/out/report.md' good goldens
 holds "a rival that computes something else is named in the table of steps, and in that of goals" <<'END'
 run.start_rivals = lambda *_: [Peer(1, 1, 2), Peer(1, 1, 1, name="Keras")]
 out, status = printed_by(run.main, *BRAID, "--device", "cuda", "--only", "m1", "--batch", "32")
-result = gpu_check.measured("Steps", Ran(status, out, False))
+result = gpu_steps.measured("Steps", Ran(status, out, False))
 assert result.state == "passed" and "Keras 2 us (2x, +-0 %)" in out, result
 assert result.detail.startswith("not compared: m1 B=32, JAX: its losses deviate by "), result
 
@@ -242,7 +242,7 @@ holds "a row that Braid cannot do is told, and those behind it are measured" <<'
 run.start_rivals = lambda *_: [Peer(1, 1, 1)]
 os.environ["STAND_IN"] = "no_fit"
 out, status = printed_by(run.main, *BRAID, "--device", "cuda", "--only", "m1", "--batch", "32", "256")
-result = gpu_check.measured("Steps", Ran(status, out, False))
+result = gpu_steps.measured("Steps", Ran(status, out, False))
 assert (status, result.state) == (1, "failed") and "Braid failed: m1 B=32: out of device memory" in result.detail, result
 assert "m1 B=256: a step 1 us" in out
 END
@@ -253,7 +253,7 @@ run.BEGAN -= 99  # no row yet: how long they take is not known
 real, run.measure = run.measure, lambda *given: (setattr(run, "BEGAN", run.BEGAN - 1), real(*given))[1]
 out, status = printed_by(run.main, *words)
 assert "m1 B=32: a step" in out and "left out, as 100 seconds were over: m1 B=256" in out, out
-assert gpu_check.measured("Steps", Ran(status, out, False)).state == "cut"
+assert gpu_steps.measured("Steps", Ran(status, out, False)).state == "cut"
 END
 holds "goals are looked at where they are meant: at their precision, in microseconds and against rivals" <<'END'
 run.start_rivals = lambda *_: [Peer(1, 1, 1, name="PyTorch eager")]
@@ -292,7 +292,7 @@ holds "where no rival computes what Braid does the run fails and says so" <<'END
 for losses in ((1, 1, 2), (1, 1), (1, 1, float("nan"))):
     run.start_rivals = lambda *_: [Peer(*losses)]
     out, status = printed_by(run.main, *BRAID, "--device", "cuda", "--only", "m1", "--batch", "32")
-    result = gpu_check.measured("Steps", Ran(status, out, False))
+    result = gpu_steps.measured("Steps", Ran(status, out, False))
     assert (status, result.state) == (1, "failed"), result
     assert "no rival computes what Braid does: m1 B=32" in result.detail, result
     assert "not compared: m1 B=32, JAX: its losses deviate by " in result.detail, result
@@ -336,14 +336,14 @@ words = ["--units", "64", "--algorithms", *times]
 for deviation in (2e-4, float("nan")):
     cudnn = Lstm(times, {"static": deviation}, name="cuDNN float32")
     out, status = lstm_printed(Lstm({None: (1, 2)}), {"float32": cudnn}, *words)
-    result = gpu_check.measured("LSTM", Ran(status, out, False))
+    result = gpu_steps.measured("LSTM", Ran(status, out, False))
     assert result.state == "passed" and "takes 2.00x / 5.00x" in out, result
     why = f"cuDNN float32 static: its results deviate: gradients of the kernel by {deviation:.1e}"
     assert result.detail.startswith(f"not compared: H=64 B=8 full, {why}"), result
     assert ("cuDNN float32", "time", "static") not in Lstm.asked
 cudnn = Lstm(times, dict.fromkeys(times, 1), name="cuDNN float32")
 out, status = lstm_printed(Lstm({None: (1, 2)}), {"float32": cudnn}, *words)
-result = gpu_check.measured("LSTM", Ran(status, out, False))
+result = gpu_steps.measured("LSTM", Ran(status, out, False))
 assert (status, result.state) == (1, "failed") and "no rival computes what Braid does: H=64 B=8 full" in result.detail, result
 assert "goals" not in out and ("Braid", "lstm", 8) not in Lstm.asked
 rounded = Lstm(times, {"static": 2e-2}, name="cuDNN bfloat16")
@@ -381,7 +381,7 @@ Lstm.seconds = {"time": 1}
 cudnn = {"float32": Lstm({"standard": (2, 10)}, name="cuDNN float32")}
 timings = lambda: Lstm.asked.count(("Braid", "lstm", 8))
 out, status = lstm_printed(Lstm({None: (1, 2)}), cudnn, *words, "11")
-result = gpu_check.measured("LSTM", Ran(status, out, False))
+result = gpu_steps.measured("LSTM", Ran(status, out, False))
 assert result.state == "cut" and "left out, as 11 seconds were over: H=512 B=8 full" in result.detail, result
 assert timings() == 3 * 3, Lstm.asked
 # Rows that have more time repeat more often, and no other one is left out for it.
