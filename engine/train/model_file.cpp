@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "engine/core/device.hpp"
+#include "engine/core/environment.hpp"
 #include "engine/core/error.hpp"
 #include "engine/io/checksum.hpp"
 #include "engine/io/safetensors.hpp"
@@ -134,8 +135,10 @@ std::shared_ptr<Functional> load_model(const std::string& path) {
     throw FormatError("\"" + path +
                       "\" holds tensors but no model; load_weights reads weights alone");
   }
-  // A device that the environment asks for and that is not there is no fault of the file's.
+  // A device that the environment asks for and that is not there is no fault of the file's, nor is
+  // another wish that cannot be read.
   default_device();
+  warnings_wanted();
   try {
     const TensorDict tensors = file.tensors();
     if (compare_checksum(file.metadata(), tensors) != Checksum::fits)

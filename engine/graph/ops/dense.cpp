@@ -36,14 +36,12 @@ MatrixBlock block_of(const Run& run, std::int64_t rows, std::int64_t columns) {
   return MatrixCut(rows, columns).block(run.part());
 }
 
-std::int64_t matrix_rows(const ValueInfo& in) {
-  return in.shape.elements() / std::max<std::int64_t>(in.shape.back(), 1);
-}
 // Rows of [.., K], over `rows` rows of the batch.
 std::int64_t matrix_rows(const ValueInfo& in, std::int64_t rows) {
   const std::int64_t row_axes = in.shape.slice(1, in.shape.rank() - 1).elements();
   return (in.batched ? rows : in.shape[0]) * row_axes;
 }
+std::int64_t matrix_rows(const ValueInfo& in) { return matrix_rows(in, in.shape[0]); }
 
 std::int64_t library_memory(const ValueInfo& in, const ValueInfo& kernel, std::int64_t rows,
                             kernels::Precision precision) {
