@@ -40,7 +40,8 @@ std::vector<int> assign_stages(const Graph& graph, const std::vector<Value>& out
       alive[n] = alive[n] || (output && alive_value[index(output)]);
     if (!folded.empty() && folded[n]) alive[n] = false;
     if (!alive[n]) continue;
-    const bool tiles = nodes[n].op->tileable(graph.infos(nodes[n].inputs)) || (!also_by_rows.empty() && also_by_rows[n]);
+    const bool tiles = nodes[n].op->tileable(graph.infos(nodes[n].inputs)) ||
+                       (!also_by_rows.empty() && also_by_rows[n]);
     by_rows[n] = tiles && has_rows(graph, nodes[n]);
     for (Value input : nodes[n].values_read()) alive_value[index(input)] = true;
   }
