@@ -3,7 +3,7 @@
 //   braid_device_bench [--device cuda] [--precision float32] [--only TEXT] [--budget SECONDS]
 //                      [--json FILE]
 //   braid_device_bench --device cuda --facts    what the device says of itself, as JSON
-//   braid_device_bench --device cuda --serve    answers the requests of bench/lstm_layers.py
+//   braid_device_bench --device cuda --serve    answers the requests of device_server.hpp
 //
 // --precision is that of products: float32, tf32 or bfloat16. What an LSTM does with its hidden
 // state is float32 at each of them.
@@ -25,8 +25,8 @@
 #include "bench/clock.hpp"
 #include "bench/device_facts.hpp"
 #include "bench/device_problems.hpp"
+#include "bench/device_server.hpp"
 #include "bench/launch_clock.hpp"
-#include "bench/lstm_server.hpp"
 #include "bench/precision_names.hpp"
 
 using namespace braid;
@@ -202,7 +202,7 @@ int main(int count, char** words) {
       return 0;
     }
     if (!options.serve) return run_all(options);
-    bench::serve_lstms(options.device, options.precision);
+    bench::serve_device(options.device, options.precision);
     return 0;
   } catch (const std::exception& error) {
     std::cout << "braid_device_bench: " << error.what() << std::endl;

@@ -7,6 +7,7 @@ arithmetic. On a GPU.
   host       what launching a step costs the host
   memory     what a step of model 2 takes, against PyTorch
   streaming  steps that the host feeds, against steps on resident data
+  adam       the update of 100,000 and of 128,000,000 parameters, alone, against PyTorch's fused one
   embedding  a table of 1,000,000 x 128, 51,200 ids a step, against PyTorch
   dense      a layer of 4096 x 4096, forward, backward and Adam, against PyTorch
 
@@ -35,6 +36,9 @@ PEAK = 788e12  # operations a second, in bfloat16, that the goal counts with, fo
 PEAK_CARDS = ("H100", "H200")
 DENSE_GOALS = {8192: (1180, {"eager": 1.25, "max-autotune": 1.1}), 1024: (200, {"eager": 1.5, "compile": 1.2, "max-autotune": 1.2})}
 EMBEDDING_GOAL, EMBEDDING_RATIO = 70, 12
+ADAM_MICROSECONDS = {100_000: 2.5}
+ADAM_SHARES = {128_000_000: 0.92}  # of the rate of a large copy
+ADAM_RATIO = 1
 HOST_GOALS = {1: 4, 16: 0.5}  # microseconds a step, by steps of a launch
 MEMORY_RATIO = 3
 STREAMED = {256: ("m2", 8), 1024: ("m1", 16), 8192: ("m3", 2)}  # batch: model, batches
@@ -58,6 +62,7 @@ class Setting:
     logs: Path
     braid: Program = None
     fed: Program = None  # Braid, with data that stay on the host
+    kernels: Program = None  # Braid, kernels alone
     rivals: dict = field(default_factory=dict)  # by variant
 
 
@@ -99,6 +104,16 @@ class Bench:
             setattr(setting, name, program)
             program.greet()
         return getattr(setting, name)
+
+    def kernels(self, precision):
+        setting = self.setting(precision)
+        if setting.kernels is None:
+            device = "cuda" if self.large else "emulated"
+            program = self.options.braid.parent / "braid_device_bench"
+            command = [str(program), "--device", device, "--precision", precision, "--serve"]
+            setting.kernels = Program(command, setting.logs / "kernels.log", library_setting())
+            setting.kernels.greet()
+        return setting.kernels
 
     def greet_rivals(self):
         for setting in self.settings.values():
@@ -188,7 +203,7 @@ class Bench:
 
     def close(self):
         for setting in self.settings.values():
-            for program in [setting.braid, setting.fed, *setting.rivals.values()]:
+            for program in [setting.braid, setting.fed, setting.kernels, *setting.rivals.values()]:
                 if program is not None:
                     program.close()
 
@@ -299,11 +314,36 @@ def streaming(bench, part, precision, batch):
     bench.reached(title, stall <= NO_STALL if upload["us"] < resident else share >= UPLOAD_SHARE)
 
 
+def adam(bench, part, precision, count):
+    """Launches alone. That PyTorch's Adam computes what Braid's does, losses of whole steps show."""
+    title = f"adam of {count:,} parameters"
+    turns = [("Braid", bench.kernels(precision), ("kernel", "AdamUpdate", count))]
+    turns += [("fused", program, ("adam", count)) for program in bench.rivals(precision, part.variants).values()]
+    answers = bench.alternate(turns)
+    if isinstance(answers.get("fused"), str):
+        print(f"{NOT_COMPARED}{title}, PyTorch fused: {answers['fused']}", flush=True)
+    found = {who: min(answer["least_us"] for answer in of_one) for who, of_one in answers.items() if not isinstance(of_one, str)}
+    if not bench.large:
+        print(f"{title}: updated by {' and '.join(found)}; the emulated device measures nothing", flush=True)
+        return
+    line = f"{title}: {sentence(found, {'fused': ADAM_RATIO})}"
+    if count in ADAM_SHARES:
+        share = answers["Braid"][0]["floor_us"] / found["Braid"]
+        line += f"; {100 * share:.0f} % of the rate of a large copy, goal {100 * ADAM_SHARES[count]:.0f} %"
+        bench.reached(f"{title} {100 * ADAM_SHARES[count]:.0f} %", share >= ADAM_SHARES[count])
+    if count in ADAM_MICROSECONDS:
+        line += f"; goal {ADAM_MICROSECONDS[count]} us"
+        bench.reached(f"{title} {ADAM_MICROSECONDS[count]} us", found["Braid"] <= ADAM_MICROSECONDS[count])
+    print(line, flush=True)
+    look_at(bench, title, found, {"fused": ADAM_RATIO})
+
+
 # The quick ones first: time may run out.
 PARTS = {
     "host": Part((32,), "float32", (), host),
     "memory": Part((8192,), "float32", ("eager", "padded"), memory),
     "streaming": Part(tuple(STREAMED), "float32", (), streaming),
+    "adam": Part((100_000, 128_000_000), "float32", ("eager",), adam),
     "embedding": Part((256,), "float32", ("eager",), embedding),
     "dense": Part(tuple(DENSE_GOALS), "bfloat16", ("eager", "compile", "max-autotune"), dense),
 }

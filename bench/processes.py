@@ -92,6 +92,8 @@ class Program:
 class Rival:
     """One framework: a process for each of its settings, as one thread and two; the best counts for each row."""
 
+    models = None  # that it takes part in; all
+
     def __init__(self, name, script, python, data, logs, settings):
         self.name = name
         self.missing = None

@@ -60,7 +60,7 @@ def cells(row, rivals, medians=False):
         f"{100 * row.floor['floor_us'] / ours:.0f} %" if row.floor["floor_us"] is not None else "-",
     ]
     for rival in rivals:
-        result = row.rivals[rival.name]
+        result = row.rivals.get(rival.name, "")
         if isinstance(result, str):
             line.append("-")
         else:
@@ -93,7 +93,7 @@ def sentence(row):
 
 def left_alone(row, rivals):
     """The rivals that fell out of a row, and whether Braid is who may be wrong."""
-    fallen = [rival.name for rival in rivals if not rival.missing and rival.name not in measured(row)]
+    fallen = [rival.name for rival in rivals if not rival.missing and isinstance(row.rivals.get(rival.name), str)]
     lines = [f"{NOT_COMPARED}{row.case.title}, {name}: {row.rivals[name]}" for name in fallen]
     return lines + ([ALONE + row.case.title] if row.alone else [])
 

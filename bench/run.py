@@ -39,7 +39,9 @@ CUDA_RIVALS = {
     "torch-graph": ("PyTorch graph", "torch_gpu_peer.py", "graph"),
     "jax": ("JAX", "jax_peer.py", "one"),
     "jax-many": ("JAX many", "jax_peer.py", "many"),
+    "jax-cudnn": ("JAX cuDNN", "jax_peer.py", "cudnn"),
 }
+RIVALS_OF_MODELS = {"jax-cudnn": ("m2", "m2f")}  # others are for all
 SLOW_RIVALS = {"torch-max-autotune"}  # compile for minutes: measured if they are asked for
 REST = 0.02  # seconds until the threads of the program before have gone to sleep
 SPIN = 1  # seconds that a GPU works before its times are taken: idle ones have a low clock
@@ -181,6 +183,7 @@ def measure(case, braid, rivals, options, progress):
     row = Row(case, precision=options.precision)
     row.facts = braid.ask("facts", case.model, case.batch, case.count)
     progress.show(case.title, "do all compute the same?")
+    rivals = [rival for rival in rivals if rival.models is None or case.model in rival.models]
     takers = those_who_agree(row, braid, rivals, options.precision)
     turns = turns_of(case, braid, takers)
     if case.device != "cpu":
@@ -279,22 +282,26 @@ def cases_of(options):
     ]
 
 
-def start_cuda_rivals(options, data, logs):
+def start_cuda_rivals(options, cases, data, logs):
     pythons = [Path(sys.executable), Path("/usr/bin/python3"), options.venv / "bin" / "python"]
     rivals = []
     for key in options.rivals:
+        models = RIVALS_OF_MODELS.get(key)
+        if models and not any(case.model in models for case in cases):
+            continue
         name, script, variant = CUDA_RIVALS[key]
         module = script.split("_")[0]
         python = next((python for python in pythons if finds(python, module)), None)
         # Braid has made the GPU work before.
         setting = {"BENCH_DEVICE": "cuda", "BENCH_PRECISION": options.precision, "BENCH_VARIANT": variant, "BENCH_SPIN": "0.1"}
         rivals.append(Rival(name, script, python, data, logs, [setting]))
+        rivals[-1].models = models
     return rivals
 
 
-def start_rivals(options, data, logs):
+def start_rivals(options, cases, data, logs):
     if options.device == "cuda":
-        return start_cuda_rivals(options, data, logs)
+        return start_cuda_rivals(options, cases, data, logs)
     venv = options.venv / "bin" / "python"
     # Debian's PyTorch belongs to Debian's Python, which need not be the first one on the path.
     pythons = [Path("/usr/bin/python3"), Path(sys.executable), venv]
@@ -365,7 +372,7 @@ def main(words):
     try:
         data = options.data or folder
         braid.ask("write", data, *sorted({case.model for case in cases}))
-        rivals = start_rivals(options, data, folder)
+        rivals = start_rivals(options, cases, data, folder)
         for rival in rivals:
             rival.greet()
         library = library_told() if options.device != "cpu" else ""

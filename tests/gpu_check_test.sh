@@ -108,7 +108,7 @@ is() {
 # holds <sentence>: assertions in Python on standard input, of the modules in bench/.
 holds() {
   { cat <<'END'; cat; } >"$work/assertions.py"
-import contextlib, io, os, sys
+import contextlib, io, os, re, sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -131,6 +131,8 @@ def printed_by(main, *words):
 
 class Peer:
     """A rival whose losses are these."""
+
+    models = None
 
     def __init__(self, *losses, name="JAX"):
         self.name, self.told, self.missing, self.programs, self.patience = name, f"{name}: a stand-in", None, [self], 1
@@ -237,6 +239,16 @@ bench.braid = lambda _: Peer(1, 1)
 bench.rivals = lambda *_: {"eager": Peer(1, 2), "compile": Peer(1, 1)}
 out, _ = printed_by(lambda *_: bench.steps("dense", goals.PARTS["dense"], "bfloat16", "m4", 32, 1))
 assert gpu_report.remarks_of(out) == ["not compared: dense, PyTorch eager: its losses deviate by 5.0e-01"]
+END
+holds "a rival for some models is no part of other rows, and not started for them" <<'END'
+cudnn = Peer(1, 1, 1, name="JAX cuDNN")
+cudnn.models = ("m2",)
+started, run.start_rivals = run.start_rivals, lambda *_: [cudnn]
+out, status = printed_by(run.main, *BRAID, "--device", "cuda", "--only", "m1", "m2", "--batch", "32")
+assert status == 0 and "not compared" not in out, out
+assert re.search("^m2 B=32:.* JAX cuDNN 2 us", out, re.M) and not re.search("^m1 B=32:.* JAX cuDNN", out, re.M), out
+options = run.options_of([*BRAID, "--device", "cuda", "--rivals", "jax-cudnn", "--only", "m1"])
+assert started(options, run.cases_of(options), Path(), Path()) == []
 END
 holds "a row that Braid cannot do is told, and those behind it are measured" <<'END'
 run.start_rivals = lambda *_: [Peer(1, 1, 1)]
@@ -434,6 +446,19 @@ for empty, text in ((("cuDNN float32", "compare"), "standard: it answered {}; st
                     (("cuDNN float32", "time"), "Braid 1 / 2 (1 / 2), standard: it answered {}; static: it answered {}"),
                     (("Braid", "lstm"), "Braid failed: H=64 B=8 full: it answered {}")):
     assert text in lstm_printed(Lstm({None: (1, 2)}), cudnn, *words)[0]
+END
+holds "an update alone is held against the rate of memory, microseconds and PyTorch's" <<'END'
+answering = lambda **answer: SimpleNamespace(ask=lambda *_: answer)
+for count, ours, theirs, told, reached in (
+    (128_000_000, 900.0, 910.0, "Braid 900 us, PyTorch fused 910 us (1.01x of 1x); 93 % of the rate of a large copy, goal 92 %", [True, True]),
+    (100_000, 3.0, 2.7, "Braid 3 us, PyTorch fused 2.7 us (0.9x of 1x); goal 2.5 us", [False, False]),
+):
+    bench = goals.Bench(SimpleNamespace(device="cuda", repeats=1, seconds=1), None)
+    bench.kernels = lambda _: answering(least_us=ours, floor_us=841)
+    bench.rivals = lambda *_: {"eager": answering(least_us=theirs)}
+    out, _ = printed_by(lambda *_: goals.adam(bench, goals.PARTS["adam"], "float32", count))
+    assert out.strip() == f"adam of {count:,} parameters: {told}", out
+    assert [is_reached for _, is_reached in bench.goals] == reached, bench.goals
 END
 holds "a share of the goal's peak is no other card's" <<'END'
 assert goals.share_of_peak(394e12, "NVIDIA H200") == "50 % of the 788 that the goal counts with"

@@ -1,14 +1,15 @@
 """One jitted step of plain JAX: gradients, Keras's Adam, buffers given back. BENCH_THREADS sets the threads.
 
 BENCH_DEVICE=cuda: on a GPU, at BENCH_PRECISION (float32, tf32 or bfloat16). BENCH_VARIANT=many: so many steps in one jitted
-call that handing them over costs nothing.
+call that handing them over costs nothing. BENCH_VARIANT=cudnn: the LSTM is cuDNN's by JAX's own binding; a CPU takes the binding's
+reference for it, which shows that the weights are handed over rightly.
 """
 
 import math
 import os
 
 place = os.environ.get("BENCH_DEVICE", "cpu")
-many = os.environ.get("BENCH_VARIANT") == "many"
+many, by_cudnn = (os.environ.get("BENCH_VARIANT") == variant for variant in ("many", "cudnn"))
 precision = os.environ.get("BENCH_PRECISION", "float32")
 os.environ["JAX_PLATFORMS"] = place
 if place == "cpu":
@@ -35,6 +36,7 @@ def load():
     import jax
     import jax.numpy as jnp
     import numpy as np
+    from jax.experimental import rnn
 
     if place == "cpu":
         # A step is waited for anyway: handing it to another thread only costs time.
@@ -48,6 +50,8 @@ def load():
         gpu = "" if place == "cpu" else f", {precision}, {jax.devices()[0].device_kind}"
     except (RuntimeError, AssertionError) as error:
         raise Absent(f"jax {jax.__version__} finds no GPU") from error
+    if by_cudnn and precision == "bfloat16":
+        raise Absent("JAX's binding of cuDNN takes no bfloat16")
 
     def dense(weights, layer, x):
         return x @ weights[layer + "/kernel"] + weights[layer + "/bias"]
@@ -55,8 +59,26 @@ def load():
     def relu_dense(weights, layer, x):
         return jax.nn.relu(dense(weights, layer, x))
 
+    def last_output_by_cudnn(weights, ids):
+        """The same for ids that are 0 only behind the others."""
+        vectors = weights["embedding/embeddings"][ids]  # [B, T, E]
+        kernel, recurrent, bias = (weights["lstm/" + name] for name in ("kernel", "recurrent_kernel", "bias"))
+        sizes = {"input_size": kernel.shape[0], "hidden_size": recurrent.shape[0], "num_layers": 1, "bidirectional": False}
+        # Keras's gates are in the order of cuDNN's, which has a second bias.
+        flat = jnp.concatenate([kernel.T.ravel(), recurrent.T.ravel(), bias, jnp.zeros_like(bias)])
+        zero = jnp.zeros((1, ids.shape[0], sizes["hidden_size"]), jnp.float32)
+        lengths = (ids != 0).sum(axis=1, dtype=jnp.int32)
+        if place == "cpu":
+            _, h, _ = rnn.lstm_ref(vectors, zero, zero, *rnn.unpack_lstm_weights(flat, **sizes), lengths, dropout=0.0, **sizes)
+        else:
+            rounding = jax.lax.Precision.HIGH if precision == "tf32" else jax.lax.Precision.HIGHEST
+            _, h, _ = rnn.lstm(vectors, zero, zero, flat, lengths, dropout=0.0, precision=rounding, **sizes)
+        return h[0]
+
     def last_output(weights, ids):
         """An LSTM over the embedded ids, which stands still where an id is 0."""
+        if by_cudnn:
+            return last_output_by_cudnn(weights, ids)
         vectors = weights["embedding/embeddings"][ids.T]  # [T, B, E]
         projected = vectors @ weights["lstm/kernel"] + weights["lstm/bias"]
         recurrent = weights["lstm/recurrent_kernel"]
@@ -172,6 +194,8 @@ def load():
         steps_at_once = STEPS_AT_ONCE if many else 1
 
         def __init__(self, name, weights, batches, singles):
+            if by_cudnn and name not in sequences:
+                raise Absent("without an LSTM it is what JAX is")
             self.initial = weights if name == "m6" else packed(weights)
             self.weights = on_device(weights)
             self.batches = [(on_device(x), on_device(y)) for x, y in batches]
@@ -233,7 +257,8 @@ def load():
     class Jax:
         name = "JAX"
         on_gpu = place != "cpu"
-        detail = f"jax {jax.__version__}, {STEPS_AT_ONCE if many else 'one'} jitted step{'s at once' if many else ''}{gpu}"
+        steps = f"{STEPS_AT_ONCE} jitted steps at once" if many else "one jitted step"
+        detail = f"jax {jax.__version__}, {steps}{', cuDNN' if by_cudnn else ''}{gpu}"
 
         def forget(self):
             jax.clear_caches()

@@ -21,12 +21,15 @@ place = os.environ.get("BENCH_DEVICE", "cuda")
 MODES = {"compile": "default", "reduce-overhead": "reduce-overhead", "max-autotune": "max-autotune"}  # of torch.compile
 RECORDING = ("reduce-overhead", "max-autotune")  # torch.compile records graphs
 WARM_STEPS = 5  # before a step is recorded; torch.compile itself records a third one
+BLOCKS, BLOCK_MS, MOST_UPDATES = 9, 5, 200  # of updates alone; as bench/launch_clock.hpp has them
 CHECKED_STEPS = 20  # of the recorded step, against the same step as it is written
 TOLERANCES = {"float32": 1e-4, "tf32": 1e-3, "bfloat16": 1e-3}
 
 
 def load():
     import math
+    import statistics
+    import time
 
     import torch
     import torch_models
@@ -70,6 +73,11 @@ def load():
             for _ in range(WARM_STEPS):
                 run()
         torch.cuda.current_stream().wait_stream(side)
+
+    def timing_event():
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
 
     class Model:
         longest_rows = variant != "eager"  # one shape for all batches
@@ -130,9 +138,7 @@ def load():
             return self.fetch(self.launch(i))
 
         def mark(self):
-            event = torch.cuda.Event(enable_timing=True)
-            event.record()
-            return event
+            return timing_event()
 
         def between(self, first, last):
             """Both have happened: a loss was fetched since then."""
@@ -161,6 +167,42 @@ def load():
             with torch.inference_mode():
                 x = {key: tensor.to(device, non_blocking=True) for key, tensor in self.singles[i].items()}
                 return {key: array.cpu().numpy() for key, array in self.probabilities_of(x).items()}
+
+    class FusedAdam:
+        """An update of so many parameters of one tensor, recorded on a GPU."""
+
+        def __init__(self, count):
+            weight = torch.nn.Parameter(torch.rand(count, device=device))
+            weight.grad = torch.rand(count, device=device) - 0.5
+            on_gpu = {"fused": True, "capturable": True} if place == "cuda" else {"foreach": True}
+            self.optimizer = torch.optim.Adam([weight], lr=RATE, eps=EPSILON, **on_gpu)
+            self.updates = 1
+            self.graph = None
+            if place != "cuda":
+                return
+            warmed(self.optimizer.step)
+            first = timing_event()
+            self.optimizer.step()
+            last = timing_event()
+            last.synchronize()
+            self.updates = max(1, min(MOST_UPDATES, int(BLOCK_MS / first.elapsed_time(last))))
+            self.graph, _ = recorded(lambda: [self.optimizer.step() for _ in range(self.updates)])
+
+        def microseconds(self):
+            """Of each block, by events of the device; by the clock where there is none."""
+            times = []
+            for _ in range(BLOCKS + 1):
+                if self.graph is None:
+                    start = time.perf_counter()
+                    self.optimizer.step()
+                    times.append((time.perf_counter() - start) * 1e6)
+                    continue
+                first = timing_event()
+                self.graph.replay()
+                last = timing_event()
+                last.synchronize()
+                times.append(1000 * first.elapsed_time(last) / self.updates)
+            return times[1:]
 
     class Compiled(Model):
         """All but an LSTM, which stays cuDNN's: a model that has one torch.compile would leave as it is, by itself."""
@@ -301,7 +343,17 @@ def load():
             f", cuDNN {torch.backends.cudnn.version()}, {torch.cuda.get_device_name()}" if place == "cuda" else ", on the CPU"
         )
 
+        update = (0, None)  # of so many parameters
+
+        def adam(self, count):
+            if self.update[0] != count:
+                self.forget()
+                self.update = count, FusedAdam(count)
+            times = self.update[1].microseconds()
+            return {"least_us": min(times), "median_us": statistics.median(times)}
+
         def forget(self):
+            self.update = 0, None
             if variant in MODES:
                 torch.compiler.reset()  # compiled programs hold the memory of recorded graphs
             if place == "cuda":

@@ -1,6 +1,6 @@
 """What the rivals' processes have in common: the requests of bench/step_bench.cpp, the data, the clock.
 
-To those of step_bench.cpp comes `forget`: all models are released, as rivals share one GPU. Replies have more than Braid's:
+To those of step_bench.cpp come `forget`: all models are released, as rivals share one GPU; and `adam COUNT`. Replies have more than Braid's:
   prepared_seconds       losses, outputs: what it took to make the model, compile it and take its first step, where it is new
   spread                 stream: the slowest block as so many times the fastest
   device_us              stream: microseconds of a step between events of the device, the least of the blocks
@@ -10,6 +10,7 @@ A rival is a class with
   name, detail           for the table
   on_gpu                 idle ones are slow: it is made to work before its times are taken (no)
   forget()               releases what it holds beside its models (nothing)
+  adam(count)            least_us and median_us of an update of so many parameters, alone
   Model(name, weights, batches, singles)
       reset()            initial weights, optimizer anew
       step(i) -> float   one training step on batch i, with its loss
@@ -250,6 +251,8 @@ class Worker:
         if request == "forget":
             self.forget()
             return {}
+        if request == "adam":
+            return self.rival.adam(int(name))
         if request in ("predict", "outputs"):
             count = int(numbers[0])
             model = self.model(name, 0, count)

@@ -1,5 +1,6 @@
-#include "bench/lstm_server.hpp"
+#include "bench/device_server.hpp"
 
+#include <algorithm>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -27,11 +28,11 @@ LstmSize read_size(std::istream& words) {
   return size;
 }
 
-// Answers requests. The layer of the last size stays on the device, and recorded, as it is asked
+// Answers requests. What was asked about last stays on the device, and recorded, as it is asked
 // about again and again.
-class LstmServer {
+class DeviceServer {
  public:
-  LstmServer(Device device, Precision precision)
+  DeviceServer(Device device, Precision precision)
       : device_(device), precision_(precision), clock_(device), ceilings_{facts_of(device)} {}
 
   json answer(const std::string& line) {
@@ -46,15 +47,27 @@ class LstmServer {
       return {{"written", path}};
     }
     if (request == "lstm") return times_of(layer_of(read_size(words)));
+    if (request == "kernel") {
+      std::string title;
+      std::getline(words >> std::ws, title);
+      return times_of(kernel_of(title));
+    }
     throw NameError("unknown request \"" + line + "\"");
   }
 
  private:
-  struct Kept {
+  struct KeptLstm {
     Operands operands;
     LstmLayer layer;
     std::optional<Recording> forward = {};
     std::optional<Recording> both = {};
+  };
+
+  struct KeptKernel {
+    std::string title;  // its name and size
+    Operands operands;
+    Effort effort = {};
+    Recording recording = {};
   };
 
   json spin() {
@@ -62,17 +75,46 @@ class LstmServer {
     return {{"bytes_per_second", ceilings_.copied}};
   }
 
-  Kept& layer_of(const LstmSize& size) {
-    if (!kept_ || kept_->layer.size != size) {
-      kept_.reset();  // there may not be memory for two
+  KeptLstm& layer_of(const LstmSize& size) {
+    if (!lstm_ || lstm_->layer.size != size) {
+      forget();  // there may not be memory for two
       Operands operands(device_, precision_, false);
       LstmLayer layer = lstm_layer(operands, size, Passes::both);
-      kept_.emplace(Kept{std::move(operands), std::move(layer)});
+      lstm_.emplace(KeptLstm{std::move(operands), std::move(layer)});
     }
-    return *kept_;
+    return *lstm_;
   }
 
-  json times_of(Kept& kept) {
+  KeptKernel& kernel_of(const std::string& title) {
+    if (!kernel_ || kernel_->title != title) {
+      forget();
+      const bool real = device_.kind() == Device::Kind::cuda;
+      const auto problems =
+          all_problems(real ? kernels::Backend::cuda : kernels::Backend::emulated);
+      const auto found = std::find_if(problems.begin(), problems.end(), [&](const Problem& each) {
+        return each.kernel + " " + each.size == title && each.present;
+      });
+      if (found == problems.end()) throw NameError("unknown kernel \"" + title + "\"");
+      KeptKernel& kept = kernel_.emplace(KeptKernel{title, Operands(device_, precision_, !real)});
+      kept.recording = clock_.record(found->make(kept.operands, kept.effort));
+    }
+    return *kernel_;
+  }
+
+  void forget() {
+    lstm_.reset();
+    kernel_.reset();
+  }
+
+  json times_of(const KeptKernel& kept) {
+    if (ceilings_.copied == 0) spin();
+    const Time time = clock_.time(kept.recording);
+    return {{"least_us", time.least},
+            {"median_us", time.median},
+            {"floor_us", ceilings_.floor_us(kept.effort)}};
+  }
+
+  json times_of(KeptLstm& kept) {
     if (ceilings_.copied == 0) spin();
     json times;
     const auto add = [&](const std::string& name, Passes passes,
@@ -92,15 +134,16 @@ class LstmServer {
   Precision precision_;
   LaunchClock clock_;
   Ceilings ceilings_;
-  std::optional<Kept> kept_;
+  std::optional<KeptLstm> lstm_;
+  std::optional<KeptKernel> kernel_;
 };
 
 void reply(const json& value) { std::cout << value.dump() << std::endl; }
 
 }  // namespace
 
-void serve_lstms(Device device, Precision precision) {
-  LstmServer server(device, precision);
+void serve_device(Device device, Precision precision) {
+  DeviceServer server(device, precision);
   reply({{"name", "Braid"}, {"detail", facts_of(device).name + ", " + name_of(precision)}});
   for (std::string line; std::getline(std::cin, line);) {
     try {
