@@ -26,20 +26,24 @@ constexpr CpuVariants<Arguments> kCpuVariants;
 // and once for the emulated device of the tests, with BRAID_GPU naming it. kernels/launch.hpp picks
 // one at run time. A backend without a kernel is a link error (but see missing_on_gpu.txt).
 #define BRAID_KERNEL(Arguments)              \
-  namespace avx512 {                         \
-  void run(const Arguments&);                \
-  }                                          \
-  namespace avx2 {                           \
-  void run(const Arguments&);                \
-  }                                          \
-  namespace portable {                       \
-  void run(const Arguments&);                \
-  }                                          \
+  BRAID_CPU_KERNEL(Arguments)                \
   namespace emulated {                       \
   void run(const Stream&, const Arguments&); \
   }                                          \
   namespace cuda {                           \
   void run(const Stream&, const Arguments&); \
-  }                                          \
-  template <>                                \
+  }
+
+// The same of one that is for data of the host alone.
+#define BRAID_CPU_KERNEL(Arguments) \
+  namespace avx512 {                \
+  void run(const Arguments&);       \
+  }                                 \
+  namespace avx2 {                  \
+  void run(const Arguments&);       \
+  }                                 \
+  namespace portable {              \
+  void run(const Arguments&);       \
+  }                                 \
+  template <>                       \
   constexpr CpuVariants<Arguments> kCpuVariants<Arguments>{avx512::run, avx2::run, portable::run};

@@ -93,21 +93,4 @@ struct EmbeddingBackward {
 };
 BRAID_KERNEL(EmbeddingBackward)
 
-// The first position whose id is outside 0 .. limit - 1, or -1.
-struct FindOutside {
-  const std::int32_t* ids = nullptr;  // [N]  read
-  std::int64_t count = 0;
-  std::int64_t limit = 0;
-  std::int64_t* position = nullptr;  // one value, overwritten
-};
-BRAID_KERNEL(FindOutside)
-
-// *finite = 1 if every element is finite, else 0.
-struct AllFinite {
-  const float* in = nullptr;  // [N]  read
-  std::int64_t count = 0;
-  std::int32_t* finite = nullptr;  // one value, overwritten
-};
-BRAID_KERNEL(AllFinite)
-
 }  // namespace braid::kernels

@@ -64,24 +64,5 @@ void run(const EmbeddingBackward& args) {
   }
 }
 
-void run(const FindOutside& args) {
-  *args.position = -1;
-  for (std::int64_t n = 0; n < args.count; ++n) {
-    if (args.ids[n] < 0 || args.ids[n] >= args.limit) {
-      *args.position = n;
-      return;
-    }
-  }
-}
-
-void run(const AllFinite& args) {
-  std::int32_t bad = 0;
-  for (std::int64_t n = 0; n < args.count; ++n) {
-    const auto bits = __builtin_bit_cast(std::uint32_t, args.in[n]);
-    bad |= (bits & 0x7F800000U) == 0x7F800000U ? 1 : 0;
-  }
-  *args.finite = bad == 0 ? 1 : 0;
-}
-
 }  // namespace BRAID_CPU
 }  // namespace braid::kernels

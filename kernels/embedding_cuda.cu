@@ -40,33 +40,6 @@ __global__ void __launch_bounds__(kThreadsOfSums, 3)
       args.scratch, false);
 }
 
-// As an unsigned number -1 is the largest: what atomicMin leaves when nothing was found.
-__global__ void nothing_found_kernel(unsigned long long* position) {
-  if (threadIdx.x == 0) *position = ~0ULL;
-}
-
-__global__ void find_outside_kernel(FindOutside args, unsigned long long* position) {
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
-  for (std::int64_t n = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-       n < args.count; n += step) {
-    if (args.ids[n] >= 0 && args.ids[n] < args.limit) continue;
-    atomicMin(position, static_cast<unsigned long long>(n));
-    return;  // what this thread would find next lies behind it
-  }
-}
-
-__global__ void all_finite_so_far_kernel(std::int32_t* finite) {
-  if (threadIdx.x == 0) *finite = 1;
-}
-
-__global__ void all_finite_kernel(AllFinite args) {
-  const std::int64_t step = static_cast<std::int64_t>(gridDim.x) * blockDim.x;
-  for (std::int64_t n = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
-       n < args.count; n += step) {
-    if ((__float_as_uint(args.in[n]) & 0x7F800000U) == 0x7F800000U) atomicAnd(args.finite, 0);
-  }
-}
-
 template <int Width>
 void sum_rows_of_ids(const Stream& stream, const SortedPositions& sorted,
                      const EmbeddingBackward& args) {
@@ -101,21 +74,6 @@ void run(const Stream& stream, const EmbeddingBackward& args) {
   } else {
     sum_rows_of_ids<1>(stream, sorted, args);
   }
-}
-
-void run(const Stream& stream, const FindOutside& args) {
-  auto* const position = reinterpret_cast<unsigned long long*>(args.position);
-  launch_kernel<nothing_found_kernel>({.block = 32}, stream, position);
-  if (args.count == 0) return;
-  launch_kernel<find_outside_kernel>({.grid = blocks_for(args.count, kThreads), .block = kThreads},
-                                     stream, args, position);
-}
-
-void run(const Stream& stream, const AllFinite& args) {
-  launch_kernel<all_finite_so_far_kernel>({.block = 32}, stream, args.finite);
-  if (args.count == 0) return;
-  launch_kernel<all_finite_kernel>({.grid = blocks_for(args.count, kThreads), .block = kThreads},
-                                   stream, args);
 }
 
 }  // namespace BRAID_GPU

@@ -65,25 +65,12 @@ inline bool has_far_columns(Matrix<const float> a, Matrix<const float> b, Matrix
 inline void product_transposed_a(Matrix<const float> a, Matrix<const float> b, Matrix<float> c,
                                  bool accumulate) {
   if (b.columns == 1 && c.stride == 1) {  // a row of C^T: vectors along the columns of A
-    multiply_with({.a = b.data,
-                   .row_step = 1,
-                   .depth_step = b.stride,
-                   .c = c.data,
-                   .c_stride = a.columns,
-                   .depth = a.rows,
-                   .accumulate = accumulate},
-                  1, a);
+    const Matrix<float> row{c.data, 1, a.columns, a.columns};
+    multiply_with(operands_of_columns(b, row, accumulate), 1, a);
   } else if (has_far_columns(a, b, c)) {
     multiply_far_columns(a, b, c, accumulate);
   } else {
-    multiply_with({.a = a.data,
-                   .row_step = 1,
-                   .depth_step = a.stride,
-                   .c = c.data,
-                   .c_stride = c.stride,
-                   .depth = a.rows,
-                   .accumulate = accumulate},
-                  a.columns, b);
+    multiply_with(operands_of_columns(a, c, accumulate), a.columns, b);
   }
 }
 

@@ -93,6 +93,18 @@ inline ProductOperands operands_of_rows(Matrix<const float> a, const float* bias
           .accumulate = accumulate};
 }
 
+// All but B of a product of the columns of A.
+inline ProductOperands operands_of_columns(Matrix<const float> a, Matrix<float> c,
+                                           bool accumulate) {
+  return {.a = a.data,
+          .row_step = 1,
+          .depth_step = a.stride,
+          .c = c.data,
+          .c_stride = c.stride,
+          .depth = a.rows,
+          .accumulate = accumulate};
+}
+
 // A function of its own, wherever it is used: inside of others the compiler keeps what is summed up
 // in memory.
 template <int kRows, int kVectors, bool kFull>

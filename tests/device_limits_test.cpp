@@ -212,14 +212,6 @@ TEST_CASE("device limits: averages take none, one and many rows and steps") {
   }
 }
 
-TEST_CASE("device limits: checks of ids and numbers take any count of them") {
-  for (const std::int64_t count : {std::int64_t{0}, std::int64_t{1}, kMillion, 5 * kMostIds}) {
-    INFO(count);
-    check_planned(FindOutside{nowhere<Ids>(), count, kMostIds, nowhere<std::int64_t>()}, 2);
-    check_planned(AllFinite{nowhere<float>(), count, nowhere<Ids>()}, 2);
-  }
-}
-
 TEST_CASE("device limits: a row program takes as many blocks as a launch has") {
   for (const std::int64_t blocks : {std::int64_t{0}, std::int64_t{1}, kMillion, kMostIds}) {
     for (const std::int64_t steps : {std::int64_t{0}, std::int64_t{1}, kMillion}) {

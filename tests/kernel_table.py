@@ -4,8 +4,8 @@ sections of what tests measure: launches, bytes, steps of the LSTM.
 
 Usage: kernel_table.py <build> <table> [--sections], after `cmake --build <build> --target braid_tests braid_race_tests`. nvcc
 must be there; what it says of a source is kept under <build>/kernel_table until the source, a header of it or the command changes. Fails
-if a kernel of the LSTM or of Dense spills registers, or if no test executed a kernel. --sections: only the sections are written
-anew, and nvcc is not needed.
+if a kernel of the LSTM or of Dense spills registers, if no test executed a kernel, or if a GPU would refuse a block that a test
+launched. --sections: only the sections are written anew, and nvcc is not needed.
 """
 import concurrent.futures
 import os
@@ -30,6 +30,10 @@ ENTRY = re.compile(r"Compiling entry function '(\w+)' for 'sm_(\w+)'")
 STACK = re.compile(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads")
 USED = re.compile(r"Used (\d+) registers")
 SHARED = re.compile(r"(\d+) bytes smem")
+# In PTX, and what a report says of it.
+BOUND_IN_PTX = re.compile(r"\.entry (\w+)\([^)]*\)\s*\.maxntid (\d+)")
+BOUND = re.compile(r"At most (\d+) threads for '(\w+)' on 'sm_(\w+)'")
+MOST_THREADS = 1024  # of a block, where a kernel sets no bounds
 
 
 def is_fresh(report, dependencies, command, said_by):
@@ -40,7 +44,7 @@ def is_fresh(report, dependencies, command, said_by):
 
 
 def report_of(source, build, compiler):
-    """What ptxas says of a source's kernels on every architecture."""
+    """What ptxas says of a source's kernels on every architecture, and the bounds of their launches."""
     folder = build / "kernel_table"
     folder.mkdir(exist_ok=True)
     report = folder / (source.stem + ".txt")
@@ -54,10 +58,14 @@ def report_of(source, build, compiler):
         command += ["-gencode", f"arch=compute_{architecture},code=sm_{architecture}"]
     command_in_words = f"{compiler}: {' '.join(command)}"
     if not is_fresh(report, dependencies, command_in_words, said_by):
-        run = subprocess.run(command, capture_output=True, text=True)
-        if run.returncode != 0:
-            sys.exit(f"failed: nvcc {source.name}\n{run.stderr}")
-        report.write_text(run.stderr)
+        with tempfile.TemporaryDirectory() as kept:
+            run = subprocess.run([*command, "--keep", "--keep-dir", kept], capture_output=True, text=True)
+            if run.returncode != 0:
+                sys.exit(f"failed: nvcc {source.name}\n{run.stderr}")
+            bounds = [f"At most {most} threads for '{symbol}' on 'sm_{architecture}'\n" for architecture in ARCHITECTURES
+                      for symbol, most in BOUND_IN_PTX.findall(
+                          pathlib.Path(kept, f"{source.stem}.compute_{architecture}.ptx").read_text())]
+        report.write_text(run.stderr + "".join(bounds))
         said_by.write_text(command_in_words)
     return report.read_text()
 
@@ -112,12 +120,14 @@ def short_name(symbol):
 
 
 def kernels_of(text):
-    """{name: {architecture: (registers, static shared memory, stack, spilled)}}"""
+    """{name: {architecture: {registers, static shared memory, stack, spilled, most threads of a block}}}"""
     found = {}
     entry = None
     for line in text.splitlines():
         if match := ENTRY.search(line):
-            entry = found.setdefault(short_name(match[1]), {}).setdefault(match[2], {})
+            entry = found.setdefault(short_name(match[1]), {}).setdefault(match[2], {"most": MOST_THREADS})
+        elif match := BOUND.search(line):
+            found[short_name(match[2])][match[3]]["most"] = int(match[1])
         elif match := STACK.search(line):
             if entry is not None:
                 entry["stack"] = int(match[1])
@@ -169,6 +179,28 @@ def run_tests(build, tests):
     return found, sections
 
 
+def shares_of(compiled, executed):
+    return [occupancy(architecture, executed["threads"], compiled[architecture]["registers"],
+                      compiled[architecture]["shared"] + executed["shared"]) for architecture in ARCHITECTURES]
+
+
+def refusal(compiled, executed):
+    """Why a GPU would not launch this kernel as a test did, or nothing. Where it has less shared memory than tests ask for, launches
+    ask for less."""
+    most = most_threads(compiled)
+    if executed["threads"] > most:
+        return f"launched with {executed['threads']} threads, and compiled for {most}"
+    for architecture, share in zip(ARCHITECTURES, shares_of(compiled, executed)):
+        _, _, memory, reserved = PROCESSORS[architecture]
+        if share == 0 and compiled[architecture]["shared"] + executed["shared"] + reserved <= memory:
+            return f"not one block fits a multiprocessor of sm_{architecture}"
+    return ""
+
+
+def most_threads(compiled):
+    return min(compiled[architecture]["most"] for architecture in ARCHITECTURES)
+
+
 def row_of(name, compiled, executed):
     each = [compiled[architecture] for architecture in ARCHITECTURES]
     registers = " / ".join(str(one["registers"]) for one in each)
@@ -178,19 +210,18 @@ def row_of(name, compiled, executed):
     if executed["shared"]:
         shared += f" + {executed['shared']}"
     spilled = " / ".join(str(one["spilled"]) for one in each) if any(one["spilled"] for one in each) else "0"
-    shares = [occupancy(architecture, executed["threads"], one["registers"], one["shared"] + executed["shared"])
-              for architecture, one in zip(ARCHITECTURES, each)]
-    filled = " / ".join(f"{100 * share:.0f}" for share in shares)
+    filled = " / ".join(f"{100 * share:.0f}" for share in shares_of(compiled, executed))
     tests = f"{len(executed['tests'])}: {executed['tests'][0]}".replace("|", "\\|")
-    return f"| `{name}` | {executed['threads']} | {registers} | {spilled} | {shared} | {filled} | {tests} |"
+    threads = f"{executed['threads']} of {most_threads(compiled)}"
+    return f"| `{name}` | {threads} | {registers} | {spilled} | {shared} | {filled} | {tests} |"
 
 
 INTRODUCTION = """# The kernels of GPUs
 
 Written by `make kernels`: what {compiler} makes of every kernel for {architectures}, in this order where they differ, and the
-tests that executed it on the emulated device. Threads are the most of a block in any test, shared memory the static bytes plus
-the most that a launch of a test asked for, spilled the bytes of registers that are stored and loaded again, occupancy the
-threads that a multiprocessor can run at once for such a launch, in percent. Digest of the kernels' code: `{digest}`.
+tests that executed it on the emulated device. Threads are the most of a block in any test, of those that the kernel is compiled
+for, shared memory the static bytes plus the most that a launch of a test asked for, spilled the bytes of registers that are stored
+and loaded again, occupancy the threads that a multiprocessor can run at once for such a launch, in percent. Digest of the kernels' code: `{digest}`.
 
 | kernel | threads | registers | spilled | shared memory | occupancy | executed by tests, the first of them |
 |---|---|---|---|---|---|---|
@@ -257,6 +288,8 @@ def main():
             continue
         if MUST_NOT_SPILL.match(name) and any(one["spilled"] for one in compiled[name].values()):
             wrong.append(f"registers of {name} are spilled")
+        if why := refusal(compiled[name], seen):
+            wrong.append(f"{name}: {why}")
         rows.append(row_of(name, compiled[name], seen))
     architectures = ", ".join("sm_" + name for name in ARCHITECTURES)
     introduction = INTRODUCTION.format(compiler=compiler, architectures=architectures, digest=digest_of_kernels())

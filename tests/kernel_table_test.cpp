@@ -146,6 +146,21 @@ TEST_CASE("kernel table: the compiler spilled no registers of the LSTM's and Den
   CHECK(judged > 20);
 }
 
+// The emulated device does not know what a kernel was compiled for.
+TEST_CASE("kernel table: a GPU launches every block that a test launches") {
+  if (!has_table()) return;
+  static const std::regex threads_of_most("(\\d+) of (\\d+)");
+  for (const auto& cells : rows_of_table()) {
+    INFO(cells[0]);
+    REQUIRE(cells.size() >= 6);
+    std::smatch threads;
+    REQUIRE(std::regex_match(cells[1], threads, threads_of_most));
+    CHECK(std::stoi(threads[1]) <= std::stoi(threads[2]));
+    // Tests ask for the shared memory of an H100, which the first of the GPUs does not have.
+    CHECK(std::regex_match(cells[5], std::regex("\\d+ / [1-9]\\d* / [1-9]\\d*")));
+  }
+}
+
 // The race flavour compares the bytes themselves (kernels_moved_bytes_test.cpp).
 TEST_CASE("kernel table: bytes are told of the kernels that a step launches, and add up") {
   const auto rows = committed_rows("Bytes that a training step moves");

@@ -41,19 +41,22 @@ Pointers pointers_of(const Arguments& arguments, const KernelMemory<double>& mem
 }  // namespace
 
 TEST_CASE("kernel launch: a kernel is found where its header declares it") {
-  CHECK(
-      kernels_declared_in("struct Copy {};\nBRAID_KERNEL(Copy)\n\nstruct Fill {\n};\n"
-                          "BRAID_KERNEL(Fill)\n// BRAID_KERNEL(Old)\n#define BRAID_KERNEL(x)\n") ==
-      std::vector<std::string>{"Copy", "Fill"});
+  CHECK(kernels_declared_in("struct Copy {};\nBRAID_KERNEL(Copy)\n\nstruct Fill {\n};\n"
+                            "BRAID_CPU_KERNEL(Fill)\n// BRAID_KERNEL(Old)\n"
+                            "#define BRAID_KERNEL(x)\n#define BRAID_CPU_KERNEL(x)\n") ==
+        std::vector<DeclaredKernel>{{"Copy", true}, {"Fill", false}});
 }
 
 TEST_CASE("kernel launch: a kernel that no test launches is missed by name, on each backend") {
-  const std::vector<Backend> backends{Backend::portable, Backend::avx2};
-  const Launches launches{
-      {"Copy", Backend::portable}, {"Copy", Backend::avx2}, {"Fill", Backend::avx2}};
-  CHECK(never_launched({"Copy"}, backends, launches).empty());
-  CHECK(never_launched({"Copy", "Fill", "Turn"}, backends, launches) ==
-        std::vector<std::string>{"Fill on portable", "Turn on portable", "Turn on avx2"});
+  const std::vector<Backend> backends{Backend::portable, Backend::avx2, Backend::emulated};
+  const Launches launches{{"Copy", Backend::portable},
+                          {"Copy", Backend::avx2},
+                          {"Copy", Backend::emulated},
+                          {"Fill", Backend::avx2}};
+  CHECK(never_launched({{"Copy", true}}, backends, launches).empty());
+  CHECK(never_launched({{"Copy", true}, {"Fill", true}, {"Turn", false}}, backends, launches) ==
+        std::vector<std::string>{"Fill on portable", "Fill on emulated", "Turn on portable",
+                                 "Turn on avx2"});
 }
 
 TEST_CASE("kernel launch: a function of a GPU is missed that ran never, or not in every order") {

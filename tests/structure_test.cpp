@@ -1,13 +1,15 @@
-// The shape of the tree: which folder may include which, what a public header may include, and what
-// kernels may define.
+// The shape of the tree: what lies at its top, which folder may include which, what a public header
+// may include, and what kernels may define.
 #include <array>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <map>
 #include <memory>
 #include <regex>
 #include <set>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -141,7 +143,54 @@ std::string joined(const std::vector<std::string>& lines) {
   return text;
 }
 
+// What a command prints; nothing if it cannot be run.
+std::vector<std::string> lines_of(const std::string& command) {
+  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
+  REQUIRE(pipe != nullptr);
+  std::string text;
+  std::array<char, 4096> buffer{};
+  while (std::fgets(buffer.data(), buffer.size(), pipe.get()) != nullptr) text += buffer.data();
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) lines.push_back(line);
+  return lines;
+}
+
+// Those of the paths whose first part has no place at the top of the tree.
+std::set<std::string> strays_among(const std::vector<std::string>& paths) {
+  static const std::set<std::string> places{"CMakeLists.txt",
+                                            "CMakePresets.json",
+                                            "LICENSE",
+                                            "Makefile",
+                                            "README.md",
+                                            "bench",
+                                            "cmake",
+                                            "docs",
+                                            "engine",
+                                            "kernels",
+                                            "layers",
+                                            "tests",
+                                            "python_free_examples"};
+  std::set<std::string> strays;
+  for (const std::string& path : paths) {
+    const std::string top = path.substr(0, path.find('/'));
+    if (!top.starts_with('.') && !places.contains(top)) strays.insert(top);
+  }
+  return strays;
+}
+
 }  // namespace
+
+TEST_CASE("structure: nothing is kept at the top of the tree that has no place there") {
+  CHECK(strays_among({".ci/run", "Makefile", "engine/core/tensor.hpp", "notes.txt", "old/a.cpp",
+                      "old/b.cpp"}) == std::set<std::string>{"notes.txt", "old"});
+  const auto kept = lines_of("git -C '" BRAID_SOURCE_DIR "' ls-files 2>/dev/null");
+  if (kept.empty()) {
+    std::cout << "skipped: git does not say which files are kept in " BRAID_SOURCE_DIR "\n";
+    return;
+  }
+  CHECK(strays_among(kept) == std::set<std::string>{});
+}
 
 TEST_CASE("structure: every include goes from a place to one that it may know") {
   const std::vector<Include> includes =
@@ -204,20 +253,6 @@ TEST_CASE("structure: a public header that needs more than the standard library 
 }
 
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
-namespace {
-
-std::vector<std::string> lines_of(const std::string& command) {
-  const std::unique_ptr<FILE, int (*)(FILE*)> pipe(popen(command.c_str(), "r"), pclose);
-  REQUIRE(pipe != nullptr);
-  std::vector<std::string> lines;
-  std::array<char, 4096> buffer{};
-  while (std::fgets(buffer.data(), buffer.size(), pipe.get()) != nullptr)
-    lines.emplace_back(buffer.data());
-  return lines;
-}
-
-}  // namespace
-
 // The linker keeps one of several weak definitions. Had it the choice, it might keep one with
 // instructions that the processor at hand does not have, for callers that have nothing to do with
 // kernels.

@@ -5,7 +5,7 @@
 
 #include "engine/core/error.hpp"
 #include "engine/train/loss_graph.hpp"
-#include "kernels/embedding.hpp"
+#include "kernels/finite.hpp"
 
 namespace braid {
 namespace {

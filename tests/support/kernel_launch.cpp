@@ -107,14 +107,14 @@ const simt::Schedule& next_schedule() {
   return in_turn;
 }
 
-std::vector<std::string> kernels_declared_in(const std::string& header) {
-  static const std::regex declaration(R"((^|\n)BRAID_KERNEL\((\w+)\))");
-  std::vector<std::string> names;
+std::vector<DeclaredKernel> kernels_declared_in(const std::string& header) {
+  static const std::regex declaration(R"((^|\n)BRAID_(CPU_)?KERNEL\((\w+)\))");
+  std::vector<DeclaredKernel> kernels;
   for (std::sregex_iterator match(header.begin(), header.end(), declaration), end; match != end;
        ++match) {
-    names.push_back((*match)[2]);
+    kernels.push_back({(*match)[3], !(*match)[2].matched});
   }
-  return names;
+  return kernels;
 }
 
 std::vector<std::string> global_functions_in(const std::string& source) {
@@ -150,28 +150,29 @@ std::string short_kernel_name(std::string name) {
   return name;
 }
 
-std::vector<std::string> never_launched(const std::vector<std::string>& kernels,
+std::vector<std::string> never_launched(const std::vector<DeclaredKernel>& kernels,
                                         const std::vector<Backend>& backends,
                                         const Launches& launches) {
   std::vector<std::string> missing;
-  for (const std::string& kernel : kernels) {
+  for (const DeclaredKernel& kernel : kernels) {
     for (const Backend backend : backends) {
-      if (!launches.contains({kernel, backend}))
-        missing.push_back(kernel + " on " + kernels::name_of(backend));
+      if (runs_on_device(backend) && !kernel.on_gpus) continue;
+      if (!launches.contains({kernel.name, backend}))
+        missing.push_back(kernel.name + " on " + kernels::name_of(backend));
     }
   }
   return missing;
 }
 
 bool every_kernel_was_launched(std::ostream& report) {
-  std::vector<std::string> names;
+  std::vector<DeclaredKernel> kernels;
   for (const auto& entry :
        std::filesystem::directory_iterator(std::filesystem::path(source_folder()) / "kernels")) {
     if (entry.path().extension() != ".hpp") continue;
-    const std::vector<std::string> here = kernels_declared_in(text_of(entry.path()));
-    names.insert(names.end(), here.begin(), here.end());
+    const std::vector<DeclaredKernel> here = kernels_declared_in(text_of(entry.path()));
+    kernels.insert(kernels.end(), here.begin(), here.end());
   }
-  std::vector<std::string> missing = never_launched(names, tested_backends(), noted());
+  std::vector<std::string> missing = never_launched(kernels, tested_backends(), noted());
   for (const kernels::GpuTableEntry& entry : kernels::emulated::table_of_kernels()) {
     if (!entry.present) std::erase(missing, std::string(entry.arguments) + " on emulated");
   }
@@ -190,7 +191,7 @@ bool every_kernel_was_launched(std::ostream& report) {
 #if !BRAID_WITH_CUDA
   report << "not tested: that the GPU's compiler spills no registers; it is not here\n";
 #endif
-  if (names.empty())
+  if (kernels.empty())
     report << "failed: no kernels are declared in " << source_folder() << "/kernels\n";
   for (const Backend backend : all_backends()) {
     if (!kernels::is_supported(backend)) {
@@ -199,7 +200,7 @@ bool every_kernel_was_launched(std::ostream& report) {
                                           : ", whose instructions this processor lacks\n");
     }
   }
-  return missing.empty() && !names.empty();
+  return missing.empty() && !kernels.empty();
 }
 
 }  // namespace braid::testing

@@ -106,8 +106,13 @@ void launch_on(Backend backend, const Arguments& arguments) {
   if (operands) operands->bring_back();
 }
 
+struct DeclaredKernel {
+  std::string name;      // of its arguments
+  bool on_gpus = false;  // else on CPUs alone
+  bool operator==(const DeclaredKernel&) const = default;
+};
 // The kernels that a header of kernels/ declares, from its text.
-std::vector<std::string> kernels_declared_in(const std::string& header);
+std::vector<DeclaredKernel> kernels_declared_in(const std::string& header);
 // The functions of a GPU that a source defines, from its text.
 std::vector<std::string> global_functions_in(const std::string& source);
 // Those of kernels/*_cuda.cu.
@@ -115,7 +120,7 @@ std::vector<std::string> global_functions_of_tree();
 // "embedding_forward_kernel<4>", of the emulated device's name for it; "" for a function of tests.
 std::string short_kernel_name(std::string name);
 // "AdamUpdate on avx2", ... for each that is not among the launches.
-std::vector<std::string> never_launched(const std::vector<std::string>& kernels,
+std::vector<std::string> never_launched(const std::vector<DeclaredKernel>& kernels,
                                         const std::vector<Backend>& backends,
                                         const Launches& launches);
 // Of the kernels of the source tree on the tested backends, up to now, and of all functions of a

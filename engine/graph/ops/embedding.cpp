@@ -110,15 +110,16 @@ void check_ids(const Run& run, Matrix<const std::int32_t> ids, std::int64_t limi
                const std::string& layer) {
   if (!run.on_host()) return;
   for (std::int64_t b = 0; b < ids.rows; ++b) {
-    std::int64_t place = -1;
-    run.launch(kernels::FindOutside{
-        .ids = ids.row(b), .count = ids.columns, .limit = limit, .position = &place});
-    if (place < 0) continue;
+    const std::int32_t* first = ids.row(b);
+    const std::int32_t* last = first + ids.columns;
+    const std::int32_t* wrong =
+        std::find_if(first, last, [&](std::int32_t id) { return id < 0 || id >= limit; });
+    if (wrong == last) continue;
     const std::int64_t rows_a_row =
         run.rows() == 0 ? 1 : std::max<std::int64_t>(ids.rows / run.rows(), 1);
     throw RangeError(layer + ": row " + std::to_string(run.first_row() + b / rows_a_row) +
-                     ", column " + std::to_string(b % rows_a_row * ids.columns + place) +
-                     ": the id " + std::to_string(ids.row(b)[place]) + " is not in 0 .. " +
+                     ", column " + std::to_string(b % rows_a_row * ids.columns + (wrong - first)) +
+                     ": the id " + std::to_string(*wrong) + " is not in 0 .. " +
                      std::to_string(limit - 1));
   }
 }
