@@ -60,7 +60,7 @@ inline Vector cell_tanh(Vector x) {
   return (Vector)((IntVector)y | sign);
 }
 
-bool is_default(const Activation& activation, const Activation& recurrent) {
+inline bool is_default(const Activation& activation, const Activation& recurrent) {
   return activation.kind == ActivationKind::tanh && recurrent.kind == ActivationKind::sigmoid;
 }
 
@@ -127,7 +127,7 @@ inline void default_cell(const CellForward& cell) {
 
 constexpr std::int64_t kChunk = 64;
 
-void apply_function(const Activation& f, const float* x, float* y, std::int64_t count) {
+inline void apply_function(const Activation& f, const float* x, float* y, std::int64_t count) {
   with_kind(f.kind, [&]<ActivationKind kind>() {
     const Activation fixed = f;
 #pragma GCC ivdep
@@ -135,8 +135,8 @@ void apply_function(const Activation& f, const float* x, float* y, std::int64_t 
   });
 }
 
-void apply_derivative(const Activation& f, const float* x, const float* y, float* slope,
-                      std::int64_t count) {
+inline void apply_derivative(const Activation& f, const float* x, const float* y, float* slope,
+                             std::int64_t count) {
   with_kind(f.kind, [&]<ActivationKind kind>() {
     const Activation fixed = f;
 #pragma GCC ivdep
@@ -150,7 +150,8 @@ inline void for_chunks(std::int64_t units, const Body& body) {
   for (std::int64_t u = 0; u < units; u += kChunk) body(u, units - u < kChunk ? units - u : kChunk);
 }
 
-void any_cell(const CellForward& cell, const Activation& activation, const Activation& recurrent) {
+inline void any_cell(const CellForward& cell, const Activation& activation,
+                     const Activation& recurrent) {
   for_chunks(cell.units, [&](std::int64_t first, std::int64_t count) {
     float i[kChunk], f[kChunk], g[kChunk], o[kChunk];
     const float* z = cell.gates + first;
@@ -199,8 +200,8 @@ inline void default_cell_backward(const CellBackward& cell) {
   });
 }
 
-void any_cell_backward(const CellBackward& cell, const Activation& activation,
-                       const Activation& recurrent) {
+inline void any_cell_backward(const CellBackward& cell, const Activation& activation,
+                              const Activation& recurrent) {
   for_chunks(cell.units, [&](std::int64_t first, std::int64_t count) {
     float value[4][kChunk], slope[4][kChunk], state_slope[kChunk];
     for (int gate = 0; gate < 4; ++gate) {

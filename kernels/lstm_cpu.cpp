@@ -1,104 +1,12 @@
 #include "kernels/lstm.hpp"
 
 #include <cstring>
-#include <utility>
 
-#include "kernels/lstm_cell.hpp"
-#include "kernels/lstm_layout.hpp"
-#include "kernels/lstm_single_row.hpp"
+#include "kernels/lstm_forward_pass.hpp"
 #include "kernels/product.hpp"
 
 namespace braid::kernels {
 namespace {
-
-// With fewer tokens than this the kernel is read where it lies.
-constexpr std::int64_t kTokensWorthPanels = 18;
-
-// What the forward pass keeps of a token, by blocks of all tokens.
-struct Saved {
-  float* gates = nullptr;  // [tokens, 4H]: i, f, g, o, or their pre-activations (see CellForward)
-  float* c = nullptr;      // [tokens, H]
-  float* activated = nullptr;  // [tokens, H]: activation(c)
-};
-
-Saved saved_blocks(float* saved, const LstmShape& shape) {
-  if (saved == nullptr) return {};
-  const std::int64_t block = shape.rows * shape.steps * shape.units;
-  return {saved, saved + 4 * block, saved + 5 * block};
-}
-
-// Rows are short: vectors, as a call of memcpy with an unknown size becomes a slow string move.
-void copy_row(float* to, const float* from, std::int64_t count) {
-  if (from != nullptr) {
-    for_vectors(count, [&](const auto& read, const auto& write, std::int64_t u) {
-      write(to + u, read(from + u));
-    });
-  } else {
-    std::memset(to, 0, static_cast<std::size_t>(count) * sizeof(float));
-  }
-}
-
-void add_row(float* to, const float* from, std::int64_t count) {
-#pragma GCC ivdep
-  for (std::int64_t u = 0; u < count; ++u) to[u] += from[u];
-}
-
-// The row of a state that may be absent.
-const float* row_or_null(Matrix<const float> states, std::int64_t b) {
-  return states ? states.row(b) : nullptr;
-}
-
-// Inputs of the tokens of steps `first` to `last`, in the order of the tokens.
-template <class Arguments>
-Matrix<const float> gather_inputs(const Arguments& args, const LstmPacking& packing,
-                                  std::int64_t first, std::int64_t last, float* out) {
-  const LstmShape& shape = args.shape;
-  const std::int64_t start = packing.starts[first];
-  if (shape.rows == 1 && args.in && last > first) {  // they may lie side by side already
-    const std::int64_t t = packing.positions[first];
-    if (packing.positions[last - 1] - t == last - 1 - first)
-      return {args.in.row(t), last - first, shape.features, args.in.stride};
-  }
-  for_tokens(shape, packing, first, last,
-             [&](std::int64_t token, std::int64_t, std::int64_t b, std::int64_t t) {
-               const float* source =
-                   args.in ? args.in.row(b * shape.steps + t) : args.table.row(args.ids.row(b)[t]);
-               copy_row(out + (token - start) * shape.features, source, shape.features);
-             });
-  return {out, packing.starts[last] - start, shape.features, shape.features};
-}
-
-// Outputs of a row hold from the step that made them until the next valid one.
-class RepeatedOutputs {
- public:
-  RepeatedOutputs(const LstmForward& args, const LstmPacking& packing)
-      : args_(args), packing_(packing) {}
-
-  // Before the first valid step.
-  void write_start(std::int64_t i) const {
-    const std::int64_t until = packing_.counts[i] == 0 ? args_.shape.steps : processed(i, 0);
-    write(i, 0, until, row_or_null(args_.initial_h, packing_.order[i]));
-  }
-  void write_step(std::int64_t i, std::int64_t s, const float* h) const {
-    write(i, processed(i, s), s + 1 < packing_.counts[i] ? processed(i, s + 1) : args_.shape.steps,
-          h);
-  }
-
- private:
-  // The place among all steps, in the order of work.
-  std::int64_t processed(std::int64_t i, std::int64_t s) const {
-    const std::int64_t t = packing_.positions[i * args_.shape.steps + s];
-    return args_.go_backwards ? args_.shape.steps - 1 - t : t;
-  }
-  void write(std::int64_t i, std::int64_t from, std::int64_t until, const float* h) const {
-    const std::int64_t first = packing_.order[i] * args_.shape.steps;
-    for (std::int64_t k = from; k < until; ++k)
-      copy_row(args_.sequence.row(first + k), h, args_.shape.units);
-  }
-
-  const LstmForward& args_;
-  const LstmPacking& packing_;
-};
 
 // Gradients of the outputs, each gathered at the token (or the initial state) whose output was
 // repeated.
@@ -176,41 +84,10 @@ struct WeightGradients {
 namespace BRAID_CPU {
 
 void run(const LstmForward& args) {
-  const LstmShape& shape = args.shape;
-  const std::int64_t units = shape.units;
-  const LstmScratch layout = lstm_scratch_layout(shape, false);
-  auto* scratch = static_cast<std::byte*>(args.scratch);
-  const auto floats = [&](std::int64_t offset) {
-    return reinterpret_cast<float*>(scratch + offset);
-  };
-  const LstmPacking packing = pack_lstm(shape, lstm_mask(args), args.go_backwards, scratch, layout);
-  const bool is_plain = is_default(args.activation, args.recurrent_activation);
-  const bool is_alone = is_plain && is_worth_gate_panels(shape, packing.steps);
-  // The one copy of the recurrent kernel that the steps read, if they read a copy.
-  const float* gate_panels =
-      is_alone ? make_gate_panels(args.recurrent, floats(layout.recurrent)) : nullptr;
-  const Panels recurrent = is_alone || shape.rows < kPanelRows
-                               ? Panels{}
-                               : make_panels(args.recurrent, floats(layout.recurrent));
-  const Panels kernel = packing.tokens() < kTokensWorthPanels
-                            ? Panels{}
-                            : make_panels(args.kernel, floats(layout.kernel));
-  const RepeatedOutputs outputs(args, packing);
-  const Saved saved = saved_blocks(args.saved, shape);
-  float* h = floats(layout.h);
-  float* c = floats(layout.c);
-  float* other_h = h + units;  // of a row that is alone
-  for (std::int64_t i = 0; i < shape.rows; ++i) {
-    const std::int64_t b = packing.order[i];
-    copy_row(h + i * units, row_or_null(args.initial_h, b), units);
-    copy_row(c + i * units, row_or_null(args.initial_c, b), units);
-    if (args.sequence) outputs.write_start(i);
-  }
-
-  // Kept for all tokens or for the last block of them.
-  const auto gates_of = [&](std::int64_t token) {
-    return args.saved != nullptr ? saved.gates + token * 4 * units : floats(layout.gates);
-  };
+  LstmForwardPass pass(args);
+  const LstmPacking& packing = pass.packing();
+  const Panels kernel =
+      packing.tokens() < kTokensWorthPanels ? Panels{} : pass.make_kernel_panels();
   std::int64_t projected = 0;  // steps whose inputs have been multiplied
   std::int64_t block = 0;      // the first token of the last ones
   for (std::int64_t s = 0; s < packing.steps; ++s) {
@@ -218,50 +95,11 @@ void run(const LstmForward& args) {
       block = packing.starts[s];
       while (projected < packing.steps && packing.starts[projected] - block < kTokenBlock)
         ++projected;
-      const auto in = gather_inputs(args, packing, s, projected, floats(layout.block));
-      const Matrix<float> z{gates_of(block), in.rows, 4 * units, 4 * units};
-      if (kernel.data == nullptr) {
-        product(in, args.kernel, args.bias, z, false);
-      } else {
-        product(in, kernel, args.bias, z, false);
-      }
+      pass.project(s, projected, block, kernel);
     }
-    const std::int64_t active = packing.active(s);
-    const std::int64_t first = packing.starts[s];
-    float* z = gates_of(block) + (first - block) * 4 * units;
-    const auto cell_of = [&](std::int64_t i, float* h_after) {
-      float* activated = args.saved != nullptr ? saved.activated + (first + i) * units : h_after;
-      return CellForward{z + i * 4 * units, c + i * units, activated, h_after, units};
-    };
-    if (is_alone) {
-      single_row_step(gate_panels, h, cell_of(0, other_h), s % 2 != 0);
-      std::swap(h, other_h);
-    } else {
-      const Matrix<const float> before{h, active, units, units};
-      const Matrix<float> sums{z, active, 4 * units, 4 * units};
-      if (recurrent.data == nullptr || active < kPanelRows) {
-        product(before, args.recurrent, nullptr, sums, true);
-      } else {
-        product(before, recurrent, nullptr, sums, true);
-      }
-      for (std::int64_t i = 0; i < active; ++i) {
-        if (is_plain) {
-          default_cell(cell_of(i, h + i * units));
-        } else {
-          any_cell(cell_of(i, h + i * units), args.activation, args.recurrent_activation);
-        }
-      }
-    }
-    for (std::int64_t i = 0; args.sequence && i < active; ++i)
-      outputs.write_step(i, s, h + i * units);
-    if (args.saved != nullptr) copy_row(saved.c + first * units, c, active * units);
+    pass.step(s, pass.gates(packing.starts[s], block));
   }
-  for (std::int64_t i = 0; i < shape.rows; ++i) {
-    const std::int64_t b = packing.order[i];
-    if (args.last_output) copy_row(args.last_output.row(b), h + i * units, units);
-    if (args.last_h) copy_row(args.last_h.row(b), h + i * units, units);
-    if (args.last_c) copy_row(args.last_c.row(b), c + i * units, units);
-  }
+  pass.write_states();
 }
 
 void run(const LstmBackward& args) {

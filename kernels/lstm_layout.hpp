@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+
 #include "kernels/lstm_mask.hpp"
 
 // Where the LSTM kernels keep what they need. Steps are packed: step s of a call holds the s-th
@@ -15,7 +17,11 @@ constexpr std::int64_t kSavedPerUnit = 6;
 // Whole steps are multiplied with the kernel at once until they have this many tokens: their
 // numbers stay in the second-level cache.
 constexpr std::int64_t kTokenBlock = 128;
-inline std::int64_t lstm_block_tokens(const LstmShape& shape) { return kTokenBlock + shape.rows; }
+// Where several cores have a row in hand (lstm_together.hpp).
+constexpr std::int64_t kTokensTogether = 240;
+inline std::int64_t lstm_block_tokens(const LstmShape& shape) {
+  return std::max(kTokenBlock + shape.rows, kTokensTogether);
+}
 
 inline std::int64_t lstm_saved_floats(const LstmShape& shape) {
   return shape.steps * shape.units * kSavedPerUnit;

@@ -10,6 +10,7 @@
 #include "kernels/dropout.hpp"
 #include "kernels/launch.hpp"
 #include "kernels/library_memory.hpp"
+#include "kernels/other_cores.hpp"
 #include "kernels/precision.hpp"
 
 namespace braid {
@@ -45,6 +46,7 @@ struct Frame {
   const kernels::RandomState* random_state = nullptr;  // of dropout, in the device's memory
   kernels::Precision precision = kernels::Precision::float32;
   kernels::Stream stream;
+  kernels::OtherCores others;  // that have nothing to do meanwhile
 };
 
 // What an op sees when it is run: its operands as matrices, cut to the rows of the tile.
@@ -88,6 +90,7 @@ class Run {
   }
   const kernels::RandomState* random_state() const { return frame_.random_state; }
   kernels::Precision precision() const { return frame_.precision; }
+  const kernels::OtherCores& others() const { return frame_.others; }
 
   // Whether operands may be looked at here.
   bool on_host() const {

@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "kernels/other_cores.hpp"
+
 namespace braid {
 
 namespace detail {
@@ -30,6 +32,11 @@ void parallel_for(std::int64_t count, const Body& body) {
         (*static_cast<const std::remove_reference_t<Body>*>(context))(piece, worker);
       },
       &body);
+}
+
+// For a kernel that runs outside of parallel_for, or in its single piece.
+inline kernels::OtherCores other_cores() {
+  return {.count = thread_count() - 1, .run = detail::run_pieces};
 }
 
 }  // namespace braid

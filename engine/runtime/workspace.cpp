@@ -336,6 +336,7 @@ void Workspace::run_rows(const Program& program, const Program::Stage& stage) {
     const std::int64_t end = program.slice_begin(slice + 1);
     Frame tile = frame(program, static_cast<std::size_t>(worker));
     tile.slice = slice;
+    if (program.slices() == 1) tile.others = other_cores();
     // An empty batch still runs once, so that sums over no rows become 0.
     std::int64_t row = begin;
     do {

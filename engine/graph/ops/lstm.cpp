@@ -4,7 +4,7 @@
 #include "engine/graph/autograd.hpp"
 #include "engine/graph/ops/activation.hpp"
 #include "engine/graph/ops/embedding.hpp"
-#include "kernels/lstm.hpp"
+#include "kernels/lstm_together.hpp"
 
 namespace braid::ops {
 namespace {
@@ -175,7 +175,11 @@ void Lstm::run(const Run& run) const {
   args.last_c = run.out<float>(kLastC);
   args.saved = run.out<float>(kSavedOutput).data;
   args.precision = run.precision();
-  run.launch(args);
+  if (run.others().count > 0 && kernels::is_worth_other_cores(args.shape)) {
+    run.launch(kernels::LstmForwardTogether{args, run.others()});
+  } else {
+    run.launch(args);
+  }
 }
 
 std::vector<Value> Lstm::gradients(GradientBuilder& build) const {
