@@ -1,5 +1,6 @@
 #include "kernels/gather.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace braid::kernels {
@@ -38,6 +39,20 @@ Convert converter(DType from, DType to) {
   return to == DType::int32 ? converter_to<std::int32_t>(from) : converter_to<std::uint8_t>(from);
 }
 
+struct Source {
+  const std::byte* values;
+  std::int64_t length;  // steps of a ragged row
+};
+
+// Asks for the first bytes of a row that is wanted soon: rows in a shuffled order come from
+// anywhere, and a core would wait for each. What follows in a long row it asks for by itself.
+void ask_for(const std::byte* row, std::int64_t bytes) {
+  constexpr std::int64_t kLine = 64;
+  constexpr std::int64_t kMostLines = 16;
+  for (std::int64_t at = 0; at < std::min(bytes, kMostLines * kLine); at += kLine)
+    __builtin_prefetch(row + at);
+}
+
 void gather(const GatherBatch& args, const GatheredColumn& column) {
   const Convert convert = converter(column.from, column.to);
   const auto from_size = static_cast<std::int64_t>(size_of(column.from));
@@ -49,13 +64,23 @@ void gather(const GatherBatch& args, const GatheredColumn& column) {
     return;
   }
   const std::int64_t row_bytes = column.steps * column.width * to_size;
-  for (std::int64_t n = args.first; n < args.first + args.rows; ++n) {
+  const std::int64_t end = args.first + args.rows;
+  const auto source_of = [&](std::int64_t n) {
     const std::int64_t row = args.order == nullptr ? first + n : args.order[first + n];
     const std::int64_t start = column.splits == nullptr ? row : column.splits[row];
     const std::int64_t length = column.splits == nullptr ? 1 : column.splits[row + 1] - start;
+    return Source{column.values + start * column.width * from_size, length};
+  };
+  constexpr std::int64_t kAhead = 4;
+  for (std::int64_t n = args.first; n < end; ++n) {
+    if (n + kAhead < end) {
+      const Source soon = source_of(n + kAhead);
+      ask_for(soon.values, soon.length * column.width * from_size);
+    }
+    const auto [values, length] = source_of(n);
     const std::int64_t filled = length * column.width;
     std::byte* const out = column.out + n * row_bytes;
-    convert(column.values + start * column.width * from_size, out, filled);
+    convert(values, out, filled);
     if (column.splits == nullptr) continue;
     const auto behind = static_cast<std::size_t>(row_bytes - filled * to_size);
     if (behind > 0) std::memset(out + filled * to_size, 0, behind);
