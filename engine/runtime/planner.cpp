@@ -264,8 +264,7 @@ class Planner {
                      Value{static_cast<int>(value)}) != left_in_slices_.end();
   }
   bool stays_in_slices(std::size_t value) const {
-    return facts_.on_device && program_.slices_ > 1 && facts_.is_summed_by_slices(value) &&
-           is_left_to_caller(value);
+    return program_.slices_ > 1 && facts_.is_summed_by_slices(value) && is_left_to_caller(value);
   }
   void leave_sums(std::size_t value, Operand& result) const {
     result.slices = facts_.sums_left[value];

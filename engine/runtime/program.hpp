@@ -70,8 +70,8 @@ class Program {
 
   // `inputs` are the shapes of graph inputs, in the order of the graph's inputs; axis 0 of batched
   // inputs must agree. Throws ShapeError where an op finds that they do not fit.
-  // The precision is that of products of large matrices. Outputs `left_in_slices` may be left to
-  // the caller to add up, where a device made them slice by slice (Operand::slices).
+  // The precision is that of products of large matrices. Outputs `left_in_slices` are left to the
+  // caller to add up, where they are made slice by slice (Operand::slices).
   Program(std::shared_ptr<const Graph> graph, const std::vector<Value>& outputs,
           const std::vector<ValueInfo>& inputs, Device device = Device::cpu(),
           kernels::Precision precision = kernels::Precision::float32,

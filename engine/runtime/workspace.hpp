@@ -74,10 +74,12 @@ class Workspace {
   template <class T>
   Matrix<const T> output(const Program& program, std::size_t index) const {
     Matrix<const T> matrix = output_there<T>(program, index);
-    if (on_device_ && matrix.data != nullptr && matrix.rows > 0) {
+    const Operand& operand = program.outputs()[index];
+    const bool is_here = !on_device_ && operand.slices == 1;
+    if (!is_here && matrix.data != nullptr && matrix.rows > 0) {
       matrix.data =
           reinterpret_cast<const T*>(fetch(index, reinterpret_cast<const std::byte*>(matrix.data),
-                                           bytes_of(program, index), program.outputs()[index]));
+                                           bytes_of(program, index), operand));
     }
     return matrix;
   }
@@ -171,7 +173,7 @@ class Workspace {
   PinnedBlock* staged_block_ = nullptr;  // of the inputs that were staged and not sent
   std::uint64_t staged_program_ = 0;
   std::vector<std::byte*> staged_;                       // places in it
-  mutable std::vector<std::vector<std::byte>> fetched_;  // of a device: copies of outputs
+  mutable std::vector<std::vector<std::byte>> fetched_;  // copies of outputs
   mutable PinnedBlock fetched_together_;
   Buffer arena_;
   std::vector<Buffer> tiles_;  // one a worker
