@@ -22,6 +22,13 @@ inline void pause(std::int64_t waited) {
   if (waited % kOftenEnough == 0) sched_yield();  // whom it waits for may want this core
 }
 
+// The steps read their weights for one row, the inputs of many are multiplied at once: twice as
+// many features as units take one core as long as the steps take another. More cores would be woken
+// in vain.
+inline std::int64_t helpers_for(const LstmShape& shape) {
+  return std::max<std::int64_t>(1, (shape.features + 2 * shape.units - 1) / (2 * shape.units));
+}
+
 // Steps `first` to `last` of a row that is alone, each one token. Pieces of their inputs are taken
 // in order by whoever has nothing else to do: by the core that goes through the steps only where
 // the next one's are not there.
@@ -89,7 +96,8 @@ void run(const LstmForwardTogether& args) {
   const std::int64_t steps = pass.packing().steps;
   for (std::int64_t first = 0; first < steps; first += kTokensTogether) {
     StepsTogether together(pass, first, std::min(first + kTokensTogether, steps), &kernel);
-    const std::int64_t cores = std::min(args.others.count + 1, together.pieces());
+    const std::int64_t cores =
+        std::min({1 + args.others.count, 1 + helpers_for(args.lstm.shape), together.pieces()});
     const auto work = [](const void* context, std::int64_t number, int) {
       auto& shared = *static_cast<StepsTogether*>(const_cast<void*>(context));
       number == 0 ? shared.go() : shared.help();

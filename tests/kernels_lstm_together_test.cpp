@@ -92,9 +92,9 @@ void check_together(const LstmProblem& problem, bool keeps) {
 TEST_CASE("lstm together: several cores give the bits of one") {
   RandomNumbers random(41);
   // Pieces are 24 steps, and 240 are in hand at once.
-  const std::vector<LstmSize> sizes{{1, 0, 3, 5},   {1, 1, 3, 5},     {1, 23, 2, 8},
-                                    {1, 24, 7, 32}, {1, 25, 40, 17},  {1, 239, 3, 32},
-                                    {1, 240, 5, 7}, {1, 241, 33, 64}, {1, 511, 9, 16}};
+  const std::vector<LstmSize> sizes{
+      {1, 0, 3, 5},    {1, 1, 3, 5},   {1, 23, 2, 8},    {1, 24, 7, 32},   {1, 25, 40, 17},
+      {1, 239, 3, 32}, {1, 240, 5, 7}, {1, 241, 33, 64}, {1, 100, 150, 8}, {1, 511, 9, 16}};
   for (const LstmSize& size : sizes) {
     for (const bool masked : {false, true}) {
       LstmProblem problem = random_lstm(size, random);
