@@ -246,6 +246,20 @@ TEST_CASE("softmax: large, far apart, equal and infinitely small logits give fin
   }
 }
 
+// A lane of a GPU's warp meets it several times.
+TEST_CASE("softmax: many classes may all be the largest") {
+  for (const std::int64_t classes : {33, 70}) {
+    for (const bool logarithm : {false, true}) {
+      const Problem problem{1, classes, 1, logarithm,
+                            Numbers(static_cast<std::size_t>(classes), 3)};
+      for (const Backend backend : tested_backends()) {
+        INFO(described(problem) << " on " << kernels::name_of(backend));
+        CHECK(values_are_right(problem, forward(backend, problem)));
+      }
+    }
+  }
+}
+
 TEST_CASE("softmax: NaN spoils its own group alone") {
   RandomNumbers random(64);
   for (const bool logarithm : {false, true}) {
