@@ -1,4 +1,5 @@
 // The steps of row programs: their order, the warps that each runs on, and which of them wait.
+#include <cmath>
 #include <optional>
 #include <sstream>
 #include <string>
@@ -122,6 +123,42 @@ TEST_CASE("row program: steps of a wave give what they give one after another") 
       for (std::size_t k = 0; k < x.size(); ++k)
         CHECK(got[k] == Approx(2 * (28 * x[k] + 4) + 0.5).margin(1e-5));
     }
+  }
+}
+
+// Warps pass from one to the next without waiting for each other: those that are ahead must not
+// fetch further steps over those that the last ones still read.
+TEST_CASE("row program: a wave may have more steps than are fetched at once") {
+  constexpr std::int64_t kSteps = 100;
+  constexpr std::int64_t kColumns = 200;
+  for (const Backend backend : tested_backends()) {
+    INFO(kernels::name_of(backend));
+    RandomNumbers random(8);
+    GuardedMatrix<float> in(random.floats(kColumns, -1, 1), kColumns);
+    GuardedMatrix<float> out(kSteps, kColumns);
+    const ScheduleScope order(next_schedule());
+    std::optional<DeviceOperands> operands;
+    if (runs_on_device(backend)) operands.emplace(backend);
+    kernels::RowSteps collector;
+    collector.begin_wave(0);
+    for (std::int64_t i = 0; i < kSteps; ++i) {
+      const kernels::Affine args{.in = in.matrix(),
+                                 .out = rows_of(out.matrix(), i, 1),
+                                 .scale = static_cast<float>(i),
+                                 .shift = 0.25F};
+      const auto there = operands ? operands->moved(args) : args;
+      collector.add(typeid(args), &there);
+    }
+    collector.end_list();
+    run_steps(backend, operands, collector, 1, kSteps);
+    const std::vector<double> x = in.values();
+    const std::vector<double> got = out.values();
+    int wrong = 0;
+    for (std::size_t k = 0; k < got.size(); ++k) {
+      const double expected = static_cast<double>(k / kColumns) * x[k % kColumns] + 0.25;
+      wrong += std::abs(got[k] - expected) < 1e-4 ? 0 : 1;
+    }
+    CHECK(wrong == 0);
   }
 }
 
