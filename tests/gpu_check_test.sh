@@ -113,11 +113,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 work = Path(__file__).parent
-import goals, gpu_report, gpu_steps, lstm_layers, lstm_row, run
+import goal_programs, goals, gpu_report, gpu_steps, lstm_layers, lstm_row, run
 from gpu_programs import Ran
 from processes import Failure
 
-goals.ROOT = lstm_layers.ROOT = run.ROOT = work  # for logs
+goal_programs.ROOT = lstm_layers.ROOT = run.ROOT = work  # for logs
 BRAID = ["--braid", str(work / "bench/braid_step_bench")]
 
 
