@@ -60,7 +60,7 @@ def load():
         return jax.nn.relu(dense(weights, layer, x))
 
     def last_output_by_cudnn(weights, ids):
-        """The same for ids that are 0 only behind the others."""
+        """An LSTM of cuDNN over the embedded ids, which are 0 only behind the others."""
         vectors = weights["embedding/embeddings"][ids]  # [B, T, E]
         kernel, recurrent, bias = (weights["lstm/" + name] for name in ("kernel", "recurrent_kernel", "bias"))
         sizes = {"input_size": kernel.shape[0], "hidden_size": recurrent.shape[0], "num_layers": 1, "bidirectional": False}
