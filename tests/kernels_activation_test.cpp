@@ -2,12 +2,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <typeinfo>
 #include <vector>
 
 #include "kernels/activation.hpp"
 #include "tests/support/activations.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/guarded_matrix.hpp"
+#include "tests/support/memory_at_the_edge.hpp"
+#include "tests/support/row_program.hpp"
 #include "tests/support/ulps.hpp"
 
 using namespace braid;
@@ -249,6 +253,39 @@ TEST_CASE("activation: an element's bits do not depend on its place or on its ne
         CHECK(backward(backend, f, Known::input, from(x), from(out_grads), {length}) ==
               from(slopes));
       }
+    }
+  }
+}
+
+TEST_CASE("activation: steps of row programs read nothing behind the ends of their operands") {
+  RandomNumbers random(44);
+  const auto run = [](const auto& arguments) {
+    std::optional<DeviceOperands> on_the_host;
+    kernels::RowSteps collector;
+    collector.add(typeid(arguments), &arguments);
+    run_steps(Backend::emulated, on_the_host, collector, 1, 1);
+  };
+  for (const Activation& f : {Activation{ActivationKind::relu}, Activation{ActivationKind::tanh}}) {
+    for (const Size& size : {Size{1, 1}, Size{5, 8}, Size{7, 5}, Size{33, 40}}) {
+      INFO(name_of(f) << ", " << size.rows << " x " << size.columns);
+      const Numbers x = random.floats(size.rows * size.columns, -3, 3);
+      const Numbers out_grads = random.floats(size.rows * size.columns, -2, 2);
+      const MatrixAtTheEdge in(x, size.columns);
+      const MatrixAtTheEdge out(Numbers(x.size(), 0), size.columns);
+      const MatrixAtTheEdge out_grad(out_grads, size.columns);
+      const MatrixAtTheEdge in_grad(Numbers(x.size(), 0), size.columns);
+      run(kernels::ActivationForward{.in = in.matrix(), .out = out.matrix(), .activation = f});
+      run(kernels::ActivationBackward{.in = {},
+                                      .out = out.matrix(),
+                                      .out_grad = out_grad.matrix(),
+                                      .in_grad = in_grad.matrix(),
+                                      .activation = f});
+      const auto floats = [](const MatrixAtTheEdge& matrix) {
+        const Numbers values = matrix.values();
+        return std::vector<float>(values.begin(), values.end());
+      };
+      CHECK(wrong_values(f, x, floats(out)).empty());
+      CHECK(wrong_slopes(f, x, out_grads, floats(in_grad)).empty());
     }
   }
 }

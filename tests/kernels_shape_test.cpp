@@ -304,3 +304,27 @@ TEST_CASE("kernel shapes: norms have a block for each chunk of any gradient of a
   CHECK(blocks_of(2048 * 1024 + 1, 1) == 513);
   CHECK(blocks_of(std::int64_t{1} << 40, 1) == 1024);
 }
+
+TEST_CASE("kernel shapes: nothing is launched for matrices without a row or a column") {
+  struct Size {
+    std::int64_t rows;
+    std::int64_t columns;
+  };
+  for (const auto& [rows, columns] : {Size{0, 7}, Size{7, 0}, Size{0, 1}, Size{0, 0}}) {
+    INFO(rows << " x " << columns);
+    const Matrix<float> m = matrix(rows, columns);
+    CHECK(planned(DenseForward{.in = matrix(rows, 5), .kernel = matrix(5, columns), .out = m})
+              .empty());
+    CHECK(planned(DenseInputGradient{
+                      .out_grad = matrix(rows, 5), .kernel = matrix(columns, 5), .in_grad = m})
+              .empty());
+    CHECK(planned(DenseWeightGradient{
+                      .in = matrix(5, rows), .out_grad = matrix(5, columns), .kernel_grad = m})
+              .empty());
+    CHECK(planned(EmbeddingForward{matrix<const Ids>(rows, 1), matrix(9, columns), m}).empty());
+    CHECK(planned(CopyRows{matrix<const Bytes>(rows, columns), matrix<Bytes>(rows, columns)})
+              .empty());
+    CHECK(planned(SoftmaxForward{m, m}).empty());
+    CHECK(planned(SoftmaxBackward{m, m, m}).empty());
+  }
+}

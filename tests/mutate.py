@@ -162,11 +162,11 @@ class Tests:
             sys.exit("failed: tests are not found by their names")
 
     def of(self, path):
-        """Those that execute a kernel which a change of the file may change, and those of its subject, which may look at its
-        launches alone: the quick ones and the others."""
+        """Those that execute a kernel which a change of the file may change, and those that may look at its launches alone, of its
+        subject and of all: the quick ones and the others."""
         kernels = {name for source in kernel_sources.sources_with(path) for name in KERNEL.findall(source.read_text())}
         subject = path.stem.split("_")[0]  # "lstm" of lstm_forward_cuda.cu
-        tests = {test for test in self.seconds if test.startswith(subject)}.union(*(self.of_kernel[kernel] for kernel in kernels))
+        tests = {test for test in self.seconds if test.startswith((subject, "kernel shapes"))}.union(*(self.of_kernel[kernel] for kernel in kernels))
         quick = {test for test in tests if self.seconds[test] < QUICK}
         return [sorted(some) for some in (quick, tests - quick) if some]
 

@@ -6,6 +6,7 @@
 #include "bench/reference_models.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/on_device.hpp"
+#include "tests/support/random_model.hpp"
 #include "tests/support/schedules.hpp"
 
 namespace braid::testing {
@@ -74,6 +75,18 @@ TEST_CASE("simt model races: in every order of threads models train without a ra
       const bench::ReferenceModel& reference = bench::ReferenceModel::named(name);
       train(reference.make(), reference.training().slice(0, 75), 33);
     }
+  }
+}
+
+TEST_CASE("simt model races: models that nobody thought of train without a race") {
+  const OnDevice emulated(Device::emulated());
+  const Environment quiet("BRAID_WARNINGS", "off");
+  for (std::uint64_t seed = 20; seed < 28; ++seed) {
+    INFO("model " << seed);
+    const std::vector<simt::Schedule> schedules = every_schedule();
+    const ScheduleScope scope(schedules[seed % schedules.size()]);
+    const Sample sample = random_model(seed);
+    train(sample.model, {sample.x, sample.y}, 7);
   }
 }
 
