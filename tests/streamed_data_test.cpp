@@ -58,6 +58,19 @@ TEST_CASE("streamed data: rows as they lie, and weights of samples and classes")
         fed_by_the_host(device, many_types, options));
 }
 
+TEST_CASE("streamed data: nothing is sent of rows that are all empty") {
+  const Device device = GENERATE(from_range(gpus()));
+  INFO(to_string(device));
+  const MakeSample wordless = [](int /*steps_per_execution*/) {
+    Sample sample = sequences(5);
+    sample.x.set("sequence", Tensor::ragged(std::vector<std::int32_t>{}, {0, 0, 0, 0, 0, 0}));
+    return sample;
+  };
+  for (const std::int64_t batch_size : {1, 2})
+    CHECK(streamed(device, wordless, 1, quiet(batch_size, 3), 1) ==
+          fed_by_the_host(device, wordless, quiet(batch_size, 3)));
+}
+
 TEST_CASE("streamed data: many rows are gathered by all cores") {
   const Device device = GENERATE(from_range(gpus()));
   INFO(to_string(device));

@@ -35,7 +35,8 @@ std::byte* PinnedBlock::take(std::size_t bytes) {
 }
 
 void PinnedBlock::start_upload(std::size_t place, std::byte* to, std::size_t bytes, void* stream) {
-  access_.start_upload(to, memory_ + place, bytes, stream);
+  // Where there is nothing to bring, `to` may be the place of something else.
+  if (bytes > 0) access_.start_upload(to, memory_ + place, bytes, stream);
   event_->record(stream);
 }
 

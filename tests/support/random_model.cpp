@@ -83,10 +83,13 @@ class Drawing {
     if (draw_.chance(0.9)) return {};
     return draw_.chance(0.5) ? regularizers::L2(0.01) : regularizers::L1(0.003);
   }
+  // Clipped, most of them, as a training that diverges shows nothing.
   Optimizer optimizer() {
     switch (draw_.between(0, 4)) {
-      case 0: return optimizers::SGD({.learning_rate = 0.05});
-      case 1: return optimizers::SGD({.learning_rate = 0.02, .momentum = 0.9, .nesterov = true});
+      case 0: return optimizers::SGD({.learning_rate = 0.05, .clipvalue = 0.1});
+      case 1:
+        return optimizers::SGD(
+            {.learning_rate = 0.02, .momentum = 0.9, .nesterov = true, .clipnorm = 0.2});
       case 2: return optimizers::SGD({.learning_rate = 0.1, .global_clipnorm = 0.5});
       // Steps of Adam are as large for a gradient that is but a rounding: not with these epsilons.
       case 3: return optimizers::Adam({.learning_rate = 0.01, .epsilon = 0.01});
