@@ -92,24 +92,34 @@ TEST_CASE("rows are cut into slices of nearly equal tiles that cover the batch")
     const double operations = std::pow(10, random.uniform(0, 13));
     const std::int64_t bytes = random.below(3) == 0 ? 0 : random.below(400000);
     const std::int64_t summed = random.below(3) == 0 ? 0 : random.below(3000000);
-    const RowCut cut = cut_rows(batch, operations, bytes, summed);
-    CAPTURE(batch, operations, bytes, summed, cut.slices, cut.tile_rows);
+    const std::int64_t cores = 1 + random.below(20);
+    const RowCut cut = cut_rows(batch, operations, bytes, summed, cores);
+    CAPTURE(batch, operations, bytes, summed, cores, cut.slices, cut.tile_rows);
     const std::int64_t rows = (batch + cut.slices - 1) / cut.slices;
     const std::int64_t tiles =
         (rows + cut.tile_rows - 1) / std::max<std::int64_t>(cut.tile_rows, 1);
     const bool sound = cut.slices >= 1 && cut.tile_rows >= 1 &&
                        (batch == 0 || cut.slices <= std::max<std::int64_t>(1, batch / 4)) &&
+                       (summed > 0 || cut.slices <= std::max(cores, batch / 64)) &&
                        cut.tile_rows <= 64 && tiles * cut.tile_rows >= rows &&
                        // No tile without rows.
                        (tiles - 1) * cut.tile_rows < std::max<std::int64_t>(rows, 1);
     CHECK(sound);
-    // Decided by the arguments alone.
-    const RowCut again = cut_rows(batch, operations, bytes, summed);
-    CHECK((again.slices == cut.slices && again.tile_rows == cut.tile_rows));
+    // What is summed has the same order on any number of cores.
+    const RowCut there = cut_rows(batch, operations, bytes, summed, cores + 7);
+    CHECK((summed == 0 || (there.slices == cut.slices && there.tile_rows == cut.tile_rows)));
   }
   // More work, more slices; little work, one.
-  CHECK(cut_rows(1024, 1e4, 100, 0).slices == 1);
-  CHECK(cut_rows(1024, 1e12, 100, 0).slices > cut_rows(1024, 4e6, 100, 0).slices);
+  const auto slices = [](std::int64_t batch, double operations, std::int64_t summed) {
+    return cut_rows(batch, operations, 100, summed, 6).slices;
+  };
+  CHECK(slices(1024, 1e4, 0) == 1);
+  CHECK(slices(1024, 1e12, 10) > slices(1024, 4e6, 10));
+  CHECK(slices(128, 1e12, 0) == 6);
+  CHECK(slices(1024, 1e12, 0) == 16);
+  // Weights that are read from far away want more rows.
+  CHECK(slices(32, 1e12, 1000) == 8);
+  CHECK(slices(32, 1e12, 1000000) == 4);
 }
 
 namespace {

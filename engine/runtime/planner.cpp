@@ -6,6 +6,7 @@
 #include "engine/core/error.hpp"
 #include "engine/runtime/constants.hpp"
 #include "engine/runtime/launches.hpp"
+#include "engine/runtime/parallel.hpp"
 #include "engine/runtime/stages.hpp"
 #include "engine/runtime/value_memory.hpp"
 #include "kernels/row_program.hpp"
@@ -197,7 +198,7 @@ class Planner {
       if (memory_[v].kind == ValueMemory::Kind::slice_sum)
         summed += facts_.infos[v].shape.elements();
     }
-    const RowCut cut = cut_rows(program_.batch_, operations, bytes_per_row, summed);
+    const RowCut cut = cut_rows(program_.batch_, operations, bytes_per_row, summed, thread_count());
     program_.slices_ = cut.slices;
     program_.tile_rows_ = cut.tile_rows;
   }

@@ -6,7 +6,7 @@
 namespace braid {
 
 RowCut cut_rows(std::int64_t batch, double operations, std::int64_t bytes_per_row,
-                std::int64_t summed_floats) {
+                std::int64_t summed_floats, std::int64_t cores) {
   // Below this a second core costs more than it saves.
   constexpr double kOperationsPerSlice = 1.5e6;
   // More slices than two read the weights again: each must be worth it.
@@ -15,8 +15,13 @@ RowCut cut_rows(std::int64_t batch, double operations, std::int64_t bytes_per_ro
   constexpr double kOperationsPerSum = 600;
   constexpr std::int64_t kMaxSlices = 16;
   constexpr std::int64_t kFewestRows = 4;
+  // Of weights that no second-level cache holds, which every slice reads anew, an LSTM at every
+  // step.
+  constexpr std::int64_t kFewestRowsOfFarWeights = 8;
+  constexpr std::int64_t kFarFloats = 262144;
   // What a tile's values may take so that they stay in the second-level cache beside the weights.
   constexpr std::int64_t kTileBytes = 256 * 1024;
+  constexpr std::int64_t kMostTileRows = 64;
 
   RowCut cut;
   if (batch <= 0) return cut;
@@ -28,14 +33,19 @@ RowCut cut_rows(std::int64_t batch, double operations, std::int64_t bytes_per_ro
   // Two slices are worth it whenever the work is; more only while they and adding them up stay
   // cheap.
   const auto wanted = static_cast<std::int64_t>(std::min(worthwhile, std::max(affordable, 2.0)));
-  const std::int64_t most = std::min({wanted, kMaxSlices, batch / kFewestRows});
-  // A power of two, so that the usual numbers of cores share them evenly.
-  cut.slices = static_cast<std::int64_t>(
-      std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(most, 1))));
+  const std::int64_t fewest = summed_floats > kFarFloats ? kFewestRowsOfFarWeights : kFewestRows;
+  const std::int64_t most =
+      std::max<std::int64_t>(1, std::min({wanted, kMaxSlices, batch / fewest}));
+  if (summed_floats == 0) {
+    cut.slices = std::min(most, std::max(cores, batch / kMostTileRows));
+  } else {
+    // A power of two, so that the usual numbers of cores share them evenly.
+    cut.slices = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(most)));
+  }
   const std::int64_t rows = (batch + cut.slices - 1) / cut.slices;
   const std::int64_t fitting =
       std::max<std::int64_t>(1, kTileBytes / std::max<std::int64_t>(bytes_per_row, 1));
-  cut.tile_rows = std::clamp<std::int64_t>(fitting / 8 * 8, 8, 64);
+  cut.tile_rows = std::clamp<std::int64_t>(fitting / 8 * 8, 8, kMostTileRows);
   // Tiles of nearly equal size instead of full ones and a small rest.
   const std::int64_t tiles = (rows + cut.tile_rows - 1) / cut.tile_rows;
   cut.tile_rows = (rows + tiles - 1) / tiles;
