@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 #include <vector>
 
 #include "engine/core/error.hpp"
 #include "engine/core/random.hpp"
+#include "engine/graph/orthonormal_columns.hpp"
 
 namespace braid {
 namespace {
@@ -61,92 +61,6 @@ double truncated_normal(Random& random) {
   }
 }
 
-// Eight columns side by side: what goes down a column takes them all along. They stay in the
-// second-level cache while one reflection after the other is applied to them.
-struct ColumnPanel {
-  typedef double Pair __attribute__((vector_size(2 * sizeof(double))));
-  static constexpr std::size_t kPairs = 4;
-  static constexpr std::size_t kWidth = 2 * kPairs;
-  struct Row {
-    Pair pairs[kPairs];
-  };
-
-  std::vector<Row> rows;
-
-  // Subtracts scale * v (v . column) of the columns from `first` on, in the last rows: as many as v
-  // has numbers.
-  void reflect(const std::vector<double>& v, double scale, std::size_t first = 0) {
-    Row* const below = rows.data() + (rows.size() - v.size());
-    Pair factors[kPairs] = {};
-    for (std::size_t r = 0; r < v.size(); ++r) {
-      for (std::size_t i = 0; i < kPairs; ++i) factors[i] += v[r] * below[r].pairs[i];
-    }
-    for (Pair& pair : factors) pair *= scale;
-    for (std::size_t c = 0; c < first; ++c) factors[c / 2][c % 2] = 0;
-    for (std::size_t r = 0; r < v.size(); ++r) {
-      for (std::size_t i = 0; i < kPairs; ++i) below[r].pairs[i] -= factors[i] * v[r];
-    }
-  }
-  double get(std::size_t row, std::size_t column) const {
-    return rows[row].pairs[column / 2][column % 2];
-  }
-  void set(std::size_t row, std::size_t column, double value) {
-    rows[row].pairs[column / 2][column % 2] = value;
-  }
-};
-
-// H = I - scale v v^T, of the last rows of a matrix; v has as many numbers.
-struct Reflection {
-  std::vector<double> v;
-  double scale = 0;
-  double sign = 1;  // of the element that the reflection leaves of its column
-};
-
-// Of the column from its `top`-th element on.
-Reflection reflection_of(const ColumnPanel& panel, std::size_t column, std::size_t top) {
-  Reflection made;
-  for (std::size_t r = top; r < panel.rows.size(); ++r) made.v.push_back(panel.get(r, column));
-  std::vector<double>& v = made.v;
-  const auto square = [&v] { return std::inner_product(v.begin(), v.end(), v.begin(), 0.0); };
-  const double norm = std::sqrt(square());
-  if (v[0] > 0) made.sign = -1;
-  v[0] -= made.sign * norm;
-  const double of_v = square();
-  made.scale = of_v == 0 ? 0 : 2 / of_v;
-  return made;
-}
-
-// Q of the QR decomposition of a random normal matrix, made unique by a positive diagonal of R: its
-// `columns` columns are orthonormal. Householder reflections in double; of R nothing is needed but
-// the signs of its diagonal.
-std::vector<ColumnPanel> random_orthonormal(std::size_t rows, std::size_t columns, Random& random) {
-  constexpr std::size_t kWidth = ColumnPanel::kWidth;
-  const ColumnPanel empty{std::vector<ColumnPanel::Row>(rows)};
-  std::vector<ColumnPanel> panels((columns + kWidth - 1) / kWidth, empty);
-  for (std::size_t r = 0; r < rows; ++r) {
-    for (std::size_t c = 0; c < columns; ++c)
-      panels[c / kWidth].set(r, c % kWidth, random.normal());
-  }
-  std::vector<Reflection> reflections;
-  for (ColumnPanel& panel : panels) {
-    for (const Reflection& before : reflections) panel.reflect(before.v, before.scale);
-    for (std::size_t c = 0; c < kWidth && reflections.size() < columns; ++c) {
-      reflections.push_back(reflection_of(panel, c, reflections.size()));
-      panel.reflect(reflections.back().v, reflections.back().scale, c + 1);
-    }
-  }
-  // Q = H_0 H_1 ... H_{columns-1} applied to the first columns of the identity, each of which the
-  // reflections behind its own leave alone.
-  for (std::size_t p = 0; p < panels.size(); ++p) {
-    const std::size_t first = p * kWidth;
-    const std::size_t end = std::min(first + kWidth, columns);
-    panels[p] = empty;
-    for (std::size_t k = first; k < end; ++k) panels[p].set(k, k - first, reflections[k].sign);
-    for (std::size_t k = end; k-- > 0;) panels[p].reflect(reflections[k].v, reflections[k].scale);
-  }
-  return panels;
-}
-
 void fill_orthogonal(Tensor& tensor, double gain, Random& random) {
   const Shape& shape = tensor.shape();
   if (shape.rank() < 2) {
@@ -157,11 +71,7 @@ void fill_orthogonal(Tensor& tensor, double gain, Random& random) {
   const std::size_t rows =
       static_cast<std::size_t>(tensor.elements()) / std::max<std::size_t>(columns, 1);
   const bool is_wide = rows < columns;  // then its rows are orthonormal
-  const std::vector<ColumnPanel> panels =
-      random_orthonormal(std::max(rows, columns), std::min(rows, columns), random);
-  const auto q = [&](std::size_t row, std::size_t column) {
-    return panels[column / ColumnPanel::kWidth].get(row, column % ColumnPanel::kWidth);
-  };
+  const OrthonormalColumns q(std::max(rows, columns), std::min(rows, columns), random);
   float* out = tensor.data<float>();
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t c = 0; c < columns; ++c)
