@@ -55,10 +55,11 @@ class Drawing {
   Sample sample() {
     for (std::int64_t i = draw_.between(1, 4); i > 0; --i) add_input();
     for (std::int64_t i = draw_.between(2, 10); i > 0; --i) {
-      if (!sequences_.empty() && (features_.empty() || draw_.chance(0.5)))
+      if (!sequences_.empty() && (features_.empty() || draw_.chance(0.5))) {
         add_to_sequences();
-      else
+      } else {
         add_to_features();
+      }
     }
     add_outputs();
     Model model(inputs_, outputs_);
@@ -157,7 +158,7 @@ class Drawing {
 
   SymbolicTensor input(Shape shape, DType dtype, Tensor rows) {
     const std::string name = draw_.of({"z", "m", "a"}) + std::to_string(x_.size());
-    const SymbolicTensor tensor = Input({.shape = std::move(shape), .name = name, .dtype = dtype});
+    SymbolicTensor tensor = Input({.shape = std::move(shape), .name = name, .dtype = dtype});
     inputs_.push_back(tensor);
     x_.set(name, std::move(rows));
     return tensor;
@@ -417,10 +418,11 @@ class Drawing {
     }
     for (const Piece& piece : sequences_) {
       if (piece.used) continue;
-      if (!ragged_ && y_.size() < 2 && draw_.chance(0.5))
+      if (!ragged_ && y_.size() < 2 && draw_.chance(0.5)) {
         add_output(piece.tensor, true);
-      else
+      } else {
         ends.push_back(layers::LSTM(lstm(units(), false))(piece.tensor));
+      }
     }
     if (ends.empty()) return;
     if (ends.size() > 1 && draw_.chance(0.4)) {
