@@ -103,10 +103,11 @@ void check_reads_nothing_behind(const Size& size, kernels::Precision precision,
 }
 
 constexpr Size kSizes[] = {{5, 19, 37}, {1, 3, 2}, {70, 33, 66}, {9, 21, 1}, {6, 1, 5}};
-// Also of few rows and a long depth, of which blocks of a row program copy weights ahead.
-constexpr Size kSizesOfSteps[] = {{5, 19, 37},  {1, 3, 2},    {8, 21, 1},   {7, 21, 8},
-                                  {6, 1, 5},    {60, 33, 20}, {8, 784, 36}, {3, 300, 20},
-                                  {5, 1100, 4}, {16, 130, 64}};
+// Also of few rows and a long depth, of which blocks of a row program copy weights ahead; and 552
+// samples, two whole parts of what a block holds of them at once.
+constexpr Size kSizesOfSteps[] = {{5, 19, 37},  {1, 3, 2},     {8, 21, 1},   {7, 21, 8},
+                                  {6, 1, 5},    {60, 33, 20},  {8, 784, 36}, {3, 300, 20},
+                                  {5, 1100, 4}, {16, 130, 64}, {552, 8, 36}};
 
 }  // namespace
 
