@@ -2,8 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <optional>
-#include <typeinfo>
 #include <vector>
 
 #include "kernels/activation.hpp"
@@ -259,12 +257,6 @@ TEST_CASE("activation: an element's bits do not depend on its place or on its ne
 
 TEST_CASE("activation: steps of row programs read nothing behind the ends of their operands") {
   RandomNumbers random(44);
-  const auto run = [](const auto& arguments) {
-    std::optional<DeviceOperands> on_the_host;
-    kernels::RowSteps collector;
-    collector.add(typeid(arguments), &arguments);
-    run_steps(Backend::emulated, on_the_host, collector, 1, 1);
-  };
   for (const Activation& f : {Activation{ActivationKind::relu}, Activation{ActivationKind::tanh}}) {
     for (const Size& size : {Size{1, 1}, Size{5, 8}, Size{7, 5}, Size{33, 40}}) {
       INFO(name_of(f) << ", " << size.rows << " x " << size.columns);
@@ -274,12 +266,13 @@ TEST_CASE("activation: steps of row programs read nothing behind the ends of the
       const MatrixAtTheEdge out(Numbers(x.size(), 0), size.columns);
       const MatrixAtTheEdge out_grad(out_grads, size.columns);
       const MatrixAtTheEdge in_grad(Numbers(x.size(), 0), size.columns);
-      run(kernels::ActivationForward{.in = in.matrix(), .out = out.matrix(), .activation = f});
-      run(kernels::ActivationBackward{.in = {},
-                                      .out = out.matrix(),
-                                      .out_grad = out_grad.matrix(),
-                                      .in_grad = in_grad.matrix(),
-                                      .activation = f});
+      run_as_step_here(
+          kernels::ActivationForward{.in = in.matrix(), .out = out.matrix(), .activation = f});
+      run_as_step_here(kernels::ActivationBackward{.in = {},
+                                                   .out = out.matrix(),
+                                                   .out_grad = out_grad.matrix(),
+                                                   .in_grad = in_grad.matrix(),
+                                                   .activation = f});
       const auto floats = [](const MatrixAtTheEdge& matrix) {
         const Numbers values = matrix.values();
         return std::vector<float>(values.begin(), values.end());

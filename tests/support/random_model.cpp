@@ -1,39 +1,9 @@
 #include "tests/support/random_model.hpp"
 
-#include <algorithm>
+#include "tests/support/random_rows.hpp"
 
 namespace braid::testing {
 namespace {
-
-class Draw {
- public:
-  explicit Draw(std::uint64_t seed) : random_(seed) {}
-
-  bool chance(double probability) { return random_.uniform() < static_cast<float>(probability); }
-  std::int64_t between(std::int64_t least, std::int64_t most) {
-    return least + static_cast<std::int64_t>(below(most - least + 1));
-  }
-  template <typename T>
-  T& of(std::vector<T>& all) {
-    return all[below(static_cast<std::int64_t>(all.size()))];
-  }
-  template <typename T>
-  T of(std::initializer_list<T> all) {
-    return all.begin()[below(static_cast<std::int64_t>(all.size()))];
-  }
-  template <typename T, std::size_t kCount>
-  const T& of(const T (&all)[kCount]) {
-    return all[below(kCount)];
-  }
-  float number() { return static_cast<float>(random_.normal()); }
-
- private:
-  std::size_t below(std::int64_t limit) {
-    return static_cast<std::size_t>(random_.below(static_cast<std::uint64_t>(limit)));
-  }
-
-  Random random_;
-};
 
 struct Piece {
   SymbolicTensor tensor;
@@ -44,13 +14,7 @@ struct Piece {
 // Draws a model from its inputs to its outputs. Every piece ends in an output.
 class Drawing {
  public:
-  explicit Drawing(std::uint64_t seed) : draw_(seed) {
-    rows_ = draw_.between(1, draw_.chance(0.3) ? 150 : 20);
-    steps_ = draw_.between(1, 9);
-    known_steps_ = draw_.chance(0.3);
-    ragged_ = !known_steps_ && draw_.chance(0.2);
-    wide_ = draw_.chance(0.4);
-  }
+  explicit Drawing(std::uint64_t seed) : draw_(seed), data_(draw_), wide_(draw_.chance(0.4)) {}
 
   Sample sample() {
     for (std::int64_t i = draw_.between(1, 4); i > 0; --i) add_input();
@@ -118,42 +82,6 @@ class Drawing {
     return chosen.tensor;
   }
 
-  // ---- data
-
-  Tensor numbers(Shape shape, double zeros) {
-    const std::int64_t width = shape.back();
-    const std::int64_t count = shape.elements();
-    std::vector<float> values;
-    for (std::int64_t i = 0; i < count / width; ++i) {
-      const bool nothing = draw_.chance(zeros);
-      for (std::int64_t k = 0; k < width; ++k) values.push_back(nothing ? 0.0F : draw_.number());
-    }
-    return Tensor::from(values, std::move(shape));
-  }
-  std::vector<std::int32_t> integers(std::int64_t count, std::int64_t limit) {
-    std::vector<std::int32_t> values;
-    for (std::int64_t i = 0; i < count; ++i)
-      values.push_back(static_cast<std::int32_t>(draw_.between(0, limit - 1)));
-    return values;
-  }
-  // 0 pads behind the words, before them, or anywhere.
-  Tensor ids(std::int64_t vocabulary) {
-    if (ragged_) {
-      std::vector<std::int64_t> splits{0};
-      for (std::int64_t row = 0; row < rows_; ++row)
-        splits.push_back(splits.back() + draw_.between(0, steps_));
-      return Tensor::ragged(integers(splits.back(), vocabulary), splits);
-    }
-    std::vector<std::int32_t> values = integers(rows_ * steps_, vocabulary);
-    const std::int64_t where = draw_.between(0, 2);
-    for (std::int64_t row = 0; where < 2 && row < rows_; ++row) {
-      const std::int64_t length = draw_.between(0, steps_);
-      for (std::int64_t t = length; t < steps_; ++t)
-        values[static_cast<std::size_t>(row * steps_ + (where == 0 ? t : steps_ - 1 - t))] = 0;
-    }
-    return Tensor::from(values, {rows_, steps_});
-  }
-
   // ---- inputs
 
   SymbolicTensor input(Shape shape, DType dtype, Tensor rows) {
@@ -166,22 +94,23 @@ class Drawing {
 
   void add_input() {
     const std::int64_t width = units();
-    const Dim steps = known_steps_ ? steps_ : None;
+    const Dim steps = data_.known_steps() ? data_.steps() : None;
     if (draw_.chance(0.4)) {
-      features_.push_back({input({width}, DType::float32, numbers({rows_, width}, 0)), width});
-    } else if (!ragged_ && draw_.chance(0.3)) {
-      const SymbolicTensor vectors =
-          input({steps, width}, DType::float32, numbers({rows_, steps_, width}, 0.3));
+      features_.push_back(
+          {input({width}, DType::float32, data_.numbers({data_.rows(), width}, 0)), width});
+    } else if (!data_.ragged() && draw_.chance(0.3)) {
+      const SymbolicTensor vectors = input(
+          {steps, width}, DType::float32, data_.numbers({data_.rows(), data_.steps(), width}, 0.3));
       sequences_.push_back({draw_.chance(0.7) ? layers::Masking()(vectors) : vectors, width});
-    } else if (!ragged_ || sequences_.empty()) {
+    } else if (!data_.ragged() || sequences_.empty()) {
       const std::int64_t vocabulary = draw_.of<std::int64_t>({2, 5, 30, 300});
       layers::Embedding table({.input_dim = vocabulary,
                                .output_dim = width,
                                .embeddings_initializer = initializers::RandomUniform(-0.5, 0.5),
                                .mask_zero = draw_.chance(0.7)});
       if (draw_.chance(0.1)) table.set_trainable(false);
-      for (std::int64_t i = ragged_ || draw_.chance(0.8) ? 1 : 2; i > 0; --i)
-        sequences_.push_back({table(input({steps}, DType::int32, ids(vocabulary))), width});
+      for (std::int64_t i = data_.ragged() || draw_.chance(0.8) ? 1 : 2; i > 0; --i)
+        sequences_.push_back({table(input({steps}, DType::int32, data_.ids(vocabulary))), width});
     }
     if (features_.empty() && sequences_.empty()) add_input();
   }
@@ -197,7 +126,7 @@ class Drawing {
       case 4: return layers::maximum(both);
       case 5: return layers::minimum(both);
       // An operator drops masks, and with them where ragged rows end.
-      default: return ragged_ ? layers::multiply(both) : both[0] * both[1];
+      default: return data_.ragged() ? layers::multiply(both) : both[0] * both[1];
     }
   }
   layers::DenseOptions dense(std::int64_t width) {
@@ -216,7 +145,7 @@ class Drawing {
             .use_bias = draw_.chance(0.9),
             .recurrent_regularizer = regularizer(),
             .return_sequences = return_sequences,
-            .go_backwards = draw_.chance(0.2) && !(ragged_ && return_sequences)};
+            .go_backwards = draw_.chance(0.2) && !(data_.ragged() && return_sequences)};
   }
 
   // What may follow a piece: [rows, width], or [rows, steps, width].
@@ -326,7 +255,7 @@ class Drawing {
   }
   // A row without a valid step would be 0 / 0.
   void mean_of_steps(const Piece& piece) {
-    if (piece.tensor.has_mask() || ragged_) return last_output(piece);
+    if (piece.tensor.has_mask() || data_.ragged()) return last_output(piece);
     feature(layers::GlobalAveragePooling1D()(piece.tensor), piece.width);
   }
   void dense_of_steps(const Piece& piece) {
@@ -345,8 +274,8 @@ class Drawing {
     last_output({both, piece.width});
   }
   void flatten_steps(const Piece& piece) {
-    if (!known_steps_) return last_output(piece);
-    feature(layers::Flatten()(piece.tensor), steps_ * piece.width);
+    if (!data_.known_steps()) return last_output(piece);
+    feature(layers::Flatten()(piece.tensor), data_.steps() * piece.width);
   }
   void drop_of_steps(const Piece& piece) {
     sequence(layers::Dropout(draw_.of({0.0, 0.3}))(piece.tensor), piece.width);
@@ -356,14 +285,14 @@ class Drawing {
 
   void add_output(const SymbolicTensor& tensor, bool of_steps) {
     const std::string name = draw_.of({"q", "o", "b"}) + std::to_string(y_.size());
-    const Shape whole = of_steps ? Shape{rows_, steps_} : Shape{rows_};
+    const Shape whole = of_steps ? Shape{data_.rows(), data_.steps()} : Shape{data_.rows()};
     const std::int64_t count = whole.elements();
     const auto dense = [&](std::int64_t width, const char* activation) {
       outputs_.push_back(
           layers::Dense({.units = width, .activation = activation, .name = name})(tensor));
     };
     const auto with = [&](std::int64_t width) {
-      return of_steps ? Shape{rows_, steps_, width} : Shape{rows_, width};
+      return of_steps ? Shape{data_.rows(), data_.steps(), width} : Shape{data_.rows(), width};
     };
     const auto coins = [&](std::int64_t width) {
       std::vector<float> values;
@@ -385,27 +314,27 @@ class Drawing {
         break;
       case 2:
         dense(5, "softmax");
-        y_.set(name, Tensor::from(integers(count, 5), whole));
+        y_.set(name, Tensor::from(data_.integers(count, 5), whole));
         loss = "sparse_categorical_crossentropy";
         metrics_.push_back({name, "accuracy"});
         break;
       case 3:
         dense(4, "linear");
-        y_.set(name, Tensor::from(integers(count, 4), whole));
+        y_.set(name, Tensor::from(data_.integers(count, 4), whole));
         loss = losses::SparseCategoricalCrossentropy({.from_logits = true});
         break;
       case 4:
         dense(40, "softmax");
-        y_.set(name, Tensor::from(integers(count, 40), whole));
+        y_.set(name, Tensor::from(data_.integers(count, 40), whole));
         loss = "sparse_categorical_crossentropy";
         break;
       case 5:
         dense(2, "linear");
-        y_.set(name, numbers(with(2), 0));
+        y_.set(name, data_.numbers(with(2), 0));
         loss = "huber";
         metrics_.push_back({name, "mae"});
         break;
-      default: dense(1, "linear"); y_.set(name, numbers(with(1), 0));
+      default: dense(1, "linear"); y_.set(name, data_.numbers(with(1), 0));
     }
     losses_.push_back({name, loss});
     weights_.push_back({name, draw_.of({1.0, 0.3, 2.0})});
@@ -418,7 +347,7 @@ class Drawing {
     }
     for (const Piece& piece : sequences_) {
       if (piece.used) continue;
-      if (!ragged_ && y_.size() < 2 && draw_.chance(0.5)) {
+      if (!data_.ragged() && y_.size() < 2 && draw_.chance(0.5)) {
         add_output(piece.tensor, true);
       } else {
         ends.push_back(layers::LSTM(lstm(units(), false))(piece.tensor));
@@ -435,11 +364,8 @@ class Drawing {
   }
 
   Draw draw_;
-  std::int64_t rows_ = 0;
-  std::int64_t steps_ = 0;
-  bool known_steps_ = false;
-  bool ragged_ = false;
-  bool wide_ = false;
+  RandomRows data_;
+  bool wide_;
   std::vector<Piece> features_;
   std::vector<Piece> sequences_;
   std::vector<SymbolicTensor> inputs_;

@@ -43,6 +43,15 @@ void run_as_step(Backend backend, const Arguments& args) {
   run_steps(backend, operands, collector, 1, 1);
 }
 
+// The same on the emulated device and the host's memory, where operands may end at its edge.
+template <class Arguments>
+void run_as_step_here(const Arguments& args) {
+  std::optional<DeviceOperands> on_the_host;
+  kernels::RowSteps collector;
+  collector.add(typeid(args), &args);
+  run_steps(Backend::emulated, on_the_host, collector, 1, 1);
+}
+
 template <class Arguments>
 void run_alone(Backend backend, const Arguments& args) {
   const LaunchesAlone no_program;
